@@ -1,0 +1,1 @@
+//! Load and latency against the real binary, beside its peers.

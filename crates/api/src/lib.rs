@@ -1,0 +1,1 @@
+//! The control door: REST, data API, metrics, OpenAPI.

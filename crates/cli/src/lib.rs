@@ -1,0 +1,1 @@
+//! The commands, a client of the API.

@@ -1,0 +1,1 @@
+//! The living state: what is running now, and the try loop.

@@ -1,0 +1,1 @@
+//! The embedded engine: one SQLite writer with group commit, and readers.

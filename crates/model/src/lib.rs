@@ -1,0 +1,40 @@
+//! The nouns of Throome: what is asked (specs), what is shown (views), how things fail (failures).
+//!
+//! Everything above rebuilds when this crate changes, so it stays small, imports nothing of ours and
+//! nothing asynchronous. Reading a document is here too, since a spec is only as good as the words in
+//! which its faults are told.
+
+// How things fail.
+pub mod failure;
+pub mod secret;
+pub mod span;
+
+// What is asked.
+pub mod cluster;
+pub mod endpoint;
+pub mod id;
+pub mod kind;
+pub mod policy;
+pub mod route;
+pub mod service;
+
+// How it is read: a tree with positions, checked whole against a table of fields.
+pub mod check;
+pub mod field;
+pub mod tree;
+pub mod yaml;
+
+// What is shown.
+pub mod event;
+pub mod view;
+
+pub use check::{Problem, Problems};
+pub use cluster::ClusterSpec;
+pub use endpoint::{Address, EndpointSpec, Role};
+pub use failure::{Code, Failure, Origin};
+pub use id::ClusterId;
+pub use policy::{BreakerSpec, HealthSpec, OutlierSpec, RoutingSpec, Strategy};
+pub use route::RouteSpec;
+pub use secret::Secret;
+pub use service::ServiceSpec;
+pub use span::Span;

@@ -1,0 +1,99 @@
+//! A route: what it matches, and the service it leads to.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::Strategy;
+use crate::span::Span;
+
+/// A route as asked, in a cluster file or by the API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RouteSpec {
+    /// Unique in the gateway; made from cluster and path when left out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// The cluster of the service. In a cluster file it is that cluster.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cluster: String,
+    /// The service that answers.
+    pub service: String,
+    /// The host it answers for; left out, every host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// `/exact`, `/with/:name`, or `/prefix/*`, which also matches `/prefix`.
+    pub path: String,
+    /// Methods; left out, all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// Headers that must be there with these values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Query parameters that must be there with these values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
+    /// Takes what stands before `*` off the path that the service sees.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub strip_prefix: bool,
+    /// The path that the service sees, in place of the one asked for; `*` and `:name` stand for what they matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<String>,
+    /// Time for all tries together; left out, the cluster's `routing.timeout_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// How often and when another try is made; left out, the cluster's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetrySpec>,
+    /// How an endpoint is picked; left out, the cluster's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// Whether it takes part.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+/// `retry` of a route.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RetrySpec {
+    /// Tries in all, the first included.
+    pub attempts: u32,
+    /// Time for one try; left out, a share of what is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_try: Option<Span>,
+    /// What leads to another try, among what may run again at all.
+    pub on: Vec<RetryOn>,
+}
+
+impl Default for RetrySpec {
+    fn default() -> Self {
+        RetrySpec { attempts: 3, per_try: None, on: RetryOn::ALL.to_vec() }
+    }
+}
+
+/// What leads to another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryOn {
+    /// The connection could not be made.
+    Connect,
+    /// The connection broke before an answer began.
+    Reset,
+    /// The try took too long.
+    Timeout,
+    /// The service answered 502, 503 or 504.
+    GatewayError,
+}
+
+impl RetryOn {
+    /// All of them: the default.
+    pub const ALL: [RetryOn; 4] = [RetryOn::Connect, RetryOn::Reset, RetryOn::Timeout, RetryOn::GatewayError];
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_default(value: &bool) -> bool {
+    !*value
+}

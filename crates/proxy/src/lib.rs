@@ -1,0 +1,1 @@
+//! The traffic door: accept, route, forward, relay.

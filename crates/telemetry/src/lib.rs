@@ -1,0 +1,1 @@
+//! The senses: metric names, histograms, logs.

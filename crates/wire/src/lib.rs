@@ -1,0 +1,1 @@
+//! The bytes: sockets, bodies and our HTTP/1 codec for both sides.
