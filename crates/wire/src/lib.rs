@@ -1,1 +1,20 @@
-//! The bytes: sockets, bodies and our HTTP/1 codec for both sides.
+//! The bytes: sockets, lent buffers, bodies, and our own HTTP/1 codec for both sides.
+//!
+//! Knows nothing of routes or services. A future here never needs a particular thread: cores are where
+//! things are placed (`cores`), not part of any type.
+
+pub mod alarm;
+pub mod body;
+pub mod buffer;
+pub mod conn;
+pub mod cores;
+mod error;
+pub mod http1;
+pub mod socket;
+
+pub use alarm::Alarm;
+pub use body::Body;
+pub use buffer::Buffer;
+pub use conn::Conn;
+pub use error::{Error, Side};
+pub use socket::Socket;

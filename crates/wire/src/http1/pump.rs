@@ -1,0 +1,115 @@
+//! Moves a body from one connection to another: one read and one write for what comes at once.
+
+use std::task::{Context, Poll, ready};
+
+use super::framing::BodyWriter;
+use crate::body::{Body, Next};
+use crate::buffer::LARGE;
+use crate::conn::Conn;
+use crate::error::{Error, Side};
+
+/// A body under way.
+#[derive(Debug)]
+pub struct Pump {
+    /// Where it comes from.
+    pub body: Body,
+    writer: BodyWriter,
+    /// Of the piece that is announced, what has not been sent.
+    piece: usize,
+    state: State,
+    /// Bytes sent so far.
+    pub moved: u64,
+    /// How often the sink would not take more.
+    pub sink_waits: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Moving,
+    Flushing,
+    Done,
+}
+
+/// Which side ended it, and how.
+#[derive(Debug)]
+pub struct PumpError {
+    /// Whose doing.
+    pub side: Side,
+    /// What.
+    pub error: Error,
+}
+
+impl Pump {
+    /// A pump for this body, framed so.
+    #[must_use]
+    pub fn new(body: Body, writer: BodyWriter) -> Self {
+        Pump { body, writer, piece: 0, state: State::Moving, moved: 0, sink_waits: 0 }
+    }
+
+    /// Whether all is sent.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Moves what can be moved. Ready when the body is over and sent. What stands in the sink's outbox goes
+    /// first, with the first bytes of the body.
+    pub fn poll(&mut self, cx: &mut Context<'_>, from: &mut Conn, to: &mut Conn) -> Poll<Result<(), PumpError>> {
+        loop {
+            match self.state {
+                State::Done => return Poll::Ready(Ok(())),
+                State::Flushing => {
+                    ready!(to.poll_flush(cx)).map_err(sink)?;
+                    self.state = State::Done;
+                }
+                State::Moving if self.piece > 0 => ready!(self.poll_send(cx, from, to))?,
+                State::Moving => match self.body.poll_next(cx, from, LARGE) {
+                    Poll::Ready(Ok(Next::Data(n))) => {
+                        self.writer.before(n, &mut to.outbox);
+                        self.piece = n;
+                    }
+                    Poll::Ready(Ok(Next::End)) => {
+                        let trailers = match &self.body {
+                            Body::Wire(reader) => reader.trailers(),
+                            _ => &[],
+                        };
+                        self.writer.end(trailers, &mut to.outbox);
+                        self.state = State::Flushing;
+                    }
+                    Poll::Ready(Err(error)) => {
+                        return Poll::Ready(Err(PumpError { side: Side::Source, error }));
+                    }
+                    Poll::Pending => {
+                        // Nothing to add for now: a head or a piece's end that still waits is sent alone.
+                        if to.has_unsent() && let Poll::Ready(Err(error)) = to.poll_flush(cx) {
+                            return Poll::Ready(Err(sink(error)));
+                        }
+                        return Poll::Pending;
+                    }
+                },
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Conn, to: &mut Conn) -> Poll<Result<(), PumpError>> {
+        let data = self.body.ready(from, self.piece);
+        let after = self.writer.after();
+        let Poll::Ready(sent) = to.poll_send(cx, data, after) else {
+            self.sink_waits += 1;
+            return Poll::Pending;
+        };
+        let sent = sent.map_err(sink)?;
+        let of_data = sent.min(self.piece);
+        self.body.consume(from, of_data);
+        self.moved += of_data as u64;
+        self.piece -= of_data;
+        if self.piece == 0 {
+            to.outbox.extend_from_slice(&after[sent - of_data..]);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn sink(error: std::io::Error) -> PumpError {
+    PumpError { side: Side::Sink, error: error.into() }
+}

@@ -1,0 +1,113 @@
+//! The side that clients see: taking a request's head, and throwing away what nobody will read.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use super::head::{HeadLimits, RequestHead};
+use crate::alarm::Alarm;
+use crate::body::{Body, Next};
+use crate::buffer::SMALL;
+use crate::conn::Conn;
+use crate::error::Error;
+
+/// Waits for the first byte of the next request, holding no buffer.
+///
+/// # Errors
+/// [`Error::Closed`] when the client has gone, [`Error::TimedOut`] when it said nothing for `idle`.
+pub async fn await_request(conn: &mut Conn, alarm: &mut Alarm, idle: Duration) -> Result<(), Error> {
+    if !conn.inbox.is_empty() {
+        return Ok(());
+    }
+    alarm.set_after(idle);
+    alarm.guard(|cx| poll_first(conn, cx)).await
+}
+
+fn poll_first(conn: &mut Conn, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    match ready!(conn.poll_fill(cx, SMALL)) {
+        Ok(0) => Poll::Ready(Err(Error::Closed)),
+        Ok(_) => Poll::Ready(Ok(())),
+        Err(error) => Poll::Ready(Err(error)),
+    }
+}
+
+/// Takes the head of a request, whose first bytes are there.
+///
+/// # Errors
+/// What is wrong with it, or [`Error::TimedOut`] when it is not whole after `limit`.
+pub async fn read_head(
+    conn: &mut Conn,
+    head: &mut RequestHead,
+    limits: HeadLimits,
+    alarm: &mut Alarm,
+    limit: Duration,
+) -> Result<(), Error> {
+    let mut seen = 0;
+    loop {
+        // A head that comes in many small pieces is parsed again only when its end may have come.
+        let from = seen.max(3) - 3;
+        if seen == 0 || memchr::memmem::find(&conn.inbox.filled()[from..], b"\r\n\r\n").is_some() {
+            if let Some(length) = head.parse(conn.inbox.filled(), limits)? {
+                conn.inbox.consume(length);
+                return Ok(());
+            }
+            if seen == 0 {
+                alarm.set_after(limit);
+            }
+        }
+        seen = conn.inbox.len();
+        if seen >= limits.bytes {
+            return Err(Error::HeadTooLarge);
+        }
+        if seen == conn.inbox.capacity() {
+            conn.inbox.grow(limits.bytes.max(SMALL));
+        }
+        let n = alarm.guard(|cx| conn.poll_fill(cx, SMALL)).await?;
+        if n == 0 {
+            return Err(Error::Truncated);
+        }
+    }
+}
+
+/// Reads a body to its end and throws it away, up to `most` bytes, so that the next request can be read.
+/// Says whether the end was reached.
+pub async fn drain(conn: &mut Conn, body: &mut Body, most: u64, alarm: &mut Alarm, limit: Duration) -> bool {
+    let mut left = most;
+    alarm.set_after(limit);
+    let drained = alarm.guard(|cx| {
+        loop {
+            match ready!(body.poll_next(cx, conn, SMALL))? {
+                Next::End => return Poll::Ready(Ok(true)),
+                Next::Data(n) if n as u64 > left => return Poll::Ready(Ok(false)),
+                Next::Data(n) => {
+                    left -= n as u64;
+                    body.consume(conn, n);
+                }
+            }
+        }
+    });
+    drained.await.unwrap_or(false)
+}
+
+/// Sends what is said, closes our side, and listens a little, so that the peer reads our last words before
+/// it learns that nobody reads its own (RFC 9112 9.6).
+pub async fn linger(conn: &mut Conn, alarm: &mut Alarm, limit: Duration) {
+    alarm.set_after(limit);
+    let farewell = alarm.guard(|cx| {
+        ready!(conn.poll_flush(cx))?;
+        ready!(conn.socket.poll_shutdown(cx))?;
+        let mut thrown = 0;
+        loop {
+            let n = conn.inbox.len();
+            conn.inbox.consume(n);
+            match ready!(conn.poll_fill(cx, SMALL)) {
+                Ok(n) if n > 0 && thrown < LINGER_BYTES => thrown += n,
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
+    });
+    // Whatever happens here, the connection is over.
+    let _ = farewell.await;
+}
+
+/// How much a client may still send while it is being turned away.
+const LINGER_BYTES: usize = 1024 * 1024;
