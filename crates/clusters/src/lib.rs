@@ -1,1 +1,78 @@
 //! The living state: what is running now, and the try loop.
+//!
+//! Doors reach services only through here. A request reads one frozen [`Snapshot`]; a change is planned,
+//! carried out, saved and then published as the next one.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+
+// The world, and what happened in it.
+mod activity;
+pub mod clock;
+pub mod doors;
+mod events;
+mod request_id;
+mod snapshot;
+
+// A service as it runs.
+mod endpoint;
+mod service;
+
+// The try loop.
+mod attempt;
+mod choice;
+mod tries;
+
+pub use activity::{Activity, ActivityFilter, Ending, Shape};
+pub use attempt::{Attempt, Outcome};
+pub use endpoint::{Endpoint, Standing};
+pub use events::{EventFilter, Events, Happening};
+pub use request_id::RequestId;
+pub use service::{Service, Tactics};
+pub use snapshot::{Cluster, Route, Snapshot};
+pub use tries::{Access, Miss, Order, Settled, Tries};
+
+/// The handle on all of it. Clones share it.
+#[derive(Clone)]
+pub struct Clusters(Arc<Inner>);
+
+struct Inner {
+    world: ArcSwap<Snapshot>,
+    activity: Activity,
+    events: Events,
+    traffic: doors::Door,
+    control: doors::Door,
+}
+
+impl Clusters {
+    /// The world as it is now; it does not change while it is held.
+    #[must_use]
+    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.0.world.load()
+    }
+
+    /// The record of operations.
+    #[must_use]
+    pub fn activity(&self) -> &Activity {
+        &self.0.activity
+    }
+
+    /// The history of changes.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    /// What the traffic door counts.
+    #[must_use]
+    pub fn traffic(&self) -> &doors::Door {
+        &self.0.traffic
+    }
+
+    /// What the control door counts.
+    #[must_use]
+    pub fn control(&self) -> &doors::Door {
+        &self.0.control
+    }
+}

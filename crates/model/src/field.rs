@@ -37,8 +37,12 @@ pub enum Shape {
     Number(f64, f64),
     /// A length of time: `10s`, `500ms`, or a bare number of seconds.
     Span,
+    /// The same, of at least so many milliseconds.
+    SpanFrom(u64),
     /// RFC 3339.
     Timestamp,
+    /// The name or address of a machine, without a port.
+    Host,
     /// A cluster's id.
     ClusterId,
     /// A service's name: 1 to 63 of a-z, 0-9, `-` and `_`, beginning with a letter or digit.

@@ -6,6 +6,7 @@
 
 // How things fail.
 pub mod failure;
+pub mod problem;
 pub mod secret;
 pub mod span;
 
@@ -20,9 +21,19 @@ pub mod service;
 
 // How it is read: a tree with positions, checked whole against a table of fields.
 pub mod check;
+pub mod cluster_fields;
+pub mod edit;
+pub mod expand;
 pub mod field;
+pub mod read;
+pub mod schema;
+pub mod secrets;
+pub mod suggest;
 pub mod tree;
 pub mod yaml;
+
+#[cfg(test)]
+mod testing;
 
 // What is shown.
 pub mod event;

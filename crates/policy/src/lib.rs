@@ -1,1 +1,29 @@
 //! The decisions: match, pick, admit, retry, trip. No clock, socket, file or random source.
+//!
+//! Time, seed and state are arguments, so every decision can be told again and simulated. State that
+//! outlives a call is held in atomics, since the cores reach it at once.
+
+pub mod time;
+
+// Which route answers.
+pub mod routes;
+
+// Which endpoint is asked.
+pub mod balance;
+pub mod breaker;
+pub mod health;
+pub mod outlier;
+
+// Whether it is asked again.
+pub mod retry;
+
+mod seed;
+mod window;
+
+pub use balance::{Balancer, Candidates, Load, balancer};
+pub use breaker::{Admission, Breaker, State, Transition, TrialKind};
+pub use health::{Change, Health, HealthState, Silence, next_interval};
+pub use outlier::{Ejection, Ejector};
+pub use retry::{Budget, Progress, Work, backoff, may_rerun};
+pub use routes::{Conflict, Match, Params, Request, Table, rewrite};
+pub use time::Time;

@@ -1,1 +1,9 @@
-//! The senses: metric names, histograms, logs.
+//! The senses: what is counted, under which names, and how the process talks of itself.
+
+pub mod histogram;
+pub mod logging;
+pub mod meter;
+pub mod metrics;
+
+pub use histogram::Histogram;
+pub use meter::{Meter, Reading};

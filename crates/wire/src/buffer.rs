@@ -94,10 +94,10 @@ impl Buffer {
         debug_assert!(self.end <= self.bytes.len(), "filled more than there was room for");
     }
 
-    /// Moves what is left into a buffer of at least `size`.
+    /// Moves what is left into a buffer of at least `size`, whatever is lent already: a head has no choice.
     pub fn grow(&mut self, size: usize) {
         if self.bytes.len() < size {
-            let mut larger = Buffer { bytes: vec![0; size].into_boxed_slice(), start: 0, end: self.len() };
+            let mut larger = Buffer { bytes: lend_anyway(size), start: 0, end: self.len() };
             larger.bytes[..self.len()].copy_from_slice(self.filled());
             *self = larger;
         }
@@ -130,6 +130,14 @@ fn lend(size: usize) -> Box<[u8]> {
             shelf.small.pop().unwrap_or_else(|| vec![0; SMALL].into_boxed_slice())
         })
         .unwrap_or_else(|_| vec![0; SMALL].into_boxed_slice())
+}
+
+fn lend_anyway(size: usize) -> Box<[u8]> {
+    if size == LARGE {
+        // It counts when it comes back, so it counts when it goes.
+        let _ = SHELF.try_with(|shelf| shelf.borrow_mut().large_lent += 1);
+    }
+    vec![0; size].into_boxed_slice()
 }
 
 fn give_back(bytes: Box<[u8]>) {

@@ -55,6 +55,12 @@ impl Conn {
         self.sent < self.outbox.len()
     }
 
+    /// Whether all that was said since the last time everything was sent is still here.
+    #[must_use]
+    pub fn sent_nothing(&self) -> bool {
+        self.sent == 0 && !self.outbox.is_empty()
+    }
+
     /// Sends the outbox, then `data`, then `after`; says how much of `data` and `after` together is sent.
     /// Ready once something of them went, or all there is.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8], after: &[u8]) -> Poll<io::Result<usize>> {

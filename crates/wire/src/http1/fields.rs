@@ -12,7 +12,12 @@ pub struct At {
 }
 
 impl At {
+    /// Where `part` stands in the bytes that begin at `base`. What is empty may point anywhere, so it stands
+    /// at the front.
     pub(super) fn of(base: usize, part: &[u8]) -> At {
+        if part.is_empty() {
+            return At::default();
+        }
         #[expect(clippy::cast_possible_truncation, reason = "a head is capped far below 4 GiB")]
         let start = (part.as_ptr() as usize - base) as u32;
         #[expect(clippy::cast_possible_truncation, reason = "a head is capped far below 4 GiB")]
@@ -92,6 +97,9 @@ pub const HOP_BY_HOP: Mask = Mask::of(&[
     Known::Upgrade,
 ]);
 
+/// Names that one `Connection` field may list: each is looked for among all fields.
+const MOST_NAMED: usize = 32;
+
 /// Where a field's line stands.
 #[derive(Debug, Clone, Copy)]
 pub struct FieldAt {
@@ -167,7 +175,10 @@ impl Fields {
     /// Marks the fields that `Connection` names, which is the rare case.
     pub(super) fn mark_named(&mut self, connection: At) -> Result<(), Error> {
         let Fields { bytes, lines } = self;
-        for token in tokens(connection.of_bytes(bytes)) {
+        for (count, token) in tokens(connection.of_bytes(bytes)).enumerate() {
+            if count == MOST_NAMED {
+                return Err(Error::Malformed("Connection names too many fields"));
+            }
             for field in lines.iter_mut() {
                 if !field.name.of_bytes(bytes).eq_ignore_ascii_case(token) {
                     continue;
@@ -203,7 +214,6 @@ pub fn know(name: &[u8]) -> Known {
         10 if is("connection") => Known::Connection,
         10 if is("keep-alive") => Known::KeepAlive,
         12 if is("content-type") => Known::ContentType,
-        12 if is("x-request-id") || is("x_request_id") => Known::RequestId,
         13 if is("authorization") => Known::Authorization,
         14 if is("content-length") => Known::ContentLength,
         16 if is("proxy-connection") => Known::ProxyConnection,
@@ -220,7 +230,9 @@ fn know_extension(name: &[u8]) -> Known {
         name.len() >= prefix.len()
             && name.iter().zip(prefix).all(|(&a, &b)| a.to_ascii_lowercase() == b || (b == b'-' && a == b'_'))
     };
-    if begins(b"x-forwarded-") || (name.len() == 9 && begins(b"x-real-ip")) {
+    if name.len() == 12 && begins(b"x-request-id") {
+        Known::RequestId
+    } else if begins(b"x-forwarded-") || (name.len() == 9 && begins(b"x-real-ip")) {
         Known::Forwarded
     } else if begins(b"x-client-cert-") {
         Known::ClientCert

@@ -9,6 +9,8 @@ use crate::error::Error;
 /// A chunk's size line with its extension, and all trailers together, are no longer than this.
 const MOST_SIZE_LINE: usize = 1024;
 const MOST_TRAILERS: usize = 8 * 1024;
+/// All extensions of a body together, which count as no part of its size.
+const MOST_EXTENSIONS: usize = 16 * 1024;
 /// Chunks up to this size that arrived together go on together.
 const MERGED: usize = 4 * 1024;
 
@@ -48,6 +50,7 @@ pub struct BodyReader {
     state: State,
     ready: usize,
     room: u64,
+    extensions: usize,
     trailers: Vec<u8>,
 }
 
@@ -75,7 +78,7 @@ impl BodyReader {
             Framing::Chunked => State::Size,
             Framing::UntilClose => State::UntilClose,
         };
-        Ok(BodyReader { state, ready: 0, room: limit, trailers: Vec::new() })
+        Ok(BodyReader { state, ready: 0, room: limit, extensions: 0, trailers: Vec::new() })
     }
 
     /// Whether the body is over.
@@ -132,7 +135,7 @@ impl BodyReader {
                 Step::Data => {
                     let merged = matches!(self.state, State::Chunk(_));
                     if merged {
-                        self.merge(inbox)?;
+                        self.merge(inbox);
                     }
                     self.room = self.room.checked_sub(self.ready as u64).ok_or(Error::BodyTooLarge)?;
                     return Ok(Piece::Data(self.ready));
@@ -162,18 +165,20 @@ impl BodyReader {
     }
 
     /// Takes small chunks that follow the data together with it: their bytes are moved up against it.
-    fn merge(&mut self, inbox: &mut Buffer) -> Result<(), Error> {
-        let State::Chunk(mut left) = self.state else { return Ok(()) };
+    fn merge(&mut self, inbox: &mut Buffer) {
+        let State::Chunk(mut left) = self.state else { return };
         left -= self.ready as u64;
         self.state = if left == 0 { State::ChunkEnd } else { State::Chunk(left) };
         let bytes = inbox.filled_mut();
         let (mut data, mut at) = (self.ready, self.ready);
         while self.state == State::ChunkEnd && data <= MERGED {
             let Some(b"\r\n") = bytes.get(at..at + 2) else { break };
-            let Some((size, line)) = size_line(&bytes[at + 2..])? else { break };
+            // What is wrong with the next chunk is said when it is its turn.
+            let Ok(Some((size, line, extension))) = size_line(&bytes[at + 2..]) else { break };
             let begin = at + 2 + line;
             let end = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(begin);
-            if size == 0 || size > MERGED as u64 || end > bytes.len() {
+            let too_much = size > MERGED as u64 || data as u64 + size > self.room;
+            if size == 0 || too_much || end > bytes.len() || extension > 0 {
                 break;
             }
             bytes.copy_within(begin..end, data);
@@ -185,11 +190,14 @@ impl BodyReader {
             inbox.consume(at - data);
         }
         self.ready = data;
-        Ok(())
     }
 
     fn size_line(&mut self, inbox: &mut Buffer) -> Result<Step, Error> {
-        let Some((size, line)) = size_line(inbox.filled())? else { return Ok(Step::More) };
+        let Some((size, line, extension)) = size_line(inbox.filled())? else { return Ok(Step::More) };
+        self.extensions += extension;
+        if self.extensions > MOST_EXTENSIONS {
+            return Err(Error::Malformed("chunk extensions that are too long"));
+        }
         if size > self.room {
             return Err(Error::BodyTooLarge);
         }
@@ -239,8 +247,9 @@ enum Step {
     Data,
 }
 
-/// A chunk's size, and how long its line is; `None` when the line is not whole yet.
-fn size_line(bytes: &[u8]) -> Result<Option<(u64, usize)>, Error> {
+/// A chunk's size, how long its line is, and how much of that is extension; `None` when the line is not whole
+/// yet.
+fn size_line(bytes: &[u8]) -> Result<Option<(u64, usize, usize)>, Error> {
     let digits = bytes.iter().take_while(|b| b.is_ascii_hexdigit()).count();
     if digits > 15 || (digits == 0 && !bytes.is_empty()) {
         return Err(Error::Malformed("a chunk size that is not one"));
@@ -251,13 +260,12 @@ fn size_line(bytes: &[u8]) -> Result<Option<(u64, usize)>, Error> {
         return Err(Error::Malformed("a chunk size that is not one"));
     }
     let Some(line_feed) = memchr::memchr(b'\n', &bytes[..bytes.len().min(MOST_SIZE_LINE)]) else {
+        if bytes.len() >= MOST_SIZE_LINE {
+            return Err(Error::Malformed("a chunk's size line that is too long"));
+        }
         let extension = bytes.get(digits..).unwrap_or_default();
         check_extension(extension.strip_suffix(b"\r").unwrap_or(extension))?;
-        return if bytes.len() >= MOST_SIZE_LINE {
-            Err(Error::Malformed("a chunk's size line that is too long"))
-        } else {
-            Ok(None)
-        };
+        return Ok(None);
     };
     let Some(extension) = bytes[digits..line_feed].strip_suffix(b"\r") else {
         return Err(Error::Malformed("a line end without CR"));
@@ -267,7 +275,7 @@ fn size_line(bytes: &[u8]) -> Result<Option<(u64, usize)>, Error> {
         let digit = (digit as char).to_digit(16).unwrap_or(0);
         n << 4 | u64::from(digit)
     });
-    Ok(Some((size, line_feed + 1)))
+    Ok(Some((size, line_feed + 1, extension.len())))
 }
 
 /// An extension is read past and not passed on; what could be taken for a line end is refused.
@@ -278,13 +286,28 @@ fn check_extension(extension: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Fields that would change how a request is read, guarded or answered, were they taken from its trailers
+/// (RFC 9110 6.5.1). Those that [`Known`] names are refused too.
+const NO_TRAILERS: &[&str] = &[
+    "cache-control",
+    "content-encoding",
+    "content-range",
+    "cookie",
+    "max-forwards",
+    "pragma",
+    "proxy-authorization",
+    "range",
+    "set-cookie",
+    "trailer",
+];
+
 /// A trailer is a field that changes nothing of what was already decided.
 fn check_trailer(line: &[u8]) -> Result<(), Error> {
     let mut parsed = [httparse::EMPTY_HEADER; 1];
     let alone = [line, b"\r\n"].concat();
     match httparse::parse_headers(&alone, &mut parsed) {
         Ok(httparse::Status::Complete((_, [field]))) => match know(field.name.as_bytes()) {
-            Known::Other => Ok(()),
+            Known::Other if !NO_TRAILERS.iter().any(|name| field.name.eq_ignore_ascii_case(name)) => Ok(()),
             _ => Err(Error::Malformed("a trailer that only a head may have")),
         },
         _ => Err(Error::Malformed("a trailer that is not a field")),

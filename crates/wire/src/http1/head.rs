@@ -15,6 +15,9 @@ use crate::error::Error;
 /// The most fields that any head may have, whatever the limits say: they are parsed on the stack.
 pub const MOST_FIELDS: usize = 256;
 
+/// Empty lines before a request are skipped (RFC 9112 2.2), but not forever.
+const TOO_MANY_EMPTY_LINES: &[u8] = b"\r\n\r\n\r\n\r\n\r\n";
+
 /// How large a head may be.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadLimits {
@@ -58,6 +61,9 @@ impl RequestHead {
     pub fn parse(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, Error> {
         let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let mut request = httparse::Request::new(&mut []);
+        if bytes.starts_with(TOO_MANY_EMPTY_LINES) {
+            return Err(Error::Malformed("too many empty lines before a request"));
+        }
         let most = limits.fields.min(MOST_FIELDS);
         let parsed = request.parse_with_uninit_headers(bytes, &mut lines[..most]).map_err(of_httparse)?;
         let Status::Complete(length) = parsed else { return incomplete(bytes, limits) };
@@ -93,14 +99,8 @@ impl RequestHead {
             (false, Some(0)) | (false, None) => Framing::None,
             (false, Some(n)) => Framing::Length(n),
         };
-        self.expects_continue = match facts.expect {
-            None => false,
-            Some(expect) if expect.of_bytes(&self.fields.bytes).eq_ignore_ascii_case(b"100-continue") => {
-                // Without a body, or from a client that cannot take a 100, there is nothing to wait for.
-                self.minor == 1 && self.framing != Framing::None
-            }
-            Some(_) => return Err(Error::Malformed("an Expect other than 100-continue")),
-        };
+        // Without a body, or from a client that cannot take a 100, there is nothing to wait for.
+        self.expects_continue = facts.expects_continue && self.minor == 1 && self.framing != Framing::None;
         self.keep_alive = facts.keep_alive;
         self.upgrade = facts.upgrade && self.minor == 1;
         Ok(())
@@ -176,6 +176,10 @@ impl ResponseHead {
     pub fn parse(&mut self, bytes: &[u8], limits: HeadLimits, to_head: bool) -> Result<Option<usize>, Error> {
         let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let mut response = httparse::Response::new(&mut []);
+        if let [b'\r' | b'\n', ..] = bytes {
+            // What stands there belongs to no response: the last one was longer than it said.
+            return Err(Error::Malformed("an empty line before a response"));
+        }
         let most = limits.fields.min(MOST_FIELDS);
         let parsed = httparse::ParserConfig::default()
             .parse_response_with_uninit_headers(&mut response, bytes, &mut lines[..most])
@@ -183,9 +187,6 @@ impl ResponseHead {
         let Status::Complete(length) = parsed else { return incomplete(bytes, limits) };
         whole(bytes, length, limits)?;
         self.reason = At::of(bytes.as_ptr() as usize, response.reason.unwrap_or_default().as_bytes());
-        if self.reason.end as usize > length {
-            self.reason = At::default(); // An empty reason is not a slice of the head.
-        }
         self.minor = response.version.unwrap_or(1);
         self.status = response.code.unwrap_or(0);
         take_lines(&mut self.fields, &bytes[..length], response.headers);
@@ -239,7 +240,7 @@ struct Facts {
     host: Option<At>,
     chunked: bool,
     length: Option<u64>,
-    expect: Option<At>,
+    expects_continue: bool,
     keep_alive: bool,
     upgrade: bool,
 }
@@ -257,9 +258,11 @@ impl Facts {
                     facts.host = Some(at);
                 }
                 Known::ContentLength => {
-                    if facts.length.replace(length(value)?).is_some() {
+                    let length = Some(length(value)?);
+                    if facts.length.is_some() {
                         return Err(Error::Malformed("more than one Content-Length"));
                     }
+                    facts.length = length;
                 }
                 Known::TransferEncoding => {
                     if facts.chunked || !value.eq_ignore_ascii_case(b"chunked") {
@@ -270,7 +273,12 @@ impl Facts {
                     }
                     facts.chunked = true;
                 }
-                Known::Expect => facts.expect = Some(at),
+                Known::Expect => {
+                    if !value.eq_ignore_ascii_case(b"100-continue") {
+                        return Err(Error::Malformed("an Expect other than 100-continue"));
+                    }
+                    facts.expects_continue = true;
+                }
                 Known::Upgrade => upgrade_asked = true,
                 Known::Connection => {
                     let mut others = false;
@@ -305,7 +313,7 @@ fn take_lines(fields: &mut Fields, head: &[u8], headers: &[httparse::Header<'_>]
         if let Some(previous) = fields.lines.last_mut() {
             previous.line_end = name.start;
         }
-        let value = if header.value.is_empty() { At::default() } else { At::of(base, header.value) };
+        let value = At::of(base, header.value);
         let known = know(header.name.as_bytes());
         fields.lines.push(FieldAt { name, value, line_end: 0, known, named: false });
     }

@@ -21,6 +21,8 @@ pub struct Pump {
     pub moved: u64,
     /// How often the sink would not take more.
     pub sink_waits: u32,
+    /// Whom it waits for now.
+    pub waits_for: Side,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,13 @@ impl Pump {
     /// A pump for this body, framed so.
     #[must_use]
     pub fn new(body: Body, writer: BodyWriter) -> Self {
-        Pump { body, writer, piece: 0, state: State::Moving, moved: 0, sink_waits: 0 }
+        Pump { body, writer, piece: 0, state: State::Moving, moved: 0, sink_waits: 0, waits_for: Side::Source }
+    }
+
+    /// A pump with nothing to move: over before it begins.
+    #[must_use]
+    pub fn over() -> Self {
+        Pump { state: State::Done, ..Pump::new(Body::Empty, BodyWriter::Plain) }
     }
 
     /// Whether all is sent.
@@ -80,6 +88,7 @@ impl Pump {
                         return Poll::Ready(Err(PumpError { side: Side::Source, error }));
                     }
                     Poll::Pending => {
+                        self.waits_for = Side::Source;
                         // Nothing to add for now: a head or a piece's end that still waits is sent alone.
                         if to.has_unsent() && let Poll::Ready(Err(error)) = to.poll_flush(cx) {
                             return Poll::Ready(Err(sink(error)));
@@ -96,6 +105,7 @@ impl Pump {
         let after = self.writer.after();
         let Poll::Ready(sent) = to.poll_send(cx, data, after) else {
             self.sink_waits += 1;
+            self.waits_for = Side::Sink;
             return Poll::Pending;
         };
         let sent = sent.map_err(sink)?;

@@ -43,9 +43,9 @@ pub async fn read_head(
 ) -> Result<(), Error> {
     let mut seen = 0;
     loop {
-        // A head that comes in many small pieces is parsed again only when its end may have come.
-        let from = seen.max(3) - 3;
-        if seen == 0 || memchr::memmem::find(&conn.inbox.filled()[from..], b"\r\n\r\n").is_some() {
+        // A head that comes in many small pieces is judged again only when a line may have ended, which is
+        // also when what is wrong with it shows: the number of its lines bounds how often.
+        if seen == 0 || conn.inbox.filled()[seen..].iter().any(|&b| b.is_ascii_control() && b != b'\t') {
             if let Some(length) = head.parse(conn.inbox.filled(), limits)? {
                 conn.inbox.consume(length);
                 return Ok(());

@@ -1,5 +1,7 @@
 //! Request targets: their four forms, and which paths are refused because two readers could differ on them.
 
+use std::net::Ipv6Addr;
+
 use super::fields::At;
 use crate::error::Error;
 
@@ -60,26 +62,37 @@ fn as_u32(n: usize) -> u32 {
     n as u32
 }
 
-/// `host[:port]` without user information; the characters of RFC 3986 and no others.
+/// `host[:port]` without user information: a name of unreserved characters, or an IPv6 address in brackets.
+/// Percent signs are refused, since two readers could differ on what they encode.
 pub(super) fn check_authority(authority: &[u8]) -> Result<(), Error> {
     let host_end = match authority {
         [b'[', ..] => match memchr::memchr(b']', authority) {
-            Some(end) if authority[1..end].iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')) => end + 1,
+            Some(end) if is_ipv6(&authority[1..end]) => end + 1,
             _ => return Err(Error::Malformed("a host that is not one")),
         },
         _ => memchr::memchr(b':', authority).unwrap_or(authority.len()),
     };
     let (host, port) = authority.split_at(host_end);
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'[' | b']' | b':' | b'%');
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    let host_is_one = host.starts_with(b"[") || (!host.is_empty() && host.iter().all(plain));
     let port_is_one = match port {
         [] | [b':'] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        [b':', digits @ ..] => is_port(digits),
         _ => false,
     };
-    if host.is_empty() || !host.iter().all(plain) || !port_is_one {
+    if !host_is_one || !port_is_one {
         return Err(Error::Malformed("a host that is not one"));
     }
     Ok(())
+}
+
+fn is_ipv6(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
+}
+
+fn is_port(digits: &[u8]) -> bool {
+    let all = digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit);
+    all && digits.iter().fold(0, |n, digit| n * 10 + u32::from(digit - b'0')) <= u32::from(u16::MAX)
 }
 
 /// Refuses paths that two readers could read as two different ones: dot segments in any spelling, encoded

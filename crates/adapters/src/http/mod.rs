@@ -1,0 +1,87 @@
+//! Services that speak HTTP/1.1: the kind `http`.
+
+mod options;
+mod pool;
+mod probe;
+
+use std::sync::Arc;
+
+use model::check::Problems;
+use model::field::Field;
+use model::kind::{Ability, KindCheck, Place};
+use model::tree::Node;
+use model::{EndpointSpec, Failure, HealthSpec, ServiceSpec};
+
+pub use pool::{Pool, Unreached};
+
+use crate::{Adapter, Call, Driver};
+
+/// The driver of kind `http`.
+pub static HTTP: HttpDriver = HttpDriver;
+
+/// Knows services that speak HTTP/1.1.
+#[derive(Debug)]
+pub struct HttpDriver;
+
+impl KindCheck for HttpDriver {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn place(&self) -> Place {
+        Place::Network
+    }
+
+    fn default_port(&self) -> Option<u16> {
+        Some(80)
+    }
+
+    fn fields(&self) -> &'static [Field] {
+        options::FIELDS
+    }
+
+    fn check(&self, service: &Node, problems: &mut Problems) {
+        options::check(service, problems);
+    }
+}
+
+impl Driver for HttpDriver {
+    fn about(&self) -> &'static str {
+        "A service that speaks HTTP/1.1, with WebSocket and server-sent events passed through"
+    }
+
+    fn abilities(&self) -> &'static [Ability] {
+        &[Ability::Http]
+    }
+
+    fn connect(
+        &self,
+        endpoint: &EndpointSpec,
+        service: &ServiceSpec,
+        health: &HealthSpec,
+    ) -> Result<Arc<dyn Adapter>, Failure> {
+        let probe = options::probe_of(service, health)?;
+        Ok(Arc::new(HttpAdapter { pool: Pool::new(endpoint.address()), probe }))
+    }
+}
+
+/// One HTTP endpoint.
+#[derive(Debug)]
+struct HttpAdapter {
+    pool: Pool,
+    probe: probe::Probe,
+}
+
+impl Adapter for HttpAdapter {
+    fn probe(&self) -> Call<'_, ()> {
+        Box::pin(self.probe.ask(&self.pool))
+    }
+
+    fn http(&self) -> Option<&Pool> {
+        Some(&self.pool)
+    }
+
+    fn sweep(&self) {
+        self.pool.sweep();
+    }
+}

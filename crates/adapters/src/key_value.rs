@@ -1,0 +1,91 @@
+//! The ability to keep values under keys, and the suite that every kind with it must pass.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::Call;
+
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
+
+/// The longest key, in bytes. A longer one is `too_large` with every engine.
+pub const MAX_KEY: usize = 64 << 10;
+
+/// A value with what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    /// The value itself.
+    pub bytes: Bytes,
+    /// Its media type, when it was set with one.
+    pub content_type: Option<Box<str>>,
+}
+
+impl Value {
+    /// Bytes of no particular type.
+    #[must_use]
+    pub fn plain(bytes: impl Into<Bytes>) -> Self {
+        Value { bytes: bytes.into(), content_type: None }
+    }
+}
+
+/// How a value is set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SetOptions {
+    /// How long it stays; `None` is for ever, zero is over at once.
+    pub ttl: Option<Duration>,
+    /// Only when the key is not there.
+    pub if_absent: bool,
+}
+
+/// What is left of a key's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ttl {
+    /// There is no such key.
+    Missing,
+    /// It stays for ever.
+    Forever,
+    /// So long.
+    Left(Duration),
+}
+
+/// A page of keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Keys, at most as many as asked for.
+    pub keys: Vec<Bytes>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Bytes>,
+}
+
+/// Keys and values, both bytes.
+pub trait KeyValue: Send + Sync {
+    /// The value, if there is one.
+    fn get<'a>(&'a self, key: &'a [u8]) -> Call<'a, Option<Value>>;
+
+    /// Sets it; says whether it was stored (`false` only with `if_absent`).
+    fn set<'a>(&'a self, key: &'a [u8], value: Value, options: SetOptions) -> Call<'a, bool>;
+
+    /// Takes it out; says whether it was there.
+    fn delete<'a>(&'a self, key: &'a [u8]) -> Call<'a, bool>;
+
+    /// Adds to a whole number (0 when missing), keeping its time; gives the sum. `command_failed` when the
+    /// value is no whole number of 64 bits or the sum is none.
+    fn incr<'a>(&'a self, key: &'a [u8], by: i64) -> Call<'a, i64>;
+
+    /// Sets how long a key stays from now, `None` for ever and zero not at all; says whether it was there.
+    fn expire<'a>(&'a self, key: &'a [u8], ttl: Option<Duration>) -> Call<'a, bool>;
+
+    /// What is left of its time.
+    fn ttl<'a>(&'a self, key: &'a [u8]) -> Call<'a, Ttl>;
+
+    /// Keys that match a glob (`*`, `?`, `[a-z]`, `[^a-z]`, `\` quotes), page by page; a key that stays through
+    /// the whole scan is seen at least once. A page may be short or empty with more to come. Something that is
+    /// no cursor of a scan is `invalid_request`.
+    fn scan<'a>(
+        &'a self,
+        pattern: Option<&'a [u8]>,
+        cursor: Option<&'a [u8]>,
+        limit: usize,
+    ) -> Call<'a, Page>;
+}

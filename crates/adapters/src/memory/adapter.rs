@@ -1,0 +1,132 @@
+//! The adapter: the store with today's clock, its limits and its failures.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use model::{Code, Failure};
+
+use super::glob::{Glob, MOST};
+use super::options::Options;
+use super::scan::{self, Position};
+use super::shard::{NoSum, size_of};
+use super::store::Store;
+use crate::key_value::{KeyValue, MAX_KEY, Page, SetOptions, Ttl, Value};
+use crate::{Adapter, Call};
+
+/// One cache of this process.
+#[derive(Debug)]
+pub(super) struct MemoryAdapter {
+    store: Store,
+    max_value: u64,
+}
+
+impl MemoryAdapter {
+    pub(super) fn new(options: Options) -> Self {
+        MemoryAdapter { store: Store::new(options), max_value: options.max_value }
+    }
+
+    fn check_value(&self, value: &Value) -> Result<(), Failure> {
+        let (size, most) = (size_of(value), self.max_value);
+        if size as u64 <= most {
+            return Ok(());
+        }
+        Err(Failure::client(Code::TooLarge, format!("The value has {size} bytes; at most {most} are kept."))
+            .with_hint("Raise `max_value` of the service."))
+    }
+}
+
+impl Adapter for MemoryAdapter {
+    fn probe(&self) -> Call<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn key_value(&self) -> Option<&dyn KeyValue> {
+        Some(self)
+    }
+
+    fn sweep(&self) {
+        self.store.sweep(Instant::now());
+    }
+}
+
+impl KeyValue for MemoryAdapter {
+    fn get<'a>(&'a self, key: &'a [u8]) -> Call<'a, Option<Value>> {
+        Box::pin(async move {
+            check_key(key)?;
+            Ok(self.store.get(key, Instant::now()))
+        })
+    }
+
+    fn set<'a>(&'a self, key: &'a [u8], value: Value, options: SetOptions) -> Call<'a, bool> {
+        Box::pin(async move {
+            check_key(key)?;
+            self.check_value(&value)?;
+            // A copy, since these bytes may be a small part of a large buffer that would stay with them.
+            let value = Value { bytes: Bytes::copy_from_slice(&value.bytes), ..value };
+            Ok(self.store.set(key, value, options, Instant::now()))
+        })
+    }
+
+    fn delete<'a>(&'a self, key: &'a [u8]) -> Call<'a, bool> {
+        Box::pin(async move {
+            check_key(key)?;
+            Ok(self.store.delete(key, Instant::now()))
+        })
+    }
+
+    fn incr<'a>(&'a self, key: &'a [u8], by: i64) -> Call<'a, i64> {
+        Box::pin(async move {
+            check_key(key)?;
+            self.store.incr(key, by, Instant::now()).map_err(|why| {
+                let detail = match why {
+                    NoSum::NotANumber => "The value is not a whole number of 64 bits.",
+                    NoSum::Overflow => "The sum is not a whole number of 64 bits.",
+                };
+                Failure::client(Code::CommandFailed, detail)
+            })
+        })
+    }
+
+    fn expire<'a>(&'a self, key: &'a [u8], ttl: Option<Duration>) -> Call<'a, bool> {
+        Box::pin(async move {
+            check_key(key)?;
+            Ok(self.store.expire(key, ttl, Instant::now()))
+        })
+    }
+
+    fn ttl<'a>(&'a self, key: &'a [u8]) -> Call<'a, Ttl> {
+        Box::pin(async move {
+            check_key(key)?;
+            Ok(self.store.ttl(key, Instant::now()))
+        })
+    }
+
+    fn scan<'a>(
+        &'a self,
+        pattern: Option<&'a [u8]>,
+        cursor: Option<&'a [u8]>,
+        limit: usize,
+    ) -> Call<'a, Page> {
+        Box::pin(async move {
+            let glob = Glob::new(pattern.unwrap_or(b"*")).map_err(|_| {
+                let detail =
+                    format!("The pattern has more than {MOST} characters behind its first wildcard.");
+                Failure::client(Code::InvalidRequest, detail)
+            })?;
+            cursor
+                .map_or(Some(Position::default()), Position::from_cursor)
+                .and_then(|position| scan::page(&self.store, &glob, position, limit, Instant::now()))
+                .ok_or_else(|| {
+                    Failure::client(Code::InvalidRequest, "The cursor is not one that a scan gave.")
+                })
+        })
+    }
+}
+
+fn check_key(key: &[u8]) -> Result<(), Failure> {
+    if key.len() <= MAX_KEY {
+        return Ok(());
+    }
+    let detail = format!("The key has {} bytes; at most {MAX_KEY} are taken.", key.len());
+    Err(Failure::client(Code::TooLarge, detail))
+}

@@ -1,0 +1,182 @@
+//! The store: shards behind locks, found by a key's hash. Time comes from the caller.
+
+use std::hash::BuildHasher;
+use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use quick_cache::DefaultHashBuilder;
+
+use super::options::Options;
+use super::scan::Position;
+use super::shard::{Entry, Found, Leftovers, NoSum, OVERHEAD, Shard};
+use crate::key_value::{MAX_KEY, SetOptions, Ttl, Value};
+
+/// Enough that the cores of a large machine seldom meet at one lock.
+const MOST_SHARDS: u64 = 16;
+
+/// Keys that a walk looks at before it lets go of a shard's lock: a few tens of microseconds.
+pub(super) const LOT: usize = 256;
+
+/// Keys that one sweep looks at: under a millisecond.
+const SWEPT: usize = 8192;
+
+/// Keys and values with their expiry.
+#[derive(Debug)]
+pub(super) struct Store {
+    shards: Box<[RwLock<Shard>]>,
+    hasher: DefaultHashBuilder,
+    /// Where the next sweep goes on.
+    swept: Mutex<Position>,
+}
+
+impl Store {
+    pub(super) fn new(options: Options) -> Self {
+        // A sixteenth is left for what the policy remembers of evicted keys.
+        let capacity = options.max_memory - options.max_memory / 16;
+        let largest = options.max_value + MAX_KEY as u64 + OVERHEAD;
+        let mut shards = MOST_SHARDS;
+        while shards > 1 && capacity / shards < largest + largest / 2 {
+            shards /= 2;
+        }
+        Store {
+            shards: (0..shards).map(|_| RwLock::new(Shard::new(capacity / shards))).collect(),
+            hasher: DefaultHashBuilder::default(),
+            swept: Mutex::new(Position::default()),
+        }
+    }
+
+    pub(super) fn get(&self, key: &[u8], now: Instant) -> Option<Value> {
+        let shard = self.shard(key);
+        // Bound first: the guard must be gone before the entry is removed.
+        let found = read(shard).get(key, now);
+        match found {
+            Found::Live(value) => Some(value),
+            Found::Missing => None,
+            Found::Over => {
+                write(shard).remove_over(key, now);
+                None
+            }
+        }
+    }
+
+    /// Says whether it was stored.
+    pub(super) fn set(&self, key: &[u8], value: Value, options: SetOptions, now: Instant) -> bool {
+        let mut left = Leftovers::default();
+        let mut shard = write(self.shard(key));
+        if options.if_absent && shard.is_live(key, now) {
+            return false;
+        }
+        match over_at(options.ttl, now) {
+            Some(at) if at <= now => {
+                shard.remove(key, now, &mut left);
+            }
+            expires => shard.set(key, Entry { value, expires }, &mut left),
+        }
+        drop(shard);
+        true
+    }
+
+    pub(super) fn delete(&self, key: &[u8], now: Instant) -> bool {
+        let mut left = Leftovers::default();
+        write(self.shard(key)).remove(key, now, &mut left)
+    }
+
+    pub(super) fn incr(&self, key: &[u8], by: i64, now: Instant) -> Result<i64, NoSum> {
+        let mut left = Leftovers::default();
+        write(self.shard(key)).incr(key, by, now, &mut left)
+    }
+
+    pub(super) fn expire(&self, key: &[u8], ttl: Option<Duration>, now: Instant) -> bool {
+        let mut left = Leftovers::default();
+        let mut shard = write(self.shard(key));
+        match over_at(ttl, now) {
+            Some(at) if at <= now => shard.remove(key, now, &mut left),
+            expires => shard.expire(key, expires, now),
+        }
+    }
+
+    pub(super) fn ttl(&self, key: &[u8], now: Instant) -> Ttl {
+        read(self.shard(key)).ttl(key, now)
+    }
+
+    /// Removes some of the entries whose time is over, going round. Only one sweep runs at a time.
+    pub(super) fn sweep(&self, now: Instant) {
+        let Ok(mut position) = self.swept.try_lock() else { return };
+        let mut over = Vec::new();
+        let mut seen = 0;
+        let mut turned = 0;
+        while seen < SWEPT && turned < self.shards.len() {
+            let shard = &self.shards[position.shard];
+            let mut lot = 0;
+            let stopped = {
+                let shard = read(shard);
+                shard.walk(b"", position.after.as_deref(), |key| {
+                    lot += 1;
+                    if shard.is_over(key, now) {
+                        over.push(key.clone());
+                    }
+                    if lot == LOT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })
+            };
+            seen += lot;
+            if !over.is_empty() {
+                let mut shard = write(shard);
+                for key in over.drain(..) {
+                    shard.remove_over(&key, now);
+                }
+            }
+            if stopped.is_none() {
+                position.shard = (position.shard + 1) % self.shards.len();
+                turned += 1;
+            }
+            position.after = stopped;
+        }
+    }
+
+    /// The shard of that number, for a walk over all.
+    pub(super) fn nth(&self, index: usize) -> Option<RwLockReadGuard<'_, Shard>> {
+        self.shards.get(index).map(read)
+    }
+
+    pub(super) fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    fn shard(&self, key: &[u8]) -> &RwLock<Shard> {
+        // Their number is a power of two.
+        let index = self.hasher.hash_one(key) & (self.shards.len() as u64 - 1);
+        &self.shards[index as usize]
+    }
+}
+
+/// A time that the clock cannot say is never.
+fn over_at(ttl: Option<Duration>, now: Instant) -> Option<Instant> {
+    ttl.and_then(|ttl| now.checked_add(ttl))
+}
+
+// Nothing in a shard runs foreign code, so a poisoned lock guards what a panic left consistent enough: a
+// cache. Refusing every later call would turn one fault into many.
+
+fn read(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+impl Store {
+    pub(super) fn shards(&self) -> impl Iterator<Item = RwLockReadGuard<'_, Shard>> {
+        self.shards.iter().map(read)
+    }
+
+    pub(super) fn weight(&self) -> u64 {
+        self.shards().map(|shard| shard.weight()).sum()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.shards().map(|shard| shard.len()).sum()
+    }
+}

@@ -1,0 +1,63 @@
+//! A command a file: its arguments, and what it does with them.
+
+// Without a gateway.
+pub(crate) mod completion;
+pub(crate) mod config;
+pub(crate) mod validate;
+
+// Asking a gateway.
+pub(crate) mod cache;
+pub(crate) mod cluster;
+pub(crate) mod declare;
+pub(crate) mod explain;
+pub(crate) mod route;
+pub(crate) mod service;
+pub(crate) mod status;
+
+use std::future::Future;
+
+use serde_json::json;
+
+use crate::Host;
+use crate::args::Command;
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::session::Session;
+
+/// Carries out any command but those that run a gateway, which the caller has kept.
+pub(crate) fn run(command: Command, host: &Host, session: &mut Session<'_>) -> Result<Exit, Fault> {
+    match command {
+        Command::Serve(_) | Command::Dev(_) => Ok(Exit::Done),
+        Command::Validate(command) => validate::run(&command, host, session),
+        Command::Config(command) => config::run(&command, host, session),
+        Command::Completion(command) => completion::run(&command, session),
+        Command::Version => version(host, session),
+        Command::Plan(command) => wait(declare::plan(command, session)),
+        Command::Apply(command) => wait(declare::apply(command, session)),
+        Command::Cluster(command) => wait(cluster::run(command, session)),
+        Command::Service(command) => wait(service::run(command, session)),
+        Command::Route(command) => wait(route::run(command, session)),
+        Command::Cache(command) => wait(cache::run(command, session)),
+        Command::Status(command) => wait(status::run(command, session)),
+        Command::Explain(command) => wait(explain::run(command, session)),
+        Command::CreateCluster(command) => wait(command.run(session)),
+        Command::ListClusters(command) => wait(command.run(session)),
+        Command::GetCluster(command) => wait(command.run(session)),
+        Command::DeleteCluster(command) => wait(command.run(session)),
+    }
+}
+
+/// One thread is enough for one command, and starts in no time.
+fn wait(command: impl Future<Output = Result<Exit, Fault>>) -> Result<Exit, Fault> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::new(Exit::Failed, "cannot start").why(error.to_string()))?;
+    runtime.block_on(command)
+}
+
+fn version(host: &Host, session: &mut Session<'_>) -> Result<Exit, Fault> {
+    let body = json!({ "name": "throome", "version": host.version });
+    session.show(&body, host.version, |_| format!("throome {}\n", host.version))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,161 @@
+//! `service`: the facts of services, and what an operator may do to one.
+
+use clap::Subcommand;
+use sdk::{Client, Services};
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::output::text;
+use crate::session::{Session, items};
+use crate::table::{Cell, Column, column, wide};
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Service {
+    /// Services of a cluster, or of all
+    #[command(visible_alias = "ls")]
+    List,
+    /// The facts of one service and of its endpoints
+    #[command(visible_alias = "show")]
+    Get {
+        /// NAME, or CLUSTER/NAME
+        name: String,
+    },
+    /// Give it no new requests; those under way end in peace
+    Drain {
+        /// NAME, or CLUSTER/NAME
+        name: String,
+    },
+    /// Give it requests again
+    Undrain {
+        /// NAME, or CLUSTER/NAME
+        name: String,
+    },
+    /// Close the breakers of its endpoints, which are then tried at once
+    ResetBreaker {
+        /// NAME, or CLUSTER/NAME
+        name: String,
+    },
+}
+
+/// Also what `status` shows.
+pub(crate) const LIST: &[Column] = &[
+    column("CLUSTER", Cell::At("/cluster")),
+    column("SERVICE", Cell::At("/name")),
+    column("TYPE", Cell::At("/type")),
+    column("STATUS", Cell::State("/status")),
+    column("VERDICT", Cell::State("/verdict")),
+    column("SINCE", Cell::Age("/since")),
+    wide("LIFECYCLE", Cell::State("/lifecycle")),
+    wide("HEALTH", Cell::State("/health")),
+    wide("ROTATION", Cell::State("/rotation")),
+    wide("BREAKER", Cell::State("/breaker")),
+    column("REASON", Cell::At("/reason")),
+];
+
+const ENDPOINTS: &[Column] = &[
+    column("ENDPOINT", Cell::At("/address")),
+    column("ROLE", Cell::At("/role")),
+    column("HEALTH", Cell::State("/health")),
+    column("ROTATION", Cell::State("/rotation")),
+    column("BREAKER", Cell::State("/breaker")),
+    column("SINCE", Cell::Age("/since")),
+    wide("WEIGHT", Cell::At("/weight")),
+    wide("IN FLIGHT", Cell::At("/in_flight")),
+    wide("LATENCY MS", Cell::Of(|endpoint| format!("{:.1}", endpoint["latency_ms"].as_f64().unwrap_or(0.0)))),
+    column("REASON", Cell::At("/reason")),
+];
+
+pub(crate) async fn run(command: Service, session: &mut Session<'_>) -> Result<Exit, Fault> {
+    let client = session.client()?;
+    match command {
+        Service::List => list(session, &client).await?,
+        Service::Get { name } => get(session, &client, &name).await?,
+        Service::Drain { name } => {
+            let (services, name) = find(session, &client, &name)?;
+            let body = session.send(services.drain(&name)).await?;
+            session.changed(&format!("`{name}` is given no new requests"), &body, &name)?;
+        }
+        Service::Undrain { name } => {
+            let (services, name) = find(session, &client, &name)?;
+            let body = session.send(services.undrain(&name)).await?;
+            session.changed(&format!("`{name}` is given requests again"), &body, &name)?;
+        }
+        Service::ResetBreaker { name } => {
+            let (services, name) = find(session, &client, &name)?;
+            let body = session.send(services.reset_breaker(&name)).await?;
+            session.changed(&format!("the breakers of `{name}` are closed"), &body, &name)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn list(session: &mut Session<'_>, client: &Client) -> Result<(), Fault> {
+    let clusters: Vec<String> = match session.named_cluster() {
+        Some(cluster) => vec![cluster.to_owned()],
+        None => {
+            let body = session.send(client.clusters().list()).await?;
+            items(&body, "clusters").iter().map(|cluster| text(cluster, "/id")).collect()
+        }
+    };
+    let mut services = Vec::new();
+    for cluster in clusters {
+        let health = session.send(client.cluster(&cluster).health()).await?;
+        services.extend(of_health(&cluster, &health));
+    }
+    let body = json!({ "services": services, "count": services.len() });
+    session.list(&body, &services, LIST, |service| {
+        format!("{}/{}", text(service, "/cluster"), text(service, "/name"))
+    })?;
+    if services.is_empty() {
+        session.say("no services");
+    }
+    Ok(())
+}
+
+/// The services in a cluster's health, each with its `cluster`.
+pub(crate) fn of_health(cluster: &str, health: &Value) -> Vec<Value> {
+    let facts = health["services"].as_object().into_iter().flatten();
+    facts
+        .map(|(name, facts)| {
+            let mut item = json!({ "cluster": cluster, "name": name });
+            if let (Some(item), Some(facts)) = (item.as_object_mut(), facts.as_object()) {
+                item.extend(facts.clone());
+            }
+            item
+        })
+        .collect()
+}
+
+async fn get(session: &mut Session<'_>, client: &Client, name: &str) -> Result<(), Fault> {
+    let (services, name) = find(session, client, name)?;
+    let body = session.send(services.get(&name)).await?;
+    session.show(&body, &name, |session| {
+        let mut page = session.facts(&[
+            ("Service", text(&body, "/name")),
+            ("Type", text(&body, "/type")),
+            ("Verdict", text(&body, "/verdict")),
+            ("Reason", text(&body, "/reason")),
+            ("Since", text(&body, "/since")),
+            ("Lifecycle", text(&body, "/lifecycle")),
+            ("Health", text(&body, "/health")),
+            ("Rotation", text(&body, "/rotation")),
+            ("Breaker", text(&body, "/breaker")),
+        ]);
+        let endpoints = items(&body, "endpoints");
+        if !endpoints.is_empty() {
+            page.push('\n');
+            page.push_str(&session.table(&endpoints, ENDPOINTS));
+        }
+        page
+    })
+}
+
+/// `NAME` in the named cluster, or `CLUSTER/NAME`.
+fn find(session: &Session<'_>, client: &Client, name: &str) -> Result<(Services, String), Fault> {
+    let (cluster, name) = match name.split_once('/') {
+        Some((cluster, name)) => (cluster.to_owned(), name),
+        None => (session.cluster()?, name),
+    };
+    Ok((client.cluster(&cluster).services(), name.to_owned()))
+}

@@ -1,0 +1,169 @@
+//! What every command of the API needs: a client, a terminal, and how to show what came.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sdk::{Call, Client};
+use serde_json::Value;
+
+use crate::args::Global;
+use crate::fault::Fault;
+use crate::output::{Format, Tone, clean};
+use crate::table::{self, Column, Style};
+use crate::terminal::Terminal;
+
+pub(crate) struct Session<'a> {
+    pub(crate) terminal: Terminal<'a>,
+    pub(crate) global: Global,
+    /// What `--debug` has to tell and has not told yet.
+    trace: Arc<Mutex<Vec<String>>>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(global: Global, terminal: Terminal<'a>) -> Session<'a> {
+        Session { terminal, global, trace: Arc::default() }
+    }
+
+    /// A client of the gateway that flags and environment name.
+    pub(crate) fn client(&self) -> Result<Client, Fault> {
+        let mut client = Client::new(self.url()).map_err(Fault::from)?;
+        if let Some(token) = self.global.token.as_deref().filter(|token| !token.is_empty()) {
+            client = client.with_token(token);
+        }
+        if self.global.debug {
+            let trace = Arc::clone(&self.trace);
+            client = client.with_observer(move |attempt| {
+                let status =
+                    attempt.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+                let mut line = format!(
+                    "debug: {} {} try {}: {status} in {:.1} ms",
+                    attempt.method,
+                    attempt.path,
+                    attempt.number,
+                    attempt.duration.as_secs_f64() * 1000.0
+                );
+                if let Some(id) = attempt.request_id {
+                    line.push_str(", request ");
+                    line.push_str(id);
+                }
+                trace.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            });
+        }
+        Ok(client)
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.global.url.as_deref().filter(|url| !url.is_empty()).unwrap_or(sdk::DEFAULT_URL)
+    }
+
+    /// The cluster that a command works in.
+    pub(crate) fn cluster(&self) -> Result<String, Fault> {
+        self.named_cluster().map(str::to_owned).ok_or_else(|| {
+            Fault::usage("no cluster is named")
+                .fix("name one with --cluster or THROOME_CLUSTER; `throome cluster list` shows them")
+        })
+    }
+
+    pub(crate) fn named_cluster(&self) -> Option<&str> {
+        self.global.cluster.as_deref().filter(|cluster| !cluster.is_empty())
+    }
+
+    /// Makes a call; its body as it came.
+    pub(crate) async fn send<T>(&mut self, call: Call<T>) -> Result<Value, Fault> {
+        Ok(self.try_send(call).await?)
+    }
+
+    /// The same, for callers to whom some failures are answers.
+    pub(crate) async fn try_send<T>(&mut self, call: Call<T>) -> Result<Value, sdk::Error> {
+        let result = call.value().await;
+        self.tell_trace();
+        result
+    }
+
+    /// What `--debug` saw so far.
+    pub(crate) fn tell_trace(&mut self) {
+        let lines = std::mem::take(&mut *self.trace.lock().unwrap_or_else(PoisonError::into_inner));
+        for line in lines {
+            self.say(&line);
+        }
+    }
+
+    /// A sentence for people.
+    pub(crate) fn say(&mut self, sentence: &str) {
+        self.terminal.talk(&format!("{}\n", clean(sentence)));
+    }
+
+    /// A list: a table of its items, or the body.
+    pub(crate) fn list(
+        &mut self,
+        body: &Value,
+        items: &[Value],
+        columns: &[Column],
+        name: fn(&Value) -> String,
+    ) -> Result<(), Fault> {
+        let drawn = match self.global.output {
+            Format::Table | Format::Wide if items.is_empty() => String::new(),
+            Format::Table | Format::Wide => self.table(items, columns),
+            Format::Name => items.iter().map(|item| format!("{}\n", clean(&name(item)))).collect(),
+            Format::Json | Format::Yaml => return self.body(body),
+        };
+        self.terminal.data(drawn.as_bytes())
+    }
+
+    /// One thing: a page for people, or the body.
+    pub(crate) fn show(
+        &mut self,
+        body: &Value,
+        name: &str,
+        page: impl FnOnce(&Self) -> String,
+    ) -> Result<(), Fault> {
+        let drawn = match self.global.output {
+            Format::Table | Format::Wide => page(self),
+            Format::Name => format!("{}\n", clean(name)),
+            Format::Json | Format::Yaml => return self.body(body),
+        };
+        self.terminal.data(drawn.as_bytes())
+    }
+
+    /// A change that was made: a sentence for people; data only for whoever asked for a format.
+    pub(crate) fn changed(&mut self, sentence: &str, body: &Value, name: &str) -> Result<(), Fault> {
+        self.say(sentence);
+        self.show(body, name, |_| String::new())
+    }
+
+    /// A table as the flags have it.
+    pub(crate) fn table(&self, items: &[Value], columns: &[Column]) -> String {
+        let style = Style {
+            wide: self.global.output == Format::Wide,
+            headers: !self.global.no_headers,
+            color: self.color(),
+        };
+        table::draw(items, columns, style)
+    }
+
+    /// Lines of `name:  value`, values in line; a value that is a word for a state is painted.
+    pub(crate) fn facts(&self, facts: &[(&str, String)]) -> String {
+        let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 1;
+        let line = |(name, value): &(&str, String)| {
+            let value = Tone::of(value).paint(&clean(value), self.color());
+            format!("{:<width$}  {value}\n", format!("{name}:"))
+        };
+        facts.iter().map(line).collect()
+    }
+
+    pub(crate) fn color(&self) -> bool {
+        self.terminal.color_of_data(self.global.color)
+    }
+
+    fn body(&mut self, body: &Value) -> Result<(), Fault> {
+        let text = match self.global.output {
+            Format::Yaml => model::yaml::emit(body),
+            Format::Json | Format::Table | Format::Wide | Format::Name => format!("{body:#}\n"),
+        };
+        self.terminal.data(text.as_bytes())
+    }
+}
+
+/// The list in this field of a body.
+pub(crate) fn items(body: &Value, plural: &str) -> Vec<Value> {
+    body[plural].as_array().cloned().unwrap_or_default()
+}

@@ -1,0 +1,150 @@
+//! One try at one endpoint: counts as in flight while it lives, and its outcome is counted exactly once.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use adapters::Adapter;
+
+use crate::clock;
+use crate::endpoint::Endpoint;
+use crate::service::Service;
+
+/// How a try ended, as far as the endpoint is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It answered.
+    Good,
+    /// It refused, broke before an answer, or answered that it failed.
+    Bad(String),
+    /// It took longer than it may.
+    Late(String),
+    /// It broke an answer that had begun, lied about its length, or let it trickle: it is set aside at once.
+    Broke(String),
+    /// Nothing can be said of it: the client went away, or the fault was ours.
+    Void,
+}
+
+/// One try at one endpoint.
+pub struct Attempt {
+    service: Arc<Service>,
+    endpoint: Arc<Endpoint>,
+    trial: bool,
+    began: Instant,
+    deadline: Instant,
+    heard: Option<Instant>,
+    open: bool,
+}
+
+impl std::fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Attempt({})", self.endpoint.label)
+    }
+}
+
+impl Attempt {
+    pub(crate) fn begin(service: Arc<Service>, endpoint: Arc<Endpoint>, trial: bool, now: Instant) -> Self {
+        endpoint.load.begin();
+        endpoint.silence.asked(clock::at(now));
+        Attempt { service, endpoint, trial, began: now, deadline: now, heard: None, open: true }
+    }
+
+    pub(crate) fn set_deadline(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
+    /// The endpoint that is asked.
+    #[must_use]
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    /// The connection to it.
+    #[must_use]
+    pub fn adapter(&self) -> &dyn Adapter {
+        &*self.endpoint.adapter
+    }
+
+    /// The service that is asked.
+    #[must_use]
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// When its time is over.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// When it began.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// The endpoint has begun to answer.
+    pub fn heard(&mut self) {
+        let now = Instant::now();
+        self.heard = Some(now);
+        self.endpoint.silence.heard(clock::at(now));
+    }
+
+    /// The try has ended.
+    pub fn end(mut self, outcome: Outcome) {
+        self.settle(outcome);
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        if !std::mem::replace(&mut self.open, false) {
+            return;
+        }
+        let moment = Instant::now();
+        let now = clock::at(moment);
+        let Endpoint { load, breaker, silence, .. } = &*self.endpoint;
+        let latency = self.heard.unwrap_or(moment).duration_since(self.began);
+        let limit = self.deadline.saturating_duration_since(self.began);
+        let (ok, trouble) = match &outcome {
+            Outcome::Void => {
+                load.abandon();
+                if self.heard.is_none() {
+                    silence.gone(now);
+                }
+                if self.trial {
+                    breaker.cancel();
+                }
+                return;
+            }
+            Outcome::Good => (true, None),
+            Outcome::Bad(trouble) | Outcome::Broke(trouble) => {
+                // A refusal is a word too: it is not silent.
+                silence.heard(now);
+                (false, Some(trouble))
+            }
+            Outcome::Late(trouble) => (false, Some(trouble)),
+        };
+        load.end(now, latency, !ok, limit);
+        if let Some(trouble) = trouble {
+            self.endpoint.note_trouble(trouble);
+        }
+        let turned = breaker.record(now, ok, self.trial).is_some();
+        let aside = matches!(outcome, Outcome::Broke(_)) && self.set_aside(now);
+        if turned || aside {
+            let Service { events, cluster, name, .. } = &*self.service;
+            self.endpoint.tell(now, events, cluster, name, "traffic");
+        }
+    }
+
+    fn set_aside(&self, now: policy::Time) -> bool {
+        let endpoints = &self.service.endpoints;
+        let out = endpoints.iter().filter(|endpoint| !endpoint.standing(now).is_in()).count();
+        let Endpoint { ejection, outlier, .. } = &*self.endpoint;
+        self.service.shared.ejector.eject(ejection, now, outlier, endpoints.len(), out).is_some()
+    }
+}
+
+impl Drop for Attempt {
+    /// Nobody said how it ended: its client went away, or its task was dropped.
+    fn drop(&mut self) {
+        self.settle(Outcome::Void);
+    }
+}

@@ -1,0 +1,214 @@
+//! One endpoint as it runs: its load, health, breaker and connections. It outlives every change that does
+//! not concern it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use adapters::Adapter;
+use model::{Address, BreakerSpec, HealthSpec, OutlierSpec, Role};
+use policy::{Breaker, Ejection, Health, HealthState, Load, Silence, State, Time};
+
+use crate::clock;
+use crate::events::{Events, Happening};
+
+/// An endpoint as it runs.
+pub struct Endpoint {
+    /// Where it is.
+    pub address: Address,
+    /// The same as text, as people see it.
+    pub label: Arc<str>,
+    /// What it may be asked.
+    pub role: Role,
+    /// Requests in flight, latency, weight.
+    pub load: Load,
+    pub(crate) breaker: Breaker,
+    pub(crate) health: Health,
+    pub(crate) silence: Silence,
+    pub(crate) ejection: Ejection,
+    pub(crate) adapter: Arc<dyn Adapter>,
+    pub(crate) outlier: OutlierSpec,
+    story: Mutex<Story>,
+}
+
+/// Where an endpoint stands: the one word from which verdict, rotation and choice follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is asked. `true` when a probe or a request has shown that it answers.
+    In(bool),
+    /// Its breaker lets trials through.
+    HalfOpen,
+    /// It has left several requests unanswered: passed over while another is usable.
+    Silent,
+    /// It broke an answer and is aside until then.
+    Ejected(Time),
+    /// Its breaker is open until then.
+    Open(Time),
+    /// Its probes fail.
+    Unhealthy,
+    /// Its weight is 0.
+    Out,
+}
+
+impl Standing {
+    /// Whether it is asked as a matter of course.
+    #[must_use]
+    pub fn is_in(self) -> bool {
+        matches!(self, Standing::In(_))
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Standing::In(_) => "in",
+            Standing::HalfOpen => "half_open",
+            Standing::Silent => "silent",
+            Standing::Ejected(_) => "ejected",
+            Standing::Open(_) => "breaker_opened",
+            Standing::Unhealthy => "unhealthy",
+            Standing::Out => "out",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Story {
+    standing: Standing,
+    since: Time,
+    /// The last thing that went wrong.
+    trouble: Option<Box<str>>,
+}
+
+impl Endpoint {
+    /// An endpoint of which nothing is known yet.
+    pub(crate) fn new(
+        spec: &model::EndpointSpec,
+        adapter: Arc<dyn Adapter>,
+        breaker: &BreakerSpec,
+        health: &HealthSpec,
+        outlier: OutlierSpec,
+    ) -> Self {
+        let address = spec.address();
+        Endpoint {
+            label: address.to_string().into(),
+            address,
+            role: spec.role,
+            load: Load::new(spec.weight),
+            breaker: Breaker::new(breaker),
+            health: Health::new(health),
+            silence: Silence::new(),
+            ejection: Ejection::new(),
+            adapter,
+            outlier,
+            story: Mutex::new(Story { standing: Standing::In(false), since: clock::now(), trouble: None }),
+        }
+    }
+
+    /// The live connection to it.
+    #[must_use]
+    pub fn adapter(&self) -> &Arc<dyn Adapter> {
+        &self.adapter
+    }
+
+    /// Where it stands now.
+    #[must_use]
+    pub fn standing(&self, now: Time) -> Standing {
+        if self.load.weight() == 0 {
+            return Standing::Out;
+        }
+        if self.health.state() == HealthState::Unhealthy {
+            return Standing::Unhealthy;
+        }
+        match self.breaker.peek(now) {
+            State::Open { until, .. } => return Standing::Open(until),
+            State::HalfOpen => return Standing::HalfOpen,
+            State::Closed => {}
+        }
+        if let Some(until) = self.ejection.ejected_until(now) {
+            return Standing::Ejected(until);
+        }
+        if self.silence.silent(now, self.outlier.silence.0, self.load.latency(now)) {
+            return Standing::Silent;
+        }
+        Standing::In(self.health.state() == HealthState::Healthy)
+    }
+
+    /// Notes what went wrong, for whoever asks why.
+    pub(crate) fn note_trouble(&self, trouble: &str) {
+        // Under a storm of failures one note is as good as the next: nobody waits for the lock.
+        if let Ok(mut story) = self.story.try_lock()
+            && story.trouble.as_deref() != Some(trouble)
+        {
+            story.trouble = Some(trouble.into());
+        }
+    }
+
+    /// Tells a change of standing as an event, once, whoever notices it first.
+    pub(crate) fn tell(&self, now: Time, events: &Events, cluster: &str, service: &str, actor: &'static str) {
+        let standing = self.standing(now);
+        let mut story = self.story.lock().unwrap_or_else(PoisonError::into_inner);
+        if story.standing == standing {
+            return;
+        }
+        let was_in = story.standing.is_in();
+        story.standing = standing;
+        if was_in && standing.is_in() {
+            return; // Unknown to healthy: nothing that anyone waits for.
+        }
+        story.since = now;
+        if standing.is_in() {
+            self.load.forget();
+        }
+        let message = reason(standing, story.trouble.as_deref(), now);
+        if standing.is_in() {
+            story.trouble = None;
+        }
+        drop(story);
+        events.tell(Happening {
+            kind: format!("endpoint.{}", standing.word()),
+            cluster: Some(cluster.to_owned()),
+            service: Some(service.to_owned()),
+            endpoint: Some(self.label.to_string()),
+            actor: actor.to_owned(),
+            message,
+            ..Happening::default()
+        });
+    }
+
+    /// Standing, since when, and why in one sentence.
+    #[must_use]
+    pub fn facts(&self, now: Time) -> (Standing, Time, String) {
+        let standing = self.standing(now);
+        let story = self.story.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = if story.standing == standing || (story.standing.is_in() && standing.is_in()) {
+            story.since
+        } else {
+            now
+        };
+        (standing, since, reason(standing, story.trouble.as_deref(), now))
+    }
+
+    /// State of its breaker.
+    #[must_use]
+    pub fn breaker_state(&self, now: Time) -> State {
+        self.breaker.peek(now)
+    }
+
+    /// What probes say.
+    #[must_use]
+    pub fn health_state(&self) -> HealthState {
+        self.health.state()
+    }
+}
+
+fn reason(standing: Standing, trouble: Option<&str>, now: Time) -> String {
+    let last = trouble.map(|trouble| format!("; last: {trouble}")).unwrap_or_default();
+    let left = |until: Time| until.since(now).as_secs_f64().ceil();
+    match standing {
+        Standing::In(true) => "answers".to_owned(),
+        Standing::In(false) => "not yet probed or asked".to_owned(),
+        Standing::HalfOpen => format!("breaker half-open: a few trials are let through{last}"),
+        Standing::Silent => format!("several requests are unanswered; passed over until it speaks{last}"),
+        Standing::Ejected(until) => format!("set aside for another {} s{last}", left(until)),
+        Standing::Open(until) => format!("breaker open, trials in {} s{last}", left(until)),
+        Standing::Unhealthy => format!("probes fail{last}"),
+        Standing::Out => "its weight is 0".to_owned(),
+    }
+}

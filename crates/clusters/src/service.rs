@@ -1,0 +1,131 @@
+//! A service as it runs: its endpoints, and how one of them is picked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use adapters::Driver;
+use model::route::RetryOn;
+use model::{HealthSpec, RouteSpec, RoutingSpec, ServiceSpec, Strategy};
+use policy::{Balancer, Budget, Ejector, balancer};
+use telemetry::Meter;
+
+use crate::endpoint::Endpoint;
+use crate::events::Events;
+
+/// A service as it runs.
+pub struct Service {
+    /// Id of its cluster.
+    pub cluster: Arc<str>,
+    /// Unique in its cluster.
+    pub name: Arc<str>,
+    /// Its kind.
+    pub driver: &'static dyn Driver,
+    /// As asked.
+    pub spec: ServiceSpec,
+    /// Its endpoints, in the order asked.
+    pub endpoints: Box<[Arc<Endpoint>]>,
+    /// How it is tried when no route says otherwise.
+    pub tactics: Tactics,
+    /// How its endpoints are probed.
+    pub health: HealthSpec,
+    /// What is counted of it.
+    pub meter: Arc<Meter>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) events: Events,
+}
+
+/// What a service keeps across changes of its settings.
+pub(crate) struct Shared {
+    pub(crate) budget: Budget,
+    pub(crate) ejector: Ejector,
+    pub(crate) draining: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(budget: f64) -> Self {
+        Shared { budget: Budget::new(budget), ejector: Ejector::new(), draining: AtomicBool::new(false) }
+    }
+}
+
+/// How requests are tried: how long, how often, and how an endpoint is picked.
+pub struct Tactics {
+    /// For all tries together.
+    pub timeout: Duration,
+    /// Tries in all, the first included.
+    pub attempts: u32,
+    /// For one try; `None` is a share of what is left.
+    pub per_try: Option<Duration>,
+    /// What leads to another try.
+    pub on: Vec<RetryOn>,
+    /// Whether another endpoint is asked when one fails.
+    pub failover: bool,
+    /// How an endpoint is picked.
+    pub strategy: Strategy,
+    pub(crate) balancer: Box<dyn Balancer>,
+}
+
+impl Tactics {
+    pub(crate) fn of_cluster(routing: &RoutingSpec) -> Self {
+        Tactics {
+            timeout: Duration::from_millis(routing.timeout_ms),
+            attempts: routing.retry_attempts.max(1),
+            per_try: routing.per_try.map(|span| span.0),
+            on: RetryOn::ALL.to_vec(),
+            failover: routing.failover_enabled,
+            strategy: routing.strategy,
+            balancer: balancer(routing.strategy),
+        }
+    }
+
+    /// What a route lays over its cluster's; `None` when it says nothing of its own.
+    pub(crate) fn of_route(route: &RouteSpec, routing: &RoutingSpec) -> Option<Self> {
+        if route.timeout.is_none() && route.retry.is_none() && route.strategy.is_none() {
+            return None;
+        }
+        let mut tactics = Tactics::of_cluster(routing);
+        if let Some(timeout) = route.timeout {
+            tactics.timeout = timeout.0;
+        }
+        if let Some(retry) = &route.retry {
+            tactics.attempts = retry.attempts.max(1);
+            tactics.per_try = retry.per_try.map(|span| span.0);
+            tactics.on.clone_from(&retry.on);
+        }
+        if let Some(strategy) = route.strategy {
+            tactics.strategy = strategy;
+            tactics.balancer = balancer(strategy);
+        }
+        Some(tactics)
+    }
+
+    /// Time for the next try, of what is left: said, or an even share among the tries that remain.
+    pub(crate) fn share(&self, left: Duration, done: u32) -> Duration {
+        let remaining = self.attempts.saturating_sub(done).max(1);
+        self.per_try.unwrap_or(left / remaining).min(left)
+    }
+
+    pub(crate) fn retries_on(&self, cause: RetryOn) -> bool {
+        self.on.contains(&cause)
+    }
+}
+
+impl Service {
+    /// Requests under way on all its endpoints.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.endpoints.iter().map(|endpoint| endpoint.load.in_flight()).sum()
+    }
+
+    /// Whether an operator has taken it out of rotation.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Relaxed)
+    }
+
+    /// `cluster/name`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.cluster, self.name)
+    }
+}

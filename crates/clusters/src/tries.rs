@@ -1,0 +1,263 @@
+//! The one try loop: which endpoint next, what its outcome means, and whether there is another try.
+//!
+//! Every operation on every service walks through here, whatever it speaks:
+//!
+//! ```text
+//! let mut tries = Tries::begin(…);
+//! loop {
+//!     let attempt = tries.next().await?;              // filter, pick, admit: an attempt is in flight
+//!     let result = … attempt.adapter() …;             // ask it, until attempt.deadline()
+//!     match tries.settle(attempt, result)? {          // outcome counted once; answer or again
+//!         Settled::Answer(answer, attempt) => break,  // the attempt lives until the last byte
+//!         Settled::Again => {}
+//!     }
+//! }
+//! ```
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::route::RetryOn;
+use model::{Code, Failure};
+use policy::Time;
+
+use crate::activity::{Activity, Ending, Entry, Shape, slot};
+use crate::attempt::{Attempt, Outcome};
+use crate::choice;
+use crate::clock;
+use crate::request_id::RequestId;
+use crate::service::{Service, Tactics};
+use crate::snapshot::Route;
+
+/// What an operation may be asked of: reads of any endpoint, writes of a primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Any endpoint.
+    Read,
+    /// A primary.
+    Write,
+}
+
+/// An operation as the try loop sees it.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// A method, or the name of a data operation.
+    pub operation: &'static str,
+    /// What it looks like without its values.
+    pub shape: Shape,
+    /// Which endpoints may be asked.
+    pub access: Access,
+    /// Whether it may run again once its bytes have left.
+    pub rerun: bool,
+    /// The id in the client's answer.
+    pub request_id: RequestId,
+}
+
+/// A try that gave no answer.
+#[derive(Debug)]
+pub struct Miss {
+    /// What is told when there is no further try.
+    pub failure: Failure,
+    /// What kind of miss it was.
+    pub cause: RetryOn,
+    /// Whether any byte of the request has left.
+    pub sent: bool,
+    /// What it means for the endpoint.
+    pub outcome: Outcome,
+}
+
+/// What [`Tries::settle`] decided.
+#[derive(Debug)]
+pub enum Settled<T> {
+    /// There is an answer; the attempt is still in flight until its last byte.
+    Answer(T, Attempt),
+    /// There is another try.
+    Again,
+}
+
+/// One operation under way: its tries, and its one line in metrics and activity.
+pub struct Tries {
+    service: Arc<Service>,
+    route: Option<Arc<Route>>,
+    order: Order,
+    activity: Activity,
+    began: Instant,
+    deadline: Instant,
+    /// Tries begun.
+    count: u32,
+    /// Endpoints asked, by index; beyond 64 an endpoint may be asked twice.
+    tried: u64,
+    last: Option<usize>,
+    /// What the last try failed with, when another was granted.
+    failed: Option<Failure>,
+    granted: bool,
+    ended: bool,
+}
+
+impl Tries {
+    /// An operation begins.
+    #[must_use]
+    pub fn begin(service: Arc<Service>, route: Option<Arc<Route>>, order: Order, activity: Activity) -> Self {
+        let began = Instant::now();
+        service.meter.begin(slot());
+        service.shared.budget.request(clock::at(began));
+        let timeout = route.as_ref().map_or(service.tactics.timeout, |route| route.tactics().timeout);
+        Tries {
+            service,
+            route,
+            order,
+            activity,
+            began,
+            deadline: began + timeout,
+            count: 0,
+            tried: 0,
+            last: None,
+            failed: None,
+            granted: false,
+            ended: false,
+        }
+    }
+
+    /// The next attempt: an endpoint that may be asked, with its own time limit.
+    ///
+    /// # Errors
+    /// Why nobody may be asked; on a further try, what the last one failed with.
+    pub async fn next(&mut self) -> Result<Attempt, Failure> {
+        let mut now = Instant::now();
+        let asked = self.choose(clock::at(now));
+        let (index, trial) = match (asked, self.failed.take()) {
+            (Ok(chosen), _) => chosen,
+            (Err(_), Some(failed)) => return Err(failed),
+            (Err(failure), None) => return Err(failure),
+        };
+        let endpoint = Arc::clone(&self.service.endpoints[index]);
+        // From here on the attempt owns its trial's place, also while it waits.
+        let mut attempt = Attempt::begin(Arc::clone(&self.service), endpoint, trial, now);
+        if self.last == Some(index) {
+            let pause = policy::backoff(self.count, choice::seed());
+            tokio::time::sleep(pause.min(self.left(now))).await;
+            now = Instant::now();
+        }
+        let share = self.tactics().share(self.left(now), self.count);
+        attempt.set_deadline(now + share);
+        self.count += 1;
+        self.tried |= 1_u64.checked_shl(u32::try_from(index).unwrap_or(64)).unwrap_or(0);
+        self.last = Some(index);
+        self.granted = false;
+        Ok(attempt)
+    }
+
+    /// Counts how the attempt ended and says what follows.
+    ///
+    /// # Errors
+    /// The miss's failure, when there is no further try.
+    pub fn settle<T>(&mut self, attempt: Attempt, result: Result<T, Miss>) -> Result<Settled<T>, Failure> {
+        match result {
+            Ok(answer) => Ok(Settled::Answer(answer, attempt)),
+            Err(miss) => {
+                let Miss { failure, cause, sent, outcome } = miss;
+                attempt.end(outcome);
+                if self.granted || self.grant(cause, sent) {
+                    self.failed = Some(failure);
+                    return Ok(Settled::Again);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Whether an answer of this status should be thrown away for another try; if so, the try is granted.
+    pub fn rather_again(&mut self, status: u16) -> bool {
+        self.granted = matches!(status, 502..=504)
+            && self.choose_other(clock::now())
+            && self.grant(RetryOn::GatewayError, true);
+        self.granted
+    }
+
+    fn grant(&self, cause: RetryOn, sent: bool) -> bool {
+        let tactics = self.tactics();
+        let now = Instant::now();
+        if self.count >= tactics.attempts || now >= self.deadline || !tactics.retries_on(cause) {
+            return false;
+        }
+        // What never left may run anywhere, and costs nobody anything: it draws nothing from the budget.
+        !sent || (self.order.rerun && self.service.shared.budget.try_retry(clock::at(now), self.service.in_flight()))
+    }
+
+    fn choose(&self, now: Time) -> Result<(usize, bool), Failure> {
+        if self.count > 0 && Instant::now() >= self.deadline {
+            return Err(self.too_late());
+        }
+        choice::choose(&self.service, self.tactics(), &self.order, self.tried, self.last, now)
+    }
+
+    fn choose_other(&self, now: Time) -> bool {
+        let usable = |endpoint: &Arc<crate::Endpoint>| endpoint.standing(now).is_in();
+        let other = |(index, endpoint)| self.tried & (1 << (index as u64).min(63)) == 0 && usable(endpoint);
+        self.service.endpoints.iter().enumerate().any(other)
+    }
+
+    fn too_late(&self) -> Failure {
+        Failure::service(
+            Code::Timeout,
+            format!("No answer within {} ms.", self.tactics().timeout.as_millis()),
+        )
+    }
+
+    fn left(&self, now: Instant) -> Duration {
+        self.deadline.saturating_duration_since(now)
+    }
+
+    /// How this operation is tried.
+    #[must_use]
+    pub fn tactics(&self) -> &Tactics {
+        self.route.as_ref().map_or(&self.service.tactics, |route| route.tactics())
+    }
+
+    /// The service that is asked.
+    #[must_use]
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// The operation has ended with this failure, before any answer.
+    pub fn fail(&mut self, failure: &Failure) {
+        self.end(Ending::Failure(failure.code(), None));
+    }
+
+    /// The operation has ended, in this way: its one line in metrics and activity.
+    pub fn finish(mut self, ending: Ending) {
+        self.end(ending);
+    }
+
+    fn end(&mut self, ending: Ending) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let duration = self.began.elapsed();
+        let code = match ending {
+            Ending::Failure(code, _) => Some(code),
+            Ending::Success(_) | Ending::Cancelled => None,
+        };
+        self.service.meter.end(slot(), duration, code);
+        let shape = std::mem::replace(&mut self.order.shape, Shape::Text(Box::default()));
+        self.activity.note(Entry {
+            service: Arc::clone(&self.service),
+            operation: self.order.operation,
+            shape,
+            ending,
+            began: clock::at(self.began),
+            duration,
+            tries: self.count,
+            endpoint: self.last.map(|index| Arc::clone(&self.service.endpoints[index].label)),
+            request_id: self.order.request_id,
+        });
+    }
+}
+
+impl Drop for Tries {
+    /// Nobody said how it ended: its client went away, or its task was dropped.
+    fn drop(&mut self) {
+        self.end(Ending::Cancelled);
+    }
+}

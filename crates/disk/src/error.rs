@@ -1,0 +1,83 @@
+//! What can go wrong with a database file, in words that name the file and the fix.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{ErrorCode, ffi};
+
+/// Why a database could not be opened, or a job not be done. Clones, since one failed commit is the
+/// answer to every job of its group.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Its pages contradict each other.
+    #[error("`{}` is damaged ({detail}): put a backup in its place, or move it away to begin empty", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What the check found.
+        detail: String,
+    },
+    /// It is some other kind of file.
+    #[error("`{}` is not a database: move it away, or name another file", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no room for another page.
+    #[error("no space is left for `{}`: free some; what was acknowledged is safe", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be made or written.
+    #[error(
+        "`{}` cannot be opened for writing ({detail}): it needs a directory on a local disk that this user may write to",
+        path.display()
+    )]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+        /// The reason the system gives.
+        detail: String,
+    },
+    /// Another process holds it; safe to try again.
+    #[error("`{}` is held by another process: stop that one, or try again", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It was closed before the job's turn.
+    #[error("the database is closed")]
+    Closed,
+    /// A thread for it could not be started.
+    #[error("no thread can be started for the database ({0}): raise the limit of threads")]
+    Thread(Arc<std::io::Error>),
+    /// The statement itself failed.
+    #[error("{0}")]
+    Sql(#[source] Arc<rusqlite::Error>),
+}
+
+impl Error {
+    /// Tells the faults of the file from those of a statement.
+    pub(crate) fn of(error: rusqlite::Error, path: &Path) -> Error {
+        let rusqlite::Error::SqliteFailure(code, message) = &error else {
+            return Error::Sql(Arc::new(error));
+        };
+        let detail = || message.clone().unwrap_or_else(|| code.to_string());
+        let path = path.to_path_buf();
+        match code.code {
+            ErrorCode::DatabaseCorrupt => Error::Corrupt { path, detail: detail() },
+            ErrorCode::NotADatabase => Error::NotADatabase { path },
+            ErrorCode::DiskFull => Error::Full { path },
+            // The index of the log is a mapped file; it cannot grow on a full disk, and that error has a name of its own.
+            ErrorCode::SystemIoFailure if code.extended_code == ffi::SQLITE_IOERR_SHMSIZE => {
+                Error::Full { path }
+            }
+            ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
+                Error::ReadOnly { path, detail: detail() }
+            }
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Error::Busy { path },
+            _ => Error::Sql(Arc::new(error)),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Opens connections: the file made for its owner alone, checked, and set to lose nothing it acknowledged.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, ffi};
+
+use crate::error::Error;
+
+/// How long to wait for another process, such as a backup, before a call is told `Busy`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The log is cut back to this after a burst, in bytes.
+const LOG_KEPT: i64 = 64 << 20;
+
+/// Prepared statements kept on each connection; the default of 16 is soon used up by several tables.
+const STATEMENTS_KEPT: usize = 64;
+
+/// The writing connection of a file. Must come before any [`reader`], since it makes the file.
+pub(crate) fn writer(path: &Path) -> Result<Connection, Error> {
+    make(path).map_err(|error| Error::ReadOnly { path: path.to_path_buf(), detail: error.to_string() })?;
+    let of = |error| Error::of(error, path);
+    let connection = connect(path).map_err(of)?;
+    check(&connection, path)?;
+    log_ahead(&connection).map_err(of)?;
+    configure(&connection).map_err(of)?;
+    Ok(connection)
+}
+
+/// A connection that cannot change the file.
+pub(crate) fn reader(path: &Path) -> Result<Connection, Error> {
+    let open = || {
+        let connection = connect(path)?;
+        configure(&connection)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    };
+    open().map_err(|error| Error::of(error, path))
+}
+
+/// The one connection of a database in memory.
+pub(crate) fn memory() -> Result<Connection, Error> {
+    let open = || {
+        let connection = Connection::open_in_memory()?;
+        configure(&connection)?;
+        Ok(connection)
+    };
+    open().map_err(|error| Error::of(error, Path::new(":memory:")))
+}
+
+/// Makes an empty file (which is an empty database) if there is none. An existing file is left to SQLite:
+/// opening and closing it here would drop the locks that this process may hold on it.
+fn make(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    // Without this the name itself may be lost with the power, and the database with it.
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    // Each connection stays on one thread, so SQLite's own mutexes have nothing to guard.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
+fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let of = |error| Error::of(error, path);
+    // The first read, and so the moment when a file that is something else is found out.
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(of)?;
+    if verdict != "ok" {
+        return Err(Error::Corrupt { path: path.to_path_buf(), detail: verdict.replace('\n', " ") });
+    }
+    // SQLite opens a file that it may not write for reading alone, and says nothing.
+    if connection.is_readonly("main").map_err(of)? {
+        let detail = "the file may only be read".to_owned();
+        return Err(Error::ReadOnly { path: path.to_path_buf(), detail });
+    }
+    Ok(())
+}
+
+fn log_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode == "wal" {
+        return connection.pragma_update(None, "journal_size_limit", LOG_KEPT);
+    }
+    let message = format!("its file system takes no write-ahead log, the journal stayed `{mode}`");
+    Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(message)))
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    // FULL: the log reaches the disk before a commit is acknowledged, so a power cut takes nothing back.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // A damaged or hostile file is found out sooner, and its schema cannot call functions.
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The keys of a cluster file, as tables: what the specs hold, and the names that earlier files wrote.
+
+use crate::field::{Field, Shape, Word, field, later_word, word};
+
+/// The largest time in milliseconds: a day.
+const DAY_MS: i64 = 86_400_000;
+
+const DOOR: &str = "the traffic door in full";
+const STRATEGIES: &str = "the further strategies";
+const LEARNING: &str = "the adaptive strategy";
+
+/// How an endpoint is picked.
+pub const STRATEGY: &[Word] = &[
+    word("round_robin"),
+    word("weighted"),
+    word("least_connections"),
+    word("two_choices"),
+    later_word("adaptive", LEARNING),
+    later_word("ai", LEARNING),
+    later_word("consistent_hash", STRATEGIES),
+    later_word("hash", STRATEGIES),
+    later_word("latency", STRATEGIES),
+    later_word("weighted_random", STRATEGIES),
+    later_word("sticky_session", STRATEGIES),
+];
+
+/// A cluster file.
+pub const CLUSTER: &[Field] = &[
+    field("cluster_id", Shape::ClusterId, "Unique in the gateway; left out, the directory's name."),
+    field("name", Shape::Text, "A name for people, at most 64 characters; left out, the id."),
+    field("description", Shape::Text, "A sentence for people."),
+    field("created_at", Shape::Timestamp, "When it was created."),
+    field("updated_at", Shape::Timestamp, "Read from older files; nothing depends on it."),
+    field("services", Shape::MapOf(&Shape::Service), "Its services by name."),
+    field("routes", Shape::List(&Shape::Fields(ROUTE)), "The routes that this file owns."),
+    field("routing", Shape::Fields(ROUTING), "How requests are routed."),
+    field("health", Shape::Fields(HEALTH), "How endpoints are probed."),
+    field("ai", Shape::Fields(AI), "Read from older files: what a learning balancer would do."),
+];
+
+/// The keys that a service of any kind may have; its driver adds its own.
+pub const SERVICE: &[Field] = &[
+    field("type", Shape::Text, "Its kind.").required(),
+    field(
+        "provision",
+        Shape::AnyOf(&[Shape::Bool, Shape::Choice(&[word("docker"), word("process")])]),
+        "Whether and by what the gateway runs it.",
+    ),
+    field("host", Shape::Host, "The name or address of its one endpoint."),
+    field("port", Shape::Integer(1, 65_535), "The port of `host`."),
+    field("weight", WEIGHT, "The weight of `host`.").default("1"),
+    field("endpoints", Shape::List(&Shape::Fields(ENDPOINT)), "Its endpoints, when there are several."),
+    field("replicas", Shape::List(&Shape::Fields(ENDPOINT)), "Copies beside `host` that take reads."),
+    field("username", Shape::Text, "Who the gateway is to it."),
+    field("password", Shape::Secret, "How the gateway proves it."),
+    field("database", Shape::Text, "Which of its databases."),
+    field("container_id", Shape::Text, "Read from older files and kept; nothing depends on it."),
+    field("health", Shape::Fields(HEALTH), "How its endpoints are probed, over the cluster's."),
+    field("outlier", Shape::Fields(OUTLIER), "When an endpoint is set aside."),
+];
+
+const WEIGHT: Shape = Shape::Integer(0, 1000);
+
+/// One endpoint of a service.
+pub const ENDPOINT: &[Field] = &[
+    field("host", Shape::Host, "Its name or address.").required(),
+    field("port", Shape::Integer(1, 65_535), "Its port; left out, that of its kind."),
+    field("weight", WEIGHT, "Its share of the traffic against its siblings; 0 takes it out.").default("1"),
+    field(
+        "role",
+        Shape::Choice(&[word("primary"), word("replica"), word("readonly")]),
+        "Whether it takes everything or only reads.",
+    )
+    .default("primary"),
+];
+
+/// A route, in a cluster file or by the API.
+pub const ROUTE: &[Field] = &[
+    field("id", Shape::Text, "Unique in the gateway; left out, made from cluster and path."),
+    field("cluster", Shape::ClusterId, "The cluster of the service; in a cluster file it is that cluster."),
+    field("service", Shape::Name, "The service that answers.").required(),
+    field("host", Shape::Host, "The host it answers for; left out, every host."),
+    field("path", Shape::RoutePath, "`/exact`, `/with/:name`, or `/prefix/*`, which also matches `/prefix`.")
+        .required(),
+    field("methods", Shape::List(&Shape::Text), "Methods; left out, all."),
+    field("headers", Shape::MapOf(&Shape::Text), "Headers that must be there with these values."),
+    field("query", Shape::MapOf(&Shape::Text), "Query parameters that must be there with these values."),
+    field("strip_prefix", Shape::Bool, "Takes what stands before `*` off the path that the service sees.")
+        .default("false"),
+    field("rewrite", Shape::RoutePath, "The path that the service sees; `*` and `:name` stand for what they matched."),
+    field("timeout", Shape::SpanFrom(1), "Time for all tries together; left out, the cluster's."),
+    field("retry", Shape::Fields(RETRY), "How often and when another try is made; left out, the cluster's."),
+    field("strategy", Shape::Choice(STRATEGY), "How an endpoint is picked; left out, the cluster's."),
+    field("enabled", Shape::Bool, "Whether it takes part.").default("true"),
+    field("split", Shape::Any, "Several services by weight.").later(DOOR),
+    field("mirror", Shape::Any, "A service that gets a copy of each request.").later(DOOR),
+    field("redirect", Shape::Any, "An answer that sends the client elsewhere.").later(DOOR),
+    field("respond", Shape::Any, "An answer without a service.").later(DOOR),
+    field("request_headers", Shape::Any, "Headers added, set or removed on the way in.").later(DOOR),
+    field("response_headers", Shape::Any, "Headers added, set or removed on the way out.").later(DOOR),
+    field("affinity", Shape::Any, "What keeps a client with one endpoint.").later(DOOR),
+    field("fallback", Shape::Any, "What answers when the service cannot.").later(DOOR),
+    field("listener", Shape::Any, "The listener it belongs to.").later(DOOR),
+];
+
+/// `retry` of a route.
+pub const RETRY: &[Field] = &[
+    field("attempts", Shape::Integer(1, 20), "Tries in all, the first included.").default("3"),
+    field("per_try", Shape::SpanFrom(1), "Time for one try; left out, a share of what is left."),
+    field(
+        "on",
+        Shape::List(&Shape::Choice(&[word("connect"), word("reset"), word("timeout"), word("gateway_error")])),
+        "What leads to another try, among what may run again at all.",
+    )
+    .default("[connect, reset, timeout, gateway_error]"),
+];
+
+/// `routing` of a cluster.
+pub const ROUTING: &[Field] = &[
+    field("strategy", Shape::Choice(STRATEGY), "How an endpoint is picked, unless the route says otherwise.")
+        .default("round_robin"),
+    field("failover_enabled", Shape::Bool, "Whether another endpoint is asked when one fails.").default("true"),
+    field("timeout_ms", Shape::Integer(1, DAY_MS), "Milliseconds for all tries together.").default("5000"),
+    field("retry_attempts", Shape::Integer(1, 20), "Tries in all, the first included.").default("3"),
+    field("per_try", Shape::SpanFrom(1), "Time for one try; left out, a share of what is left."),
+    field("retry_budget", SHARE, "Retries as a share of the last ten seconds' requests.").default("0.2"),
+    field("circuit_breaker", Shape::Fields(BREAKER), "When an endpoint is left alone."),
+];
+
+/// A share of a whole.
+const SHARE: Shape = Shape::Number(0.0, 1.0);
+
+/// `circuit_breaker` of `routing`.
+pub const BREAKER: &[Field] = &[
+    field("enabled", Shape::Bool, "Whether there is one.").default("true"),
+    field("failure_threshold", Shape::Integer(1, 10_000), "Failures in a row that open it.").default("5"),
+    field("reset_timeout", Shape::SpanFrom(1), "How long it stays open before trials are let through.").default("60s"),
+    field("error_rate", SHARE, "Share of failures within `window` that opens it.").default("0.5"),
+    field("window", Shape::SpanFrom(100), "The window of `error_rate`.").default("10s"),
+    field("minimum", Shape::Integer(1, 1_000_000), "Outcomes in the window below which `error_rate` says nothing.")
+        .default("20"),
+    field("trials", Shape::Integer(1, 100), "Requests let through at once while half-open; as many successes close it.")
+        .default("3"),
+];
+
+/// `health` of a cluster or a service.
+pub const HEALTH: &[Field] = &[
+    field("enabled", Shape::Bool, "Whether endpoints are probed at all.").default("true"),
+    field("interval", Shape::SpanFrom(100), "Time between two probes of one endpoint.").default("10s"),
+    field("timeout", Shape::SpanFrom(1), "Time for one probe.").default("5s"),
+    field("threshold", Shape::Integer(1, 100), "Probes in a row that change the verdict, either way.").default("3"),
+];
+
+/// `outlier` of a service.
+pub const OUTLIER: &[Field] = &[
+    field("enabled", Shape::Bool, "Whether endpoints are set aside.").default("true"),
+    field("ejection", Shape::SpanFrom(1), "How long the first time; each further time adds as much.").default("5s"),
+    field("max_ejection", Shape::SpanFrom(1), "The longest time.").default("1m"),
+    field("max_share", SHARE, "Share of the service's endpoints that may be aside at once.").default("0.5"),
+    field("silence", Shape::SpanFrom(1), "How long several requests may stay unanswered before it is passed over.")
+        .default("1s"),
+];
+
+/// `ai` of older files: only what means "off" is accepted.
+pub const AI: &[Field] = &[
+    field("enabled", Shape::Bool, "Whether a balancer learns.").default("false").later(LEARNING),
+    field("model", Shape::Text, "What it learns with.").default("linear_regression").later(LEARNING),
+    field("min_data_points", Shape::Integer(0, i64::MAX), "What it needs to begin.").default("100").later(LEARNING),
+    field("update_interval", Shape::Span, "How often it learns.").default("300s").later(LEARNING),
+    field("features", Shape::List(&Shape::Text), "What it looks at.")
+        .default("[latency, load, error_rate]")
+        .later(LEARNING),
+];

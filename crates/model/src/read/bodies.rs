@@ -1,0 +1,75 @@
+//! The bodies that create and replace a cluster, in the shapes that clients send.
+//!
+//! Everything may stand at the top or below `config`, as the predecessor's clients have it, but not in both.
+
+use serde_json::Value as Json;
+
+use super::{between, spec};
+use crate::check::{Problems, canonical, said, step, walk};
+use crate::cluster::ClusterInput;
+use crate::cluster_fields::CLUSTER;
+use crate::field::{Field, Shape, field};
+use crate::kind::Kinds;
+use crate::secrets::refuse_masks;
+use crate::tree::{Entry, Node, Value};
+
+/// What a view shows of a cluster and a replacement passes over.
+const SHOWN_ONLY: [&str; 6] = ["id", "cluster_id", "created_at", "updated_at", "healthy", "status"];
+
+/// Reads the body that creates a cluster: `{name, cluster_id?, services | config: {services}, …}`.
+pub fn read_creation(body: &Json, kinds: &dyn Kinds, problems: &mut Problems) -> Option<ClusterInput> {
+    let node = Node::from_json(body);
+    let mut input = read(&node, kinds, problems)?;
+    refuse_masks(&mut input, problems);
+    problems.is_empty().then_some(input)
+}
+
+/// Reads the body that replaces a cluster. What only a view shows is passed over, and a secret may be the mask:
+/// [`keep_secrets`](crate::secrets::keep_secrets) puts the old one back.
+pub fn read_replacement(body: &Json, kinds: &dyn Kinds, problems: &mut Problems) -> Option<ClusterInput> {
+    let node = Node::from_json(body);
+    if let (Some(id), Some(routes)) = (node.get("cluster_id").or(node.get("id")).and_then(Node::as_text), node.get("routes"))
+    {
+        super::routes::check_cluster(routes, &id, "routes", problems);
+    }
+    read(&without(&node, &SHOWN_ONLY), kinds, problems)
+}
+
+/// A mapping without these keys.
+pub(super) fn without(node: &Node, keys: &[&str]) -> Node {
+    let Value::Map(entries) = &node.value else { return node.clone() };
+    let kept = entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())).cloned().collect();
+    Node { value: Value::Map(kept), ..node.clone() }
+}
+
+fn read(node: &Node, kinds: &dyn Kinds, problems: &mut Problems) -> Option<ClusterInput> {
+    let outer: Vec<Field> = CLUSTER
+        .iter()
+        .map(|field| if field.name == "name" { field.required() } else { *field })
+        .chain([field("config", Shape::Any, "The same keys, as earlier clients nest them.")])
+        .collect();
+    walk(node, &outer, kinds, "", problems);
+    let Some(config) = said(node, "config") else {
+        between(node, node.get("services"), "", problems);
+        return spec(canonical(node, CLUSTER, kinds), problems);
+    };
+    walk(config, CLUSTER, kinds, "config", problems);
+    for entry in config.entries().iter().filter(|entry| said(node, &entry.key).is_some()) {
+        let message = format!("stands beside `{}` at the top; write one of them", entry.key);
+        problems.add(&step("config", &entry.key), entry.key_at, message);
+    }
+    let outer = without(node, &["config"]);
+    let joined = joined(outer.clone(), config);
+    between(&outer, joined.get("services"), "", problems);
+    between(config, joined.get("services"), "config", problems);
+    spec(canonical(&joined, CLUSTER, kinds), problems)
+}
+
+fn joined(mut outer: Node, config: &Node) -> Node {
+    if let Value::Map(entries) = &mut outer.value {
+        let known: Vec<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+        let more = config.entries().iter().filter(|entry| !known.contains(&entry.key));
+        entries.extend(more.map(|entry| Entry::new(entry.key.clone(), entry.node.clone())));
+    }
+    outer
+}

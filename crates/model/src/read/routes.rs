@@ -1,0 +1,169 @@
+//! The rules of routes that a table cannot say: what one may hold, and what several may not have in common.
+
+use std::collections::BTreeMap;
+
+use crate::check::{Problems, said, step};
+use crate::suggest::{listed, nearest};
+use crate::tree::{Node, Value};
+
+/// All routes of a cluster: each one, and between them. Those of them that are no mapping were noted before.
+pub(super) fn check_all(list: &Node, services: &[&str], path: &str, problems: &mut Problems) {
+    let mut ids: BTreeMap<String, usize> = BTreeMap::new();
+    let mut matches: Vec<(usize, Match)> = Vec::new();
+    for (index, route) in list.items().iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        check_one(route, &path, problems);
+        check_service(route, services, &path, problems);
+        if let Some(id) = said(route, "id").and_then(Node::as_text) {
+            if let Some(first) = ids.get(id.as_ref()) {
+                let at = route.get("id").unwrap_or(route);
+                problems.at(at, &step(&path, "id"), format!("`{id}` is the id of routes[{first}] too"));
+            } else {
+                ids.insert(id.into_owned(), index);
+            }
+        }
+        let Some(own) = Match::of(route) else { continue };
+        if let Some((first, _)) = matches.iter().find(|(_, other)| other.meets(&own)) {
+            problems.at(route, &path, format!("matches the same requests as routes[{first}]"));
+        } else {
+            matches.push((index, own));
+        }
+    }
+}
+
+/// What must hold in one route.
+pub(super) fn check_one(route: &Node, path: &str, problems: &mut Problems) {
+    if let Some(id) = said(route, "id")
+        && let Some(text) = id.as_text()
+        && !is_id(&text)
+    {
+        let message = "is not an id: 1 to 128 letters, digits, `-`, `_`, `.` and `:`";
+        problems.at(id, &step(path, "id"), message);
+    }
+    let methods = said(route, "methods");
+    for (index, method) in methods.map(Node::items).unwrap_or_default().iter().enumerate() {
+        let text = method.as_text().unwrap_or_default();
+        if !is_token(&text) {
+            let path = format!("{}[{index}]", step(path, "methods"));
+            problems.at(method, &path, format!("`{text}` is not a method"));
+        }
+    }
+    for header in said(route, "headers").map(Node::entries).unwrap_or_default() {
+        if !is_token(&header.key) {
+            let path = step(&step(path, "headers"), &header.key);
+            problems.add(&path, header.key_at, "is not the name of a header");
+        }
+    }
+    check_rewrite(route, path, problems);
+}
+
+fn check_rewrite(route: &Node, path: &str, problems: &mut Problems) {
+    let text = |key: &str| said(route, key).and_then(Node::as_text).unwrap_or_default();
+    let (pattern, strips) = (text("path"), said(route, "strip_prefix").filter(|v| v.value == Value::Bool(true)));
+    let has_rest = pattern.ends_with("/*");
+    if let Some(strips) = strips.filter(|_| !has_rest) {
+        let message = "takes off what stands before `*`, and the path has none";
+        problems.at(strips, &step(path, "strip_prefix"), message);
+    }
+    let Some(rewrite) = said(route, "rewrite") else { return };
+    let inner = step(path, "rewrite");
+    if strips.is_some() {
+        problems.at(rewrite, &inner, "stands beside `strip_prefix`; a route has the one or the other");
+    }
+    let target = text("rewrite");
+    if target.ends_with("/*") && !has_rest {
+        problems.at(rewrite, &inner, "has a `*`, and the path has none");
+    }
+    let named: Vec<&str> = parameters(&pattern).collect();
+    for name in parameters(&target).filter(|name| !named.contains(name)) {
+        problems.at(rewrite, &inner, format!("has `:{name}`, and the path has none"));
+    }
+}
+
+fn parameters(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(|segment| segment.strip_prefix(':'))
+}
+
+fn check_service(route: &Node, services: &[&str], path: &str, problems: &mut Problems) {
+    let Some(service) = said(route, "service") else { return };
+    let Some(name) = service.as_text() else { return };
+    if services.contains(&name.as_ref()) {
+        return;
+    }
+    let suggestion = match nearest(&name, services.iter().copied()) {
+        Some(meant) => Some(format!("did you mean `{meant}`?")),
+        None if services.is_empty() => None,
+        None => Some(format!("there are {}", listed(services.iter().copied()))),
+    };
+    let message = format!("`{name}` is not a service of this cluster");
+    problems.at(service, &step(path, "service"), message).suggestion = suggestion;
+}
+
+/// Notes the routes that name another cluster than the one whose file they stand in.
+pub(super) fn check_cluster(list: &Node, id: &str, path: &str, problems: &mut Problems) {
+    for (index, route) in list.items().iter().enumerate() {
+        let Some(own) = said(route, "cluster") else { continue };
+        if own.as_text().is_some_and(|own| own != id) {
+            let path = step(&format!("{path}[{index}]"), "cluster");
+            problems.at(own, &path, format!("is not this cluster, `{id}`")).suggestion =
+                Some("leave it out".to_owned());
+        }
+    }
+}
+
+/// What a route matches, in a form that compares.
+struct Match {
+    host: String,
+    path: String,
+    methods: Vec<String>,
+    conditions: BTreeMap<String, String>,
+}
+
+impl Match {
+    /// `None` for a route that takes no part or has no path.
+    fn of(route: &Node) -> Option<Match> {
+        if said(route, "enabled").is_some_and(|enabled| enabled.value == Value::Bool(false)) {
+            return None;
+        }
+        let path = said(route, "path")?.as_text()?;
+        // Parameters match alike whatever their names are.
+        let path: Vec<&str> = path.split('/').map(|part| if part.starts_with(':') { ":" } else { part }).collect();
+        let host = said(route, "host").and_then(Node::as_text).unwrap_or_default().to_lowercase();
+        let methods = said(route, "methods").map(Node::items).unwrap_or_default();
+        let mut conditions = BTreeMap::new();
+        for (mark, key) in [("h", "headers"), ("q", "query")] {
+            for entry in said(route, key).map(Node::entries).unwrap_or_default() {
+                let name = if mark == "h" { entry.key.to_lowercase() } else { entry.key.clone() };
+                conditions.insert(format!("{mark} {name}"), entry.node.as_text().unwrap_or_default().into_owned());
+            }
+        }
+        Some(Match {
+            host,
+            path: path.join("/"),
+            methods: methods.iter().filter_map(Node::as_text).map(|text| text.to_uppercase()).collect(),
+            conditions,
+        })
+    }
+
+    /// Whether some request matches both and neither is the more specific one.
+    fn meets(&self, other: &Match) -> bool {
+        let methods = match (self.methods.as_slice(), other.methods.as_slice()) {
+            ([], []) => true,
+            ([], _) | (_, []) => false,
+            (own, others) => own.iter().any(|method| others.contains(method)),
+        };
+        methods && self.host == other.host && self.path == other.path && self.conditions == other.conditions
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+        && text != "."
+        && text != ".."
+}
+
+/// A token of RFC 9110, which methods and header names are.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}

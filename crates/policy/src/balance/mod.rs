@@ -1,0 +1,50 @@
+//! Which endpoint is asked, among those that may be. Whether one may be asked is never asked here.
+
+mod least_connections;
+mod load;
+mod turn;
+mod two_choices;
+
+#[cfg(test)]
+mod tests;
+
+use model::Strategy;
+
+use crate::time::Time;
+
+pub use load::Load;
+
+/// Picks one of the usable endpoints.
+pub trait Balancer: Send + Sync {
+    /// Index of the candidate to ask; 0 when there is none. Each call gets another seed: a random number or a count.
+    fn pick(&self, candidates: &Candidates<'_>, seed: u64) -> usize;
+}
+
+/// The usable endpoints of a service, and the moment at which one is picked.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidates<'a> {
+    /// The load of each, in any order.
+    pub loads: &'a [&'a Load],
+    /// The moment.
+    pub now: Time,
+}
+
+impl<'a> Candidates<'a> {
+    /// These endpoints, at this moment.
+    #[must_use]
+    pub fn new(loads: &'a [&'a Load], now: Time) -> Self {
+        Candidates { loads, now }
+    }
+}
+
+/// The balancer of a strategy. It holds no state of its own: what was picked before is kept with the endpoints, so
+/// that any number of balancers over the same endpoints share them evenly between them.
+#[must_use]
+pub fn balancer(strategy: Strategy) -> Box<dyn Balancer> {
+    match strategy {
+        Strategy::RoundRobin => Box::new(turn::RoundRobin),
+        Strategy::Weighted => Box::new(turn::Weighted),
+        Strategy::LeastConnections => Box::new(least_connections::LeastConnections),
+        Strategy::TwoChoices => Box::new(two_choices::TwoChoices),
+    }
+}

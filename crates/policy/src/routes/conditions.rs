@@ -1,0 +1,166 @@
+//! What a route asks of a request besides host and path: method, headers, query.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use model::RouteSpec;
+
+use super::request::Request;
+
+/// Methods, headers and query parameters that must be there.
+#[derive(Debug)]
+pub(super) struct Conditions {
+    /// None: all.
+    methods: Box<[Box<str>]>,
+    /// Names in lower case, sorted.
+    headers: Pairs,
+    /// Sorted.
+    query: Pairs,
+}
+
+type Pairs = Box<[(Box<str>, Box<str>)]>;
+
+/// How a route takes the method of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MethodFit {
+    /// It names it.
+    Named,
+    /// It names GET, and a HEAD is a GET without its body.
+    HeadByGet,
+    /// It names none.
+    Any,
+}
+
+/// Why a route does not take a request whose host and path it matches.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Miss<'a> {
+    Disabled,
+    Method(&'a [Box<str>]),
+    Header(&'a str, &'a str),
+    Query(&'a str, &'a str),
+}
+
+impl fmt::Display for Miss<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Miss::Disabled => f.write_str("is not enabled"),
+            Miss::Method(methods) => write!(f, "takes {} only", methods.join(", ")),
+            Miss::Header(name, value) => write!(f, "asks for the header `{name}: {value}`"),
+            Miss::Query(name, value) => write!(f, "asks for `{name}={value}` in the query"),
+        }
+    }
+}
+
+impl Conditions {
+    pub(super) fn new(spec: &RouteSpec) -> Self {
+        let mut methods: Vec<Box<str>> = spec.methods.iter().map(|m| m.to_ascii_uppercase().into()).collect();
+        methods.sort();
+        methods.dedup();
+        let mut headers = pairs(&spec.headers, str::to_ascii_lowercase);
+        headers.sort();
+        Conditions { methods: methods.into(), headers, query: pairs(&spec.query, str::to_owned) }
+    }
+
+    /// Headers and query parameters together.
+    pub(super) fn count(&self) -> usize {
+        self.headers.len() + self.query.len()
+    }
+
+    pub(super) fn names_methods(&self) -> bool {
+        !self.methods.is_empty()
+    }
+
+    /// Whether some request would find both equally good.
+    pub(super) fn collide(&self, other: &Conditions) -> bool {
+        let methods_meet = match (&*self.methods, &*other.methods) {
+            ([], []) => true,
+            (mine, theirs) => mine.iter().any(|method| theirs.contains(method)),
+        };
+        methods_meet && self.headers == other.headers && self.query == other.query
+    }
+
+    pub(super) fn fit(&self, request: &Request<'_>) -> Result<MethodFit, Miss<'_>> {
+        let fit = self.fit_method(request.method).ok_or(Miss::Method(&self.methods))?;
+        for (name, value) in &self.headers {
+            if (request.header)(name) != Some(value.as_bytes()) {
+                return Err(Miss::Header(name, value));
+            }
+        }
+        for (name, value) in &self.query {
+            if !has_parameter(request.query.unwrap_or(""), name, value) {
+                return Err(Miss::Query(name, value));
+            }
+        }
+        Ok(fit)
+    }
+
+    fn fit_method(&self, method: &str) -> Option<MethodFit> {
+        let names = |method: &str| self.methods.iter().any(|m| **m == *method);
+        if self.methods.is_empty() {
+            Some(MethodFit::Any)
+        } else if names(method) {
+            Some(MethodFit::Named)
+        } else if method == "HEAD" && names("GET") {
+            Some(MethodFit::HeadByGet)
+        } else {
+            None
+        }
+    }
+}
+
+fn pairs(map: &BTreeMap<String, String>, key: impl Fn(&str) -> String) -> Pairs {
+    map.iter().map(|(name, value)| (key(name).into(), value.as_str().into())).collect()
+}
+
+/// Whether the query has this parameter with this value, among others of its name perhaps.
+fn has_parameter(query: &str, name: &str, value: &str) -> bool {
+    query.split('&').any(|pair| {
+        let (n, v) = pair.split_once('=').unwrap_or((pair, ""));
+        decoded(n).eq(name.bytes()) && decoded(v).eq(value.bytes())
+    })
+}
+
+/// The bytes of a part of a query as forms write them: `%41` is A, `+` is a space. A `%` that begins nothing stays.
+fn decoded(text: &str) -> impl Iterator<Item = u8> + '_ {
+    let mut rest = text.as_bytes();
+    std::iter::from_fn(move || {
+        let (&first, after) = rest.split_first()?;
+        if first == b'%'
+            && let [high, low, after @ ..] = after
+            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
+        {
+            rest = after;
+            return Some(high << 4 | low);
+        }
+        rest = after;
+        Some(if first == b'+' { b' ' } else { first })
+    })
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_found_as_forms_write_it() {
+        for (query, expected) in [
+            ("a=b c", true),
+            ("x=1&a=b+c", true),
+            ("a=z&a=b%20c", true),
+            ("%61=b%20c&", true),
+            ("a=b%2", false),
+            ("a=b", false),
+            ("", false),
+            ("aa=b c", false),
+        ] {
+            assert_eq!(has_parameter(query, "a", "b c"), expected, "{query}");
+        }
+        assert!(has_parameter("debug", "debug", ""));
+        assert!(has_parameter("a=100%", "a", "100%"));
+        assert!(has_parameter("a=%zz%4", "a", "%zz%4"));
+    }
+}

@@ -1,0 +1,21 @@
+//! The route table: which route answers a request. Immutable, cheap to copy, cheap to change.
+//!
+//! What a route leads to is the payload of the caller. Paths that could be read in two ways (dot
+//! segments, encoded slashes) were refused before they come here.
+
+mod conditions;
+mod entry;
+mod map;
+mod pattern;
+mod request;
+mod rewrite;
+mod shard;
+mod table;
+mod trie;
+
+#[cfg(test)]
+mod tests;
+
+pub use request::{Match, Params, Request};
+pub use rewrite::rewrite;
+pub use table::{Conflict, Table};

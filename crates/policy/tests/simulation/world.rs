@@ -1,0 +1,324 @@
+//! The world around a fleet: a clock that jumps from event to event, clients that come whatever happens, endpoints
+//! that answer, fail, freeze, die and come back. It keeps its own books, from which the bounds are checked.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use throome_policy::{Progress, State, Time, TrialKind, Work, may_rerun};
+
+use crate::fleet::{Attempt, Fleet, Outcome, PER_TRY, Shape};
+
+/// Tries of a request in all.
+const TRIES: u32 = 3;
+
+/// How an endpoint behaves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Mode {
+    Up,
+    /// Answers this share of its requests with 503, at once. Its probes pass.
+    Failing(f64),
+    /// Takes requests and does nothing.
+    Frozen,
+    /// Refuses connections; what was under way is reset.
+    Dead,
+}
+
+/// What is simulated.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) seconds: u64,
+    /// Requests a second, at random moments, whatever becomes of those before.
+    pub(crate) rate: f64,
+    /// Share of requests that may not run twice.
+    pub(crate) unsafe_share: f64,
+    /// Whether endpoints are probed.
+    pub(crate) probes: bool,
+    pub(crate) shape: Shape,
+    /// From this second on, this endpoint behaves so.
+    pub(crate) script: Vec<(u64, usize, Mode)>,
+}
+
+/// What the world's own books say afterwards.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) requests: u64,
+    /// Tries sent to each endpoint, by second.
+    pub(crate) sent: Vec<Vec<u32>>,
+    pub(crate) failed_safe: u64,
+    /// Requests that failed and may not run twice, by the endpoint they failed at.
+    pub(crate) failed_unsafe: u64,
+    pub(crate) retries: u64,
+    /// Retries beyond the budget.
+    pub(crate) over_budget: u64,
+    /// The most tries at once that a half-open breaker let through.
+    pub(crate) most_trials: u32,
+    /// Breakers seen half-open by a try.
+    pub(crate) trials: u64,
+}
+
+impl Report {
+    /// Tries sent to each endpoint from one second to another.
+    pub(crate) fn sent_between(&self, from: u64, to: u64) -> Vec<u64> {
+        let count = self.sent.first().map_or(0, Vec::len);
+        let seconds = &self.sent[seconds(from)..seconds(to)];
+        (0..count).map(|index| seconds.iter().map(|second| u64::from(second[index])).sum()).collect()
+    }
+}
+
+fn seconds(n: u64) -> usize {
+    usize::try_from(n).unwrap()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Turn(usize),
+    Arrive,
+    /// The endpoint is done with this try of this request.
+    Done(u64, u32),
+    TimeOut(u64, u32),
+    Probe(usize),
+    ProbeEnd(usize, u64),
+}
+
+struct Asked {
+    safe: bool,
+    tried: Vec<usize>,
+    tries: u32,
+    attempt: Attempt,
+    counts_as_trial: bool,
+}
+
+struct Server {
+    mode: Mode,
+    /// Tries that wait for it to thaw.
+    held: Vec<(u64, u32)>,
+    /// Tries under way that were sent while its breaker was half-open.
+    trials: u32,
+}
+
+struct World {
+    plan: Plan,
+    fleet: Fleet,
+    now: Time,
+    random: u64,
+    number: u64,
+    events: BinaryHeap<Reverse<(Time, u64, Event)>>,
+    servers: Vec<Server>,
+    under_way: BTreeMap<u64, Asked>,
+    /// Second, requests and retries, for ten seconds.
+    ledger: VecDeque<(u64, u64, u64)>,
+    report: Report,
+}
+
+/// Runs the plan to its end.
+pub(crate) fn run(plan: &Plan) -> Report {
+    let count = plan.shape.weights.len();
+    let mut world = World {
+        plan: plan.clone(),
+        fleet: Fleet::new(&plan.shape),
+        now: Time(0),
+        random: plan.seed,
+        number: 0,
+        events: BinaryHeap::new(),
+        servers: (0..count).map(|_| Server { mode: Mode::Up, held: Vec::new(), trials: 0 }).collect(),
+        under_way: BTreeMap::new(),
+        ledger: VecDeque::new(),
+        report: Report { sent: vec![vec![0; count]; seconds(plan.seconds) + 1], ..Report::default() },
+    };
+    for (index, (second, ..)) in plan.script.iter().enumerate() {
+        world.at(Time(second * 1_000_000), Event::Turn(index));
+    }
+    for index in 0..count {
+        if plan.probes {
+            world.at(Time(0), Event::Probe(index));
+        }
+    }
+    world.at(Time(0), Event::Arrive);
+    let end = Time(plan.seconds * 1_000_000);
+    while let Some(Reverse((now, _, event))) = world.events.pop()
+        && now < end
+    {
+        world.now = now;
+        world.happen(event);
+    }
+    world.report
+}
+
+impl World {
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Turn(index) => {
+                let (_, endpoint, mode) = self.plan.script[index];
+                self.turn(endpoint, mode);
+            }
+            Event::Arrive => self.arrive(),
+            Event::Done(id, number) => self.done(id, number),
+            Event::TimeOut(id, number) => self.end(id, number, Outcome::TimedOut),
+            Event::Probe(endpoint) => {
+                let answers = matches!(self.servers[endpoint].mode, Mode::Up | Mode::Failing(_));
+                let takes = if self.servers[endpoint].mode == Mode::Frozen {
+                    self.fleet.health_spec.timeout.0
+                } else {
+                    self.latency()
+                };
+                self.after(takes, Event::ProbeEnd(endpoint, u64::from(answers)));
+            }
+            Event::ProbeEnd(endpoint, ok) => {
+                let next = self.fleet.probed(self.now, endpoint, ok == 1);
+                self.at(next, Event::Probe(endpoint));
+            }
+        }
+    }
+
+    fn turn(&mut self, endpoint: usize, mode: Mode) {
+        let server = &mut self.servers[endpoint];
+        server.mode = mode;
+        for (id, number) in std::mem::take(&mut server.held) {
+            self.after(Duration::from_millis(1), Event::Done(id, number));
+        }
+        if mode == Mode::Dead {
+            let broken = self.under_way.iter().filter(|(_, asked)| asked.attempt.endpoint == endpoint);
+            let broken: Vec<_> = broken.map(|(id, asked)| (*id, asked.tries)).collect();
+            for (id, number) in broken {
+                self.end(id, number, Outcome::Reset);
+            }
+        }
+    }
+
+    fn arrive(&mut self) {
+        let wait = -(1.0 - self.fraction()).ln() / self.plan.rate;
+        self.after(Duration::from_secs_f64(wait), Event::Arrive);
+        self.fleet.request(self.now);
+        self.report.requests += 1;
+        self.ledger().1 += 1;
+        let safe = self.fraction() >= self.plan.unsafe_share;
+        self.number += 1;
+        self.send(self.number, safe, Vec::new(), 1);
+    }
+
+    fn send(&mut self, id: u64, safe: bool, mut tried: Vec<usize>, tries: u32) {
+        let kind = if safe { TrialKind::Eager } else { TrialKind::Reluctant };
+        let seed = self.next();
+        let Some(attempt) = self.fleet.start(self.now, &tried, kind, seed) else { return self.fail(safe) };
+        let endpoint = attempt.endpoint;
+        tried.push(endpoint);
+        self.report.sent[seconds(self.now.0 / 1_000_000)][endpoint] += 1;
+        let counts_as_trial = self.fleet.endpoints[endpoint].breaker.peek(self.now) == State::HalfOpen;
+        if counts_as_trial {
+            self.report.trials += 1;
+            self.servers[endpoint].trials += 1;
+            self.report.most_trials = self.report.most_trials.max(self.servers[endpoint].trials);
+        }
+        self.under_way.insert(id, Asked { safe, tried, tries, attempt, counts_as_trial });
+        let takes = match self.servers[endpoint].mode {
+            Mode::Dead => Duration::from_micros(200),
+            Mode::Up | Mode::Failing(_) | Mode::Frozen => self.latency(),
+        };
+        self.after(takes, Event::Done(id, tries));
+        self.after(PER_TRY, Event::TimeOut(id, tries));
+    }
+
+    fn done(&mut self, id: u64, number: u32) {
+        let Some(asked) = self.under_way.get(&id).filter(|asked| asked.tries == number) else { return };
+        let endpoint = asked.attempt.endpoint;
+        let mode = self.servers[endpoint].mode;
+        let outcome = match mode {
+            Mode::Up => Outcome::Answered,
+            Mode::Failing(share) if self.fraction() < share => Outcome::Bad,
+            Mode::Failing(_) => Outcome::Answered,
+            Mode::Frozen => return self.servers[endpoint].held.push((id, number)),
+            Mode::Dead => Outcome::Refused,
+        };
+        self.end(id, number, outcome);
+    }
+
+    /// A try has ended; the request may go on elsewhere.
+    fn end(&mut self, id: u64, number: u32, outcome: Outcome) {
+        if self.under_way.get(&id).is_none_or(|asked| asked.tries != number) {
+            return;
+        }
+        let in_flight = u32::try_from(self.under_way.len()).unwrap();
+        let Some(asked) = self.under_way.remove(&id) else { return };
+        if asked.counts_as_trial {
+            self.servers[asked.attempt.endpoint].trials -= 1;
+        }
+        self.fleet.settle(self.now, asked.attempt, outcome);
+        let progress = match outcome {
+            Outcome::Answered => return,
+            Outcome::Refused => Progress::Unsent,
+            Outcome::Bad | Outcome::Reset | Outcome::TimedOut => Progress::Sent,
+        };
+        let work = Work::Http(if asked.safe { "GET" } else { "POST" });
+        let again = may_rerun(work, progress)
+            && asked.tries < TRIES
+            && (progress == Progress::Unsent || self.draw(in_flight));
+        if again {
+            self.send(id, asked.safe, asked.tried, asked.tries + 1);
+        } else {
+            self.fail(asked.safe);
+        }
+    }
+
+    /// Draws a retry, and checks what was granted against our own count.
+    fn draw(&mut self, in_flight: u32) -> bool {
+        let granted = self.fleet.may_retry(self.now, in_flight);
+        if granted {
+            self.report.retries += 1;
+            self.ledger().2 += 1;
+            let (requests, retries) =
+                self.ledger.iter().fold((0, 0), |(requests, retries), (_, r, t)| (requests + r, retries + t));
+            let allowed = (self.plan.shape.budget * requests as f64).max(f64::from(in_flight));
+            self.report.over_budget += u64::from(retries as f64 > allowed);
+        }
+        granted
+    }
+
+    /// This second's line of the ledger; older than ten seconds is struck out.
+    fn ledger(&mut self) -> &mut (u64, u64, u64) {
+        let second = self.now.0 / 1_000_000;
+        while self.ledger.front().is_some_and(|(then, ..)| then + 10 <= second) {
+            self.ledger.pop_front();
+        }
+        if self.ledger.back().is_none_or(|(then, ..)| *then != second) {
+            self.ledger.push_back((second, 0, 0));
+        }
+        self.ledger.back_mut().unwrap()
+    }
+
+    fn fail(&mut self, safe: bool) {
+        if safe {
+            self.report.failed_safe += 1;
+        } else {
+            self.report.failed_unsafe += 1;
+        }
+    }
+
+    /// Two milliseconds and, at random, three more on average.
+    fn latency(&mut self) -> Duration {
+        Duration::from_secs_f64(0.002 - (1.0 - self.fraction()).ln() * 0.003)
+    }
+
+    fn after(&mut self, wait: Duration, event: Event) {
+        self.at(self.now.plus(wait), event);
+    }
+
+    fn at(&mut self, time: Time, event: Event) {
+        self.number += 1;
+        self.events.push(Reverse((time, self.number, event)));
+    }
+
+    /// From 0 up to 1.
+    fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Xorshift, for a seed other than 0.
+    fn next(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+}

@@ -1,0 +1,152 @@
+//! Accepting clients on one core: a permit each, then the protocol they speak.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+use wire::Socket;
+
+use crate::client::Client;
+use crate::door::Door;
+use crate::server;
+
+/// After an accept that failed for want of something (descriptors, memory), this long is waited.
+const BREATH: Duration = Duration::from_millis(50);
+/// While closing, how often it is looked whether all connections have ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Serves the traffic door on the calling core's runtime until `closing` is ready, then lets requests
+/// under way finish for at most `grace`.
+///
+/// # Errors
+/// When the listener cannot be used on this runtime.
+pub async fn serve_core(
+    listener: std::net::TcpListener,
+    door: Door,
+    closing: impl Future<Output = ()>,
+    grace: Duration,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let guests = Guests::default();
+    tokio::pin!(closing);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut closing => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => admit(stream, &door, &guests),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(BREATH).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    door.close();
+    guests.see_off(grace).await;
+    Ok(())
+}
+
+fn admit(stream: TcpStream, door: &Door, guests: &Guests) {
+    let counts = door.clusters().traffic();
+    let open = counts.connections.fetch_add(1, Relaxed);
+    if open >= door.options().limits.connections as u64 {
+        // Too many: the cheapest honest answer is to close at once.
+        counts.connections.fetch_sub(1, Relaxed);
+        counts.refuse(model::Code::Overloaded);
+        return;
+    }
+    let Ok(peer) = stream.peer_addr() else {
+        counts.connections.fetch_sub(1, Relaxed);
+        return;
+    };
+    let idle = Arc::new(AtomicBool::new(true));
+    let client = Client::new(Socket::new(stream), peer, Arc::clone(&idle), door.options());
+    let stay = Stay { door: door.clone(), guests: guests.clone(), id: guests.reserve() };
+    let id = stay.id;
+    let task = tokio::spawn(async move {
+        let stay = stay;
+        server::serve(client, &stay.door).await;
+    });
+    guests.enter(id, Guest { idle, task: task.abort_handle() });
+}
+
+/// A connection's permit: given back however its task ends.
+struct Stay {
+    door: Door,
+    guests: Guests,
+    id: u64,
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.door.clusters().traffic().connections.fetch_sub(1, Relaxed);
+        self.guests.leave(self.id);
+    }
+}
+
+/// The connections of one core.
+#[derive(Clone, Default)]
+struct Guests(Arc<Mutex<Book>>);
+
+#[derive(Default)]
+struct Book {
+    next: u64,
+    here: HashMap<u64, Guest>,
+}
+
+struct Guest {
+    /// Between two requests.
+    idle: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+impl Guests {
+    fn book(&self) -> std::sync::MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reserve(&self) -> u64 {
+        let mut book = self.book();
+        book.next += 1;
+        book.next
+    }
+
+    /// The task has not run yet: it is spawned on this very thread.
+    fn enter(&self, id: u64, guest: Guest) {
+        self.book().here.insert(id, guest);
+    }
+
+    fn leave(&self, id: u64) {
+        self.book().here.remove(&id);
+    }
+
+    /// Ends idle connections at once and the others when their request is answered, or after `grace`.
+    async fn see_off(&self, grace: Duration) {
+        let end = tokio::time::Instant::now() + grace;
+        loop {
+            {
+                let book = self.book();
+                let over = tokio::time::Instant::now() >= end;
+                for guest in book.here.values() {
+                    if over || guest.idle.load(Relaxed) {
+                        guest.task.abort();
+                    }
+                }
+                if book.here.is_empty() {
+                    return;
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+            if tokio::time::Instant::now() >= end + BREATH {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Which route a request takes, and how its head is rewritten on the way.
+//!
+//! Policies of the route (who, may they, how many) enter in [`admit`].
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use clusters::{RequestId, Route, Snapshot};
+use model::{Code, Failure};
+use policy::Request;
+use wire::http1::fields::HOP_BY_HOP;
+use wire::http1::{Framing, Known, Mask, RequestHead, target};
+
+use crate::client::Peer;
+
+/// A request that may pass: where to, and what its path is there.
+pub(crate) struct Passage {
+    pub(crate) route: Arc<Route>,
+    /// Path and query as the service sees them, when not as received.
+    target: Option<String>,
+}
+
+/// Finds the route of this request. Pure: the world and the head are all it looks at.
+pub(crate) fn admit(world: &Snapshot, head: &RequestHead) -> Result<Passage, Failure> {
+    target::check_path(head.path()).map_err(|why| {
+        Failure::client(Code::InvalidRequest, format!("The request is refused: {why}."))
+            .with_hint("Two readers could take such a path for two different ones; send it in its plain form.")
+    })?;
+    let host = plain_host(head.host().unwrap_or_default());
+    let header = |name: &str| head.fields.get(name);
+    let request = Request {
+        host: &host,
+        method: head.method(),
+        path: head.path(),
+        query: head.query(),
+        header: &header,
+    };
+    let found = world.routes.find(&request).ok_or_else(|| no_route(&request))?;
+    let target = policy::rewrite(&found.payload.spec, head.path(), &found).map(|path| match head.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    });
+    Ok(Passage { route: Arc::clone(found.payload), target })
+}
+
+/// The host without its port, in lower case.
+fn plain_host(host: &str) -> Cow<'_, str> {
+    let name = match host.rfind(':') {
+        Some(colon) if !host[colon..].contains(']') => &host[..colon],
+        _ => host,
+    };
+    if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
+}
+
+fn no_route(request: &Request<'_>) -> Failure {
+    let Request { host, method, path, .. } = request;
+    Failure::client(Code::NotFound, format!("No route matches {method} {path} for host `{host}`."))
+        .with_hint("`throome explain` says which routes came close, and why they did not match.")
+}
+
+/// Fields that the gateway says itself, whatever the client said.
+const OURS: Mask = HOP_BY_HOP.and(Mask::of(&[
+    Known::Forwarded,
+    Known::XForwardedFor,
+    Known::RequestId,
+    Known::ClientCert,
+    Known::Expect,
+]));
+const OURS_AND_HOST: Mask = OURS.and(Mask::of(&[Known::Host]));
+
+impl Passage {
+    /// Says the head of the request as the service sees it: the client's fields as received, but for those
+    /// that are ours to say.
+    pub(crate) fn say_head(
+        &self,
+        head: &RequestHead,
+        peer: &Peer,
+        id: &RequestId,
+        endpoint: &str,
+        out: &mut Vec<u8>,
+    ) {
+        let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+        let target = self.target.as_deref().unwrap_or(head.path_and_query());
+        say(&[head.method().as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
+        let host = head.host();
+        let without = match host {
+            Some(_) if !head.is_absolute() => OURS,
+            other => {
+                say(&[b"Host: ", other.unwrap_or(endpoint).as_bytes(), b"\r\n"]);
+                OURS_AND_HOST
+            }
+        };
+        head.fields.write(without, out);
+        say_forwarding(head, peer, host.unwrap_or(endpoint), out);
+        let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+        say(&[b"X-Request-Id: ", id.as_str().as_bytes(), b"\r\n"]);
+        if head.framing == Framing::Chunked {
+            say(&[b"Transfer-Encoding: chunked\r\n"]);
+        }
+        if head.expects_continue {
+            say(&[b"Expect: 100-continue\r\n"]);
+        }
+        if head.upgrade {
+            say(&[b"Connection: Upgrade\r\n"]);
+            for protocol in head.fields.all(Known::Upgrade) {
+                say(&[b"Upgrade: ", protocol, b"\r\n"]);
+            }
+        }
+        say(&[b"\r\n"]);
+    }
+}
+
+/// Who asks, by which host and scheme. A peer in `proxy.trusted_proxies` is appended to, any other's own
+/// word is dropped.
+fn say_forwarding(head: &RequestHead, peer: &Peer, host: &str, out: &mut Vec<u8>) {
+    let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+    let believed = |name: &str| if peer.trusted { head.fields.get(name) } else { None };
+    say(&[b"X-Forwarded-For: "]);
+    if peer.trusted {
+        for earlier in head.fields.all(Known::XForwardedFor) {
+            say(&[earlier, b", "]);
+        }
+    }
+    say(&[peer.ip.as_bytes(), b"\r\nX-Forwarded-Proto: "]);
+    let scheme: &[u8] = believed("x-forwarded-proto").unwrap_or(b"http");
+    let shown_host = believed("x-forwarded-host").unwrap_or(host.as_bytes());
+    say(&[scheme, b"\r\nX-Forwarded-Host: ", shown_host, b"\r\nForwarded: "]);
+    if let Some(earlier) = believed("forwarded") {
+        say(&[earlier, b", "]);
+    }
+    say(&[b"for=", peer.node.as_bytes(), b";host=\"", host.as_bytes(), b"\";proto=http\r\n"]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_lose_their_port_and_case() {
+        for (host, plain) in
+            [("A.example:8080", "a.example"), ("a.example", "a.example"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]")]
+        {
+            assert_eq!(plain_host(host), plain, "{host}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! One request on one connection to a service, up to the head of its answer.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use adapters::http::{Pool, Unreached};
+use clusters::{Attempt, Miss, Outcome};
+use model::route::RetryOn;
+use model::{Code, Failure};
+use wire::http1::client::poll_head;
+use wire::http1::{HeadLimits, Pump, ResponseHead};
+use wire::{Conn, Error, Side};
+
+use crate::client::Client;
+use crate::door::Door;
+use crate::respond;
+
+/// Why an exchange came to nothing.
+pub(crate) struct Fault {
+    failure: Failure,
+    cause: RetryOn,
+    pub(crate) sent: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The service closed an idle connection instead of answering.
+    Farewell,
+    /// It refused or broke.
+    Broken,
+    /// It broke the protocol.
+    Improper,
+    /// It took too long.
+    Late,
+    /// The client did.
+    Client,
+}
+
+impl Fault {
+    /// A fault of the service after the request was sent.
+    pub(crate) fn of_service(cause: RetryOn, code: Code, detail: impl Into<String>) -> Self {
+        let kind = if code == Code::Timeout { Kind::Late } else { Kind::Broken };
+        Fault { failure: Failure::service(code, detail.into()), cause, sent: true, kind }
+    }
+
+    fn of_client(failure: Failure) -> Self {
+        Fault { failure, cause: RetryOn::Reset, sent: true, kind: Kind::Client }
+    }
+
+    fn unsent(mut self) -> Self {
+        self.sent = false;
+        self
+    }
+
+    pub(crate) fn is_farewell(&self) -> bool {
+        self.kind == Kind::Farewell
+    }
+
+    /// What it means to the try loop.
+    pub(crate) fn into_miss(self, attempt: &Attempt) -> Miss {
+        let Fault { failure, cause, sent, kind } = self;
+        let endpoint = attempt.endpoint();
+        let trouble = failure.detail().to_owned();
+        let outcome = match kind {
+            Kind::Client => Outcome::Void,
+            Kind::Late => Outcome::Late(trouble),
+            Kind::Improper => Outcome::Broke(trouble),
+            Kind::Farewell | Kind::Broken => Outcome::Bad(trouble),
+        };
+        let failure = if kind == Kind::Client {
+            failure
+        } else {
+            let detail = format!("{}: {}", endpoint.label, failure.detail());
+            Failure::service(failure.code(), detail).with_service(attempt.service().name.clone())
+        };
+        Miss { failure, cause, sent, outcome }
+    }
+}
+
+/// Makes a connection within the attempt's time.
+pub(crate) async fn connect(client: &mut Client, pool: &Pool, attempt: &Attempt) -> Result<Conn, Fault> {
+    client.alarm.set(attempt.deadline().into());
+    let mut connecting = Box::pin(pool.connect());
+    let connected = client.alarm.guard(|cx| connecting.as_mut().poll(cx).map(Ok)).await;
+    match connected {
+        Ok(Ok(conn)) => Ok(conn),
+        Ok(Err(Unreached(error))) => {
+            Err(Fault::of_service(RetryOn::Connect, Code::BadGateway, format!("cannot connect: {error}")).unsent())
+        }
+        Err(_) => Err(Fault::of_service(RetryOn::Connect, Code::Timeout, "no connection in time").unsent()),
+    }
+}
+
+/// Sends the request and takes the head of the answer into `client.response`. The body goes on the way
+/// while the answer is awaited; what is left of it goes on while the answer is relayed.
+pub(crate) async fn exchange(
+    client: &mut Client,
+    service: &mut Conn,
+    door: &Door,
+    attempt: &mut Attempt,
+) -> Result<(), Fault> {
+    let mut patience = Patience::new(attempt, door.options().limits.body_timeout);
+    client.alarm.set(attempt.deadline().into());
+    loop {
+        let stepped = {
+            let Client { conn, alarm, upload, response, request, .. } = &mut *client;
+            let to_head = request.method() == "HEAD";
+            alarm.guard(|cx| poll_exchange(cx, conn, service, upload, response, to_head).map(Ok)).await
+        };
+        match stepped {
+            Ok(Ok(())) if matches!(client.response.status, 100 | 102..=199) => pass_interim(client),
+            Ok(Ok(())) => {
+                attempt.heard();
+                return Ok(());
+            }
+            Ok(Err(fault)) => return Err(fault),
+            Err(_) => client.alarm.set_after(patience.rung(&client.upload)?),
+        }
+    }
+}
+
+/// Who is late when the alarm rings. While a body makes progress nobody is; once it is through, the answer
+/// has its share of the time.
+struct Patience {
+    share: Duration,
+    body_timeout: Duration,
+    moved: u64,
+    waiting: bool,
+}
+
+impl Patience {
+    fn new(attempt: &Attempt, body_timeout: Duration) -> Self {
+        let share = attempt.deadline().saturating_duration_since(attempt.began());
+        Patience { share, body_timeout, moved: 0, waiting: false }
+    }
+
+    /// How much longer to wait, or who was late.
+    fn rung(&mut self, upload: &Pump) -> Result<Duration, Fault> {
+        let progress = upload.moved > self.moved;
+        self.moved = upload.moved;
+        match (upload.is_done(), upload.waits_for) {
+            (false, _) if progress => Ok(self.body_timeout),
+            (false, Side::Source) => Err(Fault::of_client(Failure::client(
+                Code::RequestTimeout,
+                "The body of the request stopped arriving.",
+            ))),
+            (true, _) if progress && !self.waiting => {
+                self.waiting = true;
+                Ok(self.share)
+            }
+            _ => {
+                let detail = format!("no answer within {} ms", self.share.as_millis());
+                Err(Fault::of_service(RetryOn::Timeout, Code::Timeout, detail))
+            }
+        }
+    }
+}
+
+fn poll_exchange(
+    cx: &mut Context<'_>,
+    client: &mut Conn,
+    service: &mut Conn,
+    upload: &mut Pump,
+    head: &mut ResponseHead,
+    to_head: bool,
+) -> Poll<Result<(), Fault>> {
+    let sending = if upload.is_done() {
+        service.poll_flush(cx).map_err(|error| (Side::Sink, error.into()))
+    } else {
+        upload.poll(cx, client, service).map_err(|stopped| (stopped.side, stopped.error))
+    };
+    if let Poll::Ready(Err((Side::Source, error))) = sending {
+        return Poll::Ready(Err(of_upload(error)));
+    }
+    // A service may answer before it has read everything, and close: its word counts, not the failed write.
+    let answer = ready!(poll_head(service, cx, head, HeadLimits::default(), to_head));
+    Poll::Ready(answer.map_err(|error| {
+        let fault = of_answer(error);
+        if service.sent_nothing() && upload.moved == 0 { fault.unsent() } else { fault }
+    }))
+}
+
+fn of_upload(error: Error) -> Fault {
+    Fault::of_client(match error {
+        Error::BodyTooLarge => respond::body_too_large(),
+        Error::Malformed(why) => {
+            Failure::client(Code::InvalidRequest, format!("The body of the request is not valid: {why}."))
+        }
+        other => Failure::client(Code::InvalidRequest, format!("The body of the request broke off: {other}.")),
+    })
+}
+
+fn of_answer(error: Error) -> Fault {
+    let (kind, detail) = match error {
+        Error::Closed => (Kind::Farewell, "closed the connection without an answer".to_owned()),
+        Error::Io(error) => (Kind::Farewell, format!("broke the connection: {error}")),
+        Error::Truncated => (Kind::Broken, "broke off in the head of its answer".to_owned()),
+        Error::HeadTooLarge => (Kind::Improper, "answered with too large a head".to_owned()),
+        other => (Kind::Improper, format!("did not answer in HTTP/1.1: {other}")),
+    };
+    Fault { failure: Failure::service(Code::BadGateway, detail), cause: RetryOn::Reset, sent: true, kind }
+}
+
+/// Passes a 1xx on, to a client that can take it. It goes out with the next bytes to the client.
+fn pass_interim(client: &mut Client) {
+    let Client { conn, request, response, .. } = client;
+    if request.minor == 1 {
+        respond::say_interim(response, &mut conn.outbox);
+    }
+}

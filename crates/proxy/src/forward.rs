@@ -1,0 +1,116 @@
+//! The try loop of a request: endpoint after endpoint, until one answers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clusters::{Access, Attempt, Miss, Order, Outcome, RequestId, Settled, Shape, Tries};
+use model::route::RetryOn;
+use model::{Code, Failure};
+use policy::{Progress, Work, may_rerun};
+use wire::Conn;
+use wire::http1::Framing;
+
+use crate::admit::Passage;
+use crate::client::Client;
+use crate::door::Door;
+use crate::exchange::{self, Fault};
+
+/// The head of an answer, with all that its body needs.
+pub(crate) struct Answer {
+    pub(crate) service: Conn,
+    pub(crate) attempt: Attempt,
+    pub(crate) tries: Tries,
+}
+
+/// A connection that was used so lately is taken for a request that may not run twice; an older one may be
+/// closed by the service at the very moment the request is sent.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// Asks one endpoint after the other until one answers. The head of the answer is in `client.response`.
+pub(crate) async fn forward(
+    client: &mut Client,
+    door: &Door,
+    passage: &Passage,
+    id: &RequestId,
+) -> Result<Answer, Failure> {
+    let order = order(client, passage, id);
+    let rerun = order.rerun;
+    let service = Arc::clone(&passage.route.service);
+    let activity = door.clusters().activity().clone();
+    let mut tries = Tries::begin(service, Some(Arc::clone(&passage.route)), order, activity);
+    loop {
+        let mut attempt = tries.next().await.map_err(|failure| fail(&mut tries, failure))?;
+        let mut result = ask(client, door, passage, id, &mut attempt, rerun).await;
+        if result.is_ok() && tries.rather_again(client.response.status) {
+            let detail = format!("answered {}", client.response.status);
+            result = Err(Fault::of_service(RetryOn::GatewayError, Code::BadGateway, detail).into_miss(&attempt));
+        }
+        let asked = Arc::clone(attempt.endpoint());
+        match tries.settle(attempt, result) {
+            Ok(Settled::Answer(service, attempt)) => return Ok(Answer { service, attempt, tries }),
+            Ok(Settled::Again) => tracing::debug!(request_id = %id, endpoint = %asked.label, "trying again"),
+            Err(failure) => return Err(fail(&mut tries, failure)),
+        }
+    }
+}
+
+fn order(client: &Client, passage: &Passage, id: &RequestId) -> Order {
+    let method = client.request.method();
+    let safe = may_rerun(Work::Http(method), Progress::Sent);
+    Order {
+        operation: operation(method),
+        shape: Shape::Route(Arc::clone(&passage.route)),
+        access: if safe { Access::Read } else { Access::Write },
+        // A body that has been passed on is gone, whatever the method.
+        rerun: safe && client.request.framing == Framing::None && !client.request.upgrade,
+        request_id: *id,
+    }
+}
+
+/// The method as metrics and activity name it: from a fixed list, since clients may send anything.
+fn operation(method: &str) -> &'static str {
+    const KNOWN: [&str; 8] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("OTHER")
+}
+
+/// The operation ends with this failure: written down before it is told.
+fn fail(tries: &mut Tries, failure: Failure) -> Failure {
+    tries.fail(&failure);
+    failure
+}
+
+/// One try: a connection, the request on it, the head of the answer.
+async fn ask(
+    client: &mut Client,
+    door: &Door,
+    passage: &Passage,
+    id: &RequestId,
+    attempt: &mut Attempt,
+    rerun: bool,
+) -> Result<Conn, Miss> {
+    let endpoint = Arc::clone(attempt.endpoint());
+    let Some(pool) = endpoint.adapter().http() else {
+        let failure = Failure::gateway(
+            Code::UnsupportedAbility,
+            format!("`{}` does not answer HTTP requests.", passage.route.service.path()),
+        );
+        return Err(Miss { failure, cause: RetryOn::Connect, sent: true, outcome: Outcome::Void });
+    };
+    let now = tokio::time::Instant::from_std(Instant::now());
+    let mut reused = pool.reuse(if rerun { Duration::MAX } else { FRESH }, now);
+    loop {
+        let was_reused = reused.is_some();
+        let mut service = match reused.take() {
+            Some(conn) => conn,
+            None => exchange::connect(client, pool, attempt).await.map_err(|fault| fault.into_miss(attempt))?,
+        };
+        passage.say_head(&client.request, &client.peer, id, &endpoint.label, &mut service.outbox);
+        match exchange::exchange(client, &mut service, door, attempt).await {
+            Ok(()) => return Ok(service),
+            // A service may close an idle connection whenever it likes. That is no failure of its own, and
+            // what may run again is sent again at once on a new connection.
+            Err(fault) if was_reused && fault.is_farewell() && (rerun || !fault.sent) => {}
+            Err(fault) => return Err(fault.into_miss(attempt)),
+        }
+    }
+}

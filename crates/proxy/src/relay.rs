@@ -1,0 +1,177 @@
+//! The answer's way back: its head, then its body to the last byte or the break.
+//!
+//! The attempt lives here until then, so that its outcome is settled once, by what really happened.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use clusters::{Attempt, Ending, Outcome, RequestId, Tries};
+use model::{Code, Failure};
+use tokio::time::Instant;
+use wire::http1::{BodyReader, BodyWriter, Framing, Pump, PumpError};
+use wire::{Body, Conn, Error, Side};
+
+use crate::client::Client;
+use crate::door::{Door, Limits};
+use crate::forward::Answer;
+use crate::respond::{self, Ends};
+use crate::upgrade;
+
+/// A body of known length must come at this rate at least, while the client reads: 1 KiB in a second.
+const LEAST: u64 = 1024;
+const TICK: Duration = Duration::from_secs(1);
+
+/// Relays an answer whose head is in `client.response`.
+pub(crate) async fn relay(
+    client: &mut Client,
+    door: &Door,
+    answer: Answer,
+    id: &RequestId,
+) -> Result<(), Failure> {
+    let Answer { mut service, attempt, mut tries } = answer;
+    let status = client.response.status;
+    if status == 101 {
+        if client.request.upgrade {
+            return upgrade::tunnel(client, door, service, attempt, tries, id).await;
+        }
+        let failure = Failure::service(Code::BadGateway, "The service switched protocols without being asked.");
+        tries.fail(&failure);
+        attempt.end(Outcome::Broke("switched protocols without being asked".to_owned()));
+        return Err(failure);
+    }
+    let mut download = begin(client, door, id);
+    let relayed = relay_body(client, &mut service, &mut download, &door.options().limits).await;
+    settle(client, service, attempt, tries, relayed)
+}
+
+/// Says the head and makes the pump of the body.
+fn begin(client: &mut Client, door: &Door, id: &RequestId) -> Pump {
+    let framing = client.response.framing;
+    let (ends, writer) = match (framing, client.request.minor) {
+        (Framing::None | Framing::Length(_), _) => (Ends::AsSaid, BodyWriter::Plain),
+        (Framing::Chunked | Framing::UntilClose, 1) => (Ends::Chunked, BodyWriter::Chunked),
+        (Framing::Chunked | Framing::UntilClose, _) => (Ends::WithClose, BodyWriter::Plain),
+    };
+    if ends == Ends::WithClose || door.is_closing() || !client.upload_is_over() {
+        // A client that is still sending when its answer is there gets no second request on this connection.
+        client.reusable = false;
+    }
+    respond::say_head(client, id, ends);
+    client.answering = true;
+    // A body without limit is never too large.
+    let body = BodyReader::new(framing, u64::MAX).map_or(Body::Empty, Body::Wire);
+    let body = if framing == Framing::None { Body::Empty } else { body };
+    Pump::new(body, if framing == Framing::None { BodyWriter::Plain } else { writer })
+}
+
+/// Moves the body, and what is left of the request's body the other way.
+async fn relay_body(
+    client: &mut Client,
+    service: &mut Conn,
+    download: &mut Pump,
+    limits: &Limits,
+) -> Result<(), PumpError> {
+    let is_stream = !matches!(client.response.framing, Framing::Length(_) | Framing::None);
+    let mut watch = Watch::new(is_stream, limits);
+    client.alarm.set_after(TICK);
+    loop {
+        let Client { conn, alarm, upload, .. } = &mut *client;
+        let moved = alarm.guard(|cx| poll_both(cx, conn, service, upload, download).map(Ok)).await;
+        match moved {
+            Ok(done) => return done,
+            Err(_) => watch.tick(download)?,
+        }
+        client.alarm.set_after(TICK);
+    }
+}
+
+fn poll_both(
+    cx: &mut Context<'_>,
+    client: &mut Conn,
+    service: &mut Conn,
+    upload: &mut Pump,
+    download: &mut Pump,
+) -> Poll<Result<(), PumpError>> {
+    if !upload.is_done()
+        && let Poll::Ready(Err(PumpError { side: Side::Source, error })) = upload.poll(cx, client, service)
+    {
+        // The client broke its request: it is the sink of the answer.
+        return Poll::Ready(Err(PumpError { side: Side::Sink, error }));
+    }
+    download.poll(cx, service, client)
+}
+
+/// Looks every second whether an answer makes progress, and whose doing it is when it does not.
+struct Watch<'l> {
+    is_stream: bool,
+    limits: &'l Limits,
+    moved: u64,
+    sink_waits: u32,
+    progress: Instant,
+}
+
+impl<'l> Watch<'l> {
+    fn new(is_stream: bool, limits: &'l Limits) -> Self {
+        Watch { is_stream, limits, moved: 0, sink_waits: 0, progress: Instant::now() }
+    }
+
+    fn tick(&mut self, download: &Pump) -> Result<(), PumpError> {
+        let now = Instant::now();
+        let moved = download.moved - self.moved;
+        let client_reads = download.sink_waits == self.sink_waits && download.waits_for == Side::Source;
+        (self.moved, self.sink_waits) = (download.moved, download.sink_waits);
+        if moved > 0 {
+            self.progress = now;
+        }
+        if !self.is_stream && client_reads && moved < LEAST {
+            return Err(PumpError { side: Side::Source, error: Error::Trickle });
+        }
+        let patience = if client_reads { self.limits.stream_timeout } else { self.limits.write_timeout };
+        if now.duration_since(self.progress) >= patience {
+            return Err(PumpError { side: download.waits_for, error: Error::TimedOut });
+        }
+        Ok(())
+    }
+}
+
+/// The last byte has gone, or the answer broke: the outcome, once.
+fn settle(
+    client: &mut Client,
+    service: Conn,
+    attempt: Attempt,
+    tries: Tries,
+    relayed: Result<(), PumpError>,
+) -> Result<(), Failure> {
+    let status = client.response.status;
+    match relayed {
+        Ok(()) => {
+            let failed = status >= 500 && !matches!(status, 501 | 505);
+            if client.upload_is_over() && client.response.keep_alive
+                && let Some(pool) = attempt.adapter().http()
+            {
+                pool.give_back(service, Instant::now());
+            }
+            if failed {
+                attempt.end(Outcome::Bad(format!("answered {status}")));
+                tries.finish(Ending::Failure(Code::BadGateway, Some(status)));
+            } else {
+                attempt.end(Outcome::Good);
+                tries.finish(Ending::Success(Some(status)));
+            }
+            Ok(())
+        }
+        Err(PumpError { side: Side::Source, error }) => {
+            let detail = format!("broke its answer: {error}");
+            tracing::warn!(endpoint = %attempt.endpoint().label, %error, "an answer was cut");
+            attempt.end(Outcome::Broke(detail.clone()));
+            tries.finish(Ending::Failure(Code::BadGateway, Some(status)));
+            Err(Failure::service(Code::BadGateway, detail))
+        }
+        Err(PumpError { side: Side::Sink, error }) => {
+            // The client went away or would not read: nothing is said against the endpoint.
+            attempt.end(Outcome::Void);
+            tries.finish(Ending::Cancelled);
+            Err(Failure::client(Code::RequestTimeout, format!("The client did not take the answer: {error}.")))
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What can go wrong with the store, and how a caller of the API is told.
+
+use std::io;
+use std::path::PathBuf;
+
+use model::{Code, Failure};
+
+/// Why something could not be remembered or recalled.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file or a statement.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
+    /// The directory cannot be made, or its files not kept private.
+    #[error("`{}` cannot be kept for this user alone ({source}): name a directory that it may write to", path.display())]
+    Directory {
+        /// The directory or file.
+        path: PathBuf,
+        /// The reason the system gives.
+        source: io::Error,
+    },
+    /// The file has been used by a later version.
+    #[error(
+        "`{}` was written by a newer version (its migration {found}, this version knows {known}): \
+         start that version, or put back the copy from before the upgrade",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The highest migration it has been through.
+        found: i64,
+        /// The highest one known here.
+        known: i64,
+    },
+    /// The file has been through a migration of the same number with another text.
+    #[error(
+        "`{}` went through another migration {number} than this version's: \
+         it belongs to a build that was never released; move it away to begin empty",
+        path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The migration.
+        number: i64,
+    },
+    /// A route cannot be told by its id, since it has none.
+    #[error("a route needs an id before it is kept")]
+    NoRouteId,
+    /// A route cannot be written as JSON, or its JSON not be read.
+    #[error("the kept route `{id}` is not a route ({source}): delete it and create it again")]
+    Route {
+        /// The route.
+        id: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A token carries a role that does not exist.
+    #[error("the token `{name}` has the role `{role}`, which does not exist: revoke it and make another")]
+    UnknownRole {
+        /// The token's name.
+        name: String,
+        /// What stands in its place.
+        role: String,
+    },
+    /// The system's source of random numbers gave none.
+    #[error("the system gives no random numbers, so no token can be made")]
+    Random,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        let failure = match &error {
+            Error::Disk(disk::Error::Busy { .. }) => Failure::gateway(Code::Busy, "The store is busy."),
+            Error::Disk(disk::Error::Closed) => Failure::gateway(Code::Draining, "The store is closed."),
+            Error::Disk(disk::Error::Full { .. }) => {
+                Failure::gateway(Code::Internal, "The store has no space left.")
+                    .with_hint("Free some space on its disk; nothing was changed.")
+            }
+            Error::Disk(_)
+            | Error::Directory { .. }
+            | Error::Newer { .. }
+            | Error::Changed { .. }
+            | Error::NoRouteId
+            | Error::Route { .. }
+            | Error::UnknownRole { .. }
+            | Error::Random => Failure::gateway(Code::Internal, "The store could not do it.")
+                .with_hint("The log of the gateway has the reason."),
+        };
+        failure.with_cause(error)
+    }
+}

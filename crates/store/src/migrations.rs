@@ -1,0 +1,72 @@
+//! Brings a file to the tables of this version: ordered SQL, each piece once, and never a file from the future.
+
+use disk::{Connection, SqlResult, params};
+
+use crate::digest::Digest;
+
+/// One step. Its text never changes after a release: the next change is the next number.
+pub(crate) struct Migration {
+    pub(crate) number: i64,
+    pub(crate) name: &'static str,
+    pub(crate) sql: &'static str,
+}
+
+/// All of them, in order, counted from 1.
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    number: 1,
+    name: "routes_and_tokens",
+    sql: include_str!("migrations/0001_routes_and_tokens.sql"),
+}];
+
+/// Why a file is left as it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It has this step, which is beyond what this program knows.
+    Newer(i64),
+    /// It has been through another text of this step.
+    Changed(i64),
+}
+
+/// Runs what the file has not been through. Stands in one transaction with its caller: all or nothing.
+pub(crate) fn run(connection: &Connection, migrations: &[Migration]) -> SqlResult<Result<(), Refusal>> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS migrations (
+             number     INTEGER NOT NULL PRIMARY KEY,
+             name       TEXT    NOT NULL,
+             checksum   TEXT    NOT NULL,
+             applied_at INTEGER NOT NULL
+         ) STRICT",
+    )?;
+    let applied = applied(connection)?;
+    for (number, checksum) in &applied {
+        match migrations.iter().find(|own| own.number == *number) {
+            None => return Ok(Err(Refusal::Newer(*number))),
+            Some(own) if Digest::of(own.sql).to_hex() != *checksum => {
+                return Ok(Err(Refusal::Changed(*number)));
+            }
+            Some(_) => {}
+        }
+    }
+    for migration in migrations {
+        if !applied.iter().any(|(number, _)| *number == migration.number) {
+            apply(connection, migration)?;
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn applied(connection: &Connection) -> SqlResult<Vec<(i64, String)>> {
+    let mut statement = connection.prepare("SELECT number, checksum FROM migrations ORDER BY number DESC")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+fn apply(connection: &Connection, migration: &Migration) -> SqlResult<()> {
+    connection.execute_batch(migration.sql)?;
+    let (checksum, now) = (Digest::of(migration.sql).to_hex(), jiff::Timestamp::now().as_millisecond());
+    connection.execute(
+        "INSERT INTO migrations (number, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)",
+        params![migration.number, migration.name, checksum, now],
+    )?;
+    tracing::info!(number = migration.number, name = migration.name, "the store was brought forward");
+    Ok(())
+}
