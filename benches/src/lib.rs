@@ -1,1 +1,44 @@
-//! Load and latency against the real binary, beside its peers.
+//! Load and latency against the real binary, beside its peers. What a figure means, and when it is void, is
+//! decided in `measure`; what is compared with what, in `scenarios`. Nothing here is linked into the product.
+
+/// One run: where its files are, which binaries and cores it uses, for how long.
+pub mod rig;
+
+/// What is compared, each returning a section of the report.
+pub mod scenarios;
+
+/// The programs that are compared, with the configuration each one runs under.
+pub mod contestants;
+
+/// Samples, interleaved rounds, medians, ratios, and what voids them.
+pub mod measure;
+
+/// Sections and tables as Markdown.
+pub mod report;
+
+/// What ran where: versions of programs, processor and kernel.
+pub mod versions;
+
+/// Child processes on chosen cores, which never outlive us.
+pub mod process;
+
+/// Processor time and memory of processes, read from `/proc`.
+pub mod proc;
+
+/// Closed-loop load by wrk.
+pub mod wrk;
+
+/// Open-loop load: requests at the times a schedule says, late or not.
+pub mod openload;
+
+/// When the requests of an open loop are due.
+pub mod schedule;
+
+/// Durations counted in buckets of constant relative width.
+pub mod histogram;
+
+/// One blocking HTTP/1.1 connection.
+pub mod client;
+
+/// The service behind the proxies: fixed answers, as fast as a core gives them.
+pub mod backend;

@@ -24,6 +24,12 @@ pub trait Adapter: Send + Sync {
     /// Asks the endpoint whether it is well, by its own protocol.
     fn probe(&self) -> Call<'_, ()>;
 
+    /// Whether a probe that passes proves that requests are answered. A connection that opens proves less:
+    /// the kernel of a frozen process opens it too.
+    fn probe_is_an_answer(&self) -> bool {
+        true
+    }
+
     /// HTTP requests, if it can carry them.
     fn http(&self) -> Option<&http::Pool> {
         None

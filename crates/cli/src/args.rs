@@ -3,14 +3,13 @@
 
 use std::path::PathBuf;
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    cache, cluster, completion, config, declare, explain, route, service, status, validate,
+    cache, cluster, completion, config, declare, explain, legacy, route, service, status, validate,
 };
 use crate::examples;
-use crate::fault::Fault;
+use crate::mix::{API, ASKING, GATEWAY};
 use crate::output::{Color, Format};
 
 /// The name under which the program carries the commands alone, without a gateway.
@@ -32,29 +31,37 @@ pub(crate) struct Cli {
 #[derive(Args, Debug, Clone, Default)]
 #[command(next_help_heading = "Asking a gateway")]
 pub(crate) struct Global {
-    /// Where the gateway is [default: http://127.0.0.1:9000]
-    #[arg(long, global = true, env = "THROOME_URL", hide_env_values = true)]
+    /// Where the gateway is [env: THROOME_URL] [default: http://127.0.0.1:9000]
+    #[arg(long, global = true, env = "THROOME_URL", hide_env = true)]
     pub(crate) url: Option<String>,
-    /// What the gateway knows you by
-    #[arg(long, global = true, env = "THROOME_TOKEN", hide_env_values = true)]
+    /// What the gateway knows you by [env: THROOME_TOKEN]
+    #[arg(long, global = true, env = "THROOME_TOKEN", hide_env = true)]
     pub(crate) token: Option<String>,
-    /// The cluster to work in
-    #[arg(long, global = true, env = "THROOME_CLUSTER", hide_env_values = true, value_name = "ID")]
+    /// The cluster to work in [env: THROOME_CLUSTER]
+    #[arg(long, global = true, env = "THROOME_CLUSTER", hide_env = true, value_name = "ID")]
     pub(crate) cluster: Option<String>,
     /// What to print
-    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        help_heading = "Output"
+    )]
     pub(crate) output: Format,
     /// Tables without their first line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     pub(crate) no_headers: bool,
     /// When to use colours
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Output")]
     pub(crate) color: Color,
     /// Tell every request on standard error, without secrets
-    #[arg(long, global = true, alias = "verbose", short_alias = 'v')]
+    #[arg(long, global = true, alias = "verbose", short_alias = 'v', help_heading = "Output")]
     pub(crate) debug: bool,
     /// Never ask anything
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     pub(crate) non_interactive: bool,
 }
 
@@ -125,90 +132,43 @@ pub(crate) enum Command {
     Version,
     /// As `cluster create`
     #[command(hide = true)]
-    CreateCluster(cluster::LegacyCreate),
+    CreateCluster(legacy::LegacyCreate),
     /// As `cluster list`
     #[command(hide = true)]
-    ListClusters(cluster::Legacy),
+    ListClusters(legacy::Legacy),
     /// As `cluster get`
     #[command(hide = true)]
-    GetCluster(cluster::LegacyOne),
+    GetCluster(legacy::LegacyOne),
     /// As `cluster delete`
     #[command(hide = true)]
-    DeleteCluster(cluster::LegacyDelete),
+    DeleteCluster(legacy::LegacyDelete),
 }
 
 /// The whole command line, for completion and documentation.
 #[must_use]
 pub fn command() -> clap::Command {
-    examples::lead(Cli::command())
+    let mut command = Cli::command();
+    // Flags that a command refuses are no help to whoever reads its help.
+    for (name, refused) in [
+        ("serve", &API[..]),
+        ("dev", &API),
+        ("completion", &API),
+        ("validate", &ASKING),
+        ("config", &ASKING),
+        ("version", &ASKING),
+    ] {
+        let hidden: Vec<clap::Arg> =
+            command.get_arguments().filter(|arg| refused.contains(&arg.get_id().as_str())).cloned().collect();
+        command = command.mut_subcommand(name, |sub| sub.args(hidden.into_iter().map(|arg| arg.hide(true))));
+    }
+    examples::lead(command)
 }
 
-/// Flags that may stand before the command, by the names of their fields: those of the gateway and those
-/// of what asks one.
-const GATEWAY: [&str; 8] =
-    ["config", "port", "proxy_port", "clusters_dir", "data_dir", "log_level", "insecure", "check"];
-const API: [&str; 8] =
-    ["url", "token", "cluster", "output", "no_headers", "color", "debug", "non_interactive"];
-
-/// Nothing is read and ignored: flags of the gateway go to the gateway, flags of the API to what asks it.
-pub(crate) fn check_mix(cli: &Cli, matches: &ArgMatches) -> Result<(), Fault> {
-    let typed = |names: &[&str]| {
-        let typed = |id: &&&str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        names.iter().find(typed).map(|id| id.replace('_', "-"))
-    };
-    match &cli.command {
-        None | Some(Command::Serve(_) | Command::Dev(_)) => match typed(&API) {
-            Some(flag) => Err(Fault::usage(format!(
-                "--{flag} is for commands that ask a gateway, and this one is a gateway"
-            ))),
-            None if cli.command.is_none() => Ok(()),
-            None => elsewhere(typed(&GATEWAY)),
-        },
-        // As the predecessor's scripts have it; that it changes nothing is said where the command runs.
-        Some(command) if command.predecessors() => {
-            elsewhere(typed(&GATEWAY).filter(|flag| flag != "clusters-dir"))
-        }
-        Some(_) => elsewhere(typed(&GATEWAY)),
-    }
-}
-
-fn elsewhere(flag: Option<String>) -> Result<(), Fault> {
-    match flag {
-        Some(flag) => {
-            Err(Fault::usage(format!("--{flag} stands before the command and belongs to the gateway"))
-                .fix(format!("`throome serve --{flag}`, or the flag after the command where it takes it")))
-        }
-        None => Ok(()),
-    }
-}
-
-impl Command {
-    /// Whether the predecessor had it, whose commands all took `--clusters-dir`.
-    fn predecessors(&self) -> bool {
-        matches!(
-            self,
-            Command::CreateCluster(_)
-                | Command::ListClusters(_)
-                | Command::GetCluster(_)
-                | Command::DeleteCluster(_)
-                | Command::Validate(_)
-                | Command::Version
-        )
-    }
-}
-
-impl Cli {
-    /// What there is to say before the command runs.
-    pub(crate) fn note(&self) -> Option<&'static str> {
-        let own = match &self.command {
-            Some(Command::CreateCluster(create)) => create.legacy.clusters_dir.is_some(),
-            Some(Command::ListClusters(legacy)) => legacy.clusters_dir.is_some(),
-            Some(Command::GetCluster(one)) => one.legacy.clusters_dir.is_some(),
-            Some(Command::DeleteCluster(delete)) => delete.legacy.clusters_dir.is_some(),
-            Some(Command::Validate(validate)) => validate.clusters_dir.is_some(),
-            _ => false,
-        };
-        let named = own || self.serve.clusters_dir.is_some();
-        named.then_some("note: --clusters-dir changes nothing here: clusters are asked of the gateway, files found by their paths")
-    }
+/// The same for the program that carries the commands alone.
+pub(crate) fn command_alone() -> clap::Command {
+    let hide = |command: clap::Command, id: &str| command.mut_arg(id, |arg| arg.hide(true));
+    let command = GATEWAY.into_iter().fold(command(), hide);
+    ["serve", "dev"]
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, |sub| sub.hide(true)))
 }

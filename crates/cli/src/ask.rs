@@ -37,7 +37,11 @@ pub(crate) fn before(
         "This removes {what}.\nType `{name}` to go on, anything else to leave it: "
     )));
     let mut answer = String::new();
-    session.terminal.input.read_line(&mut answer)?;
+    session
+        .terminal
+        .input
+        .read_line(&mut answer)
+        .map_err(|error| Fault::new(Exit::Failed, "nothing was removed").why(error.to_string()))?;
     if answer.trim() == name {
         return Ok(());
     }

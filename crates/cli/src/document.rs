@@ -66,8 +66,16 @@ pub(crate) fn parse(name: String, path: Option<PathBuf>, text: &str) -> Result<D
 }
 
 impl Document {
+    /// Its body, without what a gateway adds when it shows one: what `get -o yaml` printed can be applied.
     pub(crate) fn json(&self) -> Value {
-        self.tree.to_json()
+        let mut body = self.tree.to_json();
+        if let Some(fields) = body.as_object_mut() {
+            fields.retain(|name, _| !["healthy", "status", "owner"].contains(&name.as_str()));
+            if fields.contains_key("cluster_id") {
+                fields.shift_remove("id");
+            }
+        }
+        body
     }
 
     /// What it describes.
@@ -95,6 +103,10 @@ impl Document {
         let Value::Array(routes) = self.json()["routes"].take() else {
             return Err(Fault::new(Exit::Invalid, format!("`routes` of {} is not a list", self.name)));
         };
+        let mut routes = routes;
+        for fields in routes.iter_mut().filter_map(Value::as_object_mut) {
+            fields.shift_remove("owner");
+        }
         if let Some(nameless) = routes.iter().position(|route| route["id"].as_str().is_none()) {
             let place = self.place(&format!("routes[{nameless}]"));
             return Err(Fault::new(Exit::Invalid, "a route without an id cannot be applied twice")

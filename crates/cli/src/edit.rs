@@ -13,10 +13,11 @@ use crate::fault::Fault;
 use crate::session::Session;
 
 /// What the gateway adds to a body and does not take back.
-const SHOWN_ONLY: [&str; 6] = ["id", "cluster_id", "created_at", "healthy", "status", "owner"];
+const SHOWN_ONLY: [&str; 5] = ["id", "created_at", "healthy", "status", "owner"];
 
-/// Opens a body as YAML; what was made of it, or `None` where nothing was changed.
-pub(crate) fn edit(session: &mut Session<'_>, name: &str, body: &Value) -> Result<Option<Value>, Fault> {
+/// Opens a body as YAML; what was made of it, or `None` where nothing was changed. The draft is there until
+/// it is dropped: whoever cannot send it keeps it.
+pub(crate) fn edit(session: &Session<'_>, name: &str, body: &Value) -> Result<Option<(Value, Draft)>, Fault> {
     let editor = editor(session)?;
     let mut editable = body.clone();
     if let Some(fields) = editable.as_object_mut() {
@@ -40,7 +41,10 @@ pub(crate) fn edit(session: &mut Session<'_>, name: &str, body: &Value) -> Resul
     if after == before {
         return Ok(None);
     }
-    Ok(Some(document::parse(name.to_owned(), None, &after)?.json()))
+    match document::parse(name.to_owned(), None, &after) {
+        Ok(document) => Ok(Some((document.json(), draft))),
+        Err(fault) => Err(draft.keep(fault)),
+    }
 }
 
 fn editor(session: &Session<'_>) -> Result<String, Fault> {
@@ -56,8 +60,9 @@ fn editor(session: &Session<'_>) -> Result<String, Fault> {
 }
 
 /// A file that is gone when it is dropped, and that nobody else can read.
-struct Draft {
+pub(crate) struct Draft {
     path: PathBuf,
+    kept: bool,
 }
 
 impl Draft {
@@ -66,18 +71,26 @@ impl Draft {
         let path = std::env::temp_dir().join(format!("throome-{safe}-{}.yaml", std::process::id()));
         let written = private(&path).and_then(|mut file| file.write_all(text.as_bytes()));
         match written {
-            Ok(()) => Ok(Draft { path }),
+            Ok(()) => Ok(Draft { path, kept: false }),
             Err(error) => {
                 Err(Fault::new(Exit::Failed, format!("cannot write {}", path.display()))
                     .why(error.to_string()))
             }
         }
     }
+
+    /// Nobody's work is lost because it was refused.
+    pub(crate) fn keep(mut self, fault: Fault) -> Fault {
+        self.kept = true;
+        fault.fix(format!("your draft is kept in {}", self.path.display()))
+    }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if !self.kept {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use model::Problem;
+use sdk::Family;
 
 use crate::exit::Exit;
 use crate::output::{Color, Tone, clean};
@@ -105,6 +106,10 @@ impl From<sdk::Error> for Fault {
     fn from(error: sdk::Error) -> Fault {
         let exit = Exit::of(&error);
         let (what, fix) = match (exit, error.status()) {
+            (Exit::Unreachable, _) if error.family() == Family::Protocol => (
+                Some("what answers there is not a gateway of a version that this program knows"),
+                "say where the gateway is with --url or THROOME_URL",
+            ),
             (Exit::Unreachable, None) => (
                 Some("the gateway cannot be reached"),
                 "start one with `throome serve`, or say where it is with --url or THROOME_URL",

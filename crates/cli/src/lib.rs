@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod examples;
 mod exit;
+mod mix;
 
 // What commands are made of.
 mod ask;
@@ -102,7 +103,9 @@ enum Ready {
 /// Reads the command line; help, version and faults of usage end here.
 fn prepare(args: Vec<OsString>, host: &Host, terminal: &mut Terminal<'_>) -> Result<Ready, ExitCode> {
     let program = program(args.first());
-    let mut command = command().version(host.version).bin_name(program);
+    let alone = program == args::CLI_ALONE;
+    let command = if alone { args::command_alone() } else { command() };
+    let mut command = command.version(host.version).bin_name(program);
     let parsed = command
         .try_get_matches_from_mut(args)
         .and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, matches)));
@@ -111,10 +114,9 @@ fn prepare(args: Vec<OsString>, host: &Host, terminal: &mut Terminal<'_>) -> Res
         Err(error) => return Err(terminal.show_clap(&error)),
     };
     let refuse = |fault: Fault, terminal: &mut Terminal<'_>| fault.show(terminal, cli.global.color).code();
-    if let Err(fault) = args::check_mix(&cli, &matches) {
+    if let Err(fault) = mix::check_mix(&cli, &matches) {
         return Err(refuse(fault, terminal));
     }
-    let alone = program == args::CLI_ALONE;
     match cli.command.take() {
         None if alone => {
             let help = command.render_help();

@@ -5,23 +5,23 @@ use serde_json::Value;
 /// `-o`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
+    // For people.
     #[default]
     Table,
-    /// For people with wide terminals.
+    // For people with wide terminals.
     Wide,
-    /// The API's body.
+    // The API's body.
     Json,
-    /// The API's body.
+    // The API's body.
     Yaml,
-    /// One name on a line, for scripts.
+    // One name on a line, for scripts.
     Name,
 }
 
 /// `--color`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless NO_COLOR is set.
+    // On a terminal, unless NO_COLOR is set. (No doc comment: help would list each value at length.)
     #[default]
     Auto,
     Always,

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sdk::{Call, Client};
+use sdk::{Call, Client, Paged};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::args::Global;
@@ -77,6 +78,30 @@ impl<'a> Session<'a> {
         let result = call.value().await;
         self.tell_trace();
         result
+    }
+
+    /// Every page of a list as one body.
+    pub(crate) async fn gather<T: DeserializeOwned>(
+        &mut self,
+        mut list: Paged<T>,
+        plural: &str,
+    ) -> Result<Value, Fault> {
+        let mut whole = Value::Null;
+        loop {
+            let page = list.next_page().await;
+            self.tell_trace();
+            let Some(mut page) = page? else { break };
+            if whole.is_null() {
+                whole = page;
+            } else if let (Some(all), Value::Array(more)) =
+                (whole[plural].as_array_mut(), page[plural].take())
+            {
+                all.extend(more);
+                whole["count"] = whole[plural].as_array().map_or(0, Vec::len).into();
+                whole["next_cursor"] = Value::Null;
+            }
+        }
+        Ok(whole)
     }
 
     /// What `--debug` saw so far.

@@ -101,3 +101,30 @@ impl<'a> Terminal<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_seen_enough_is_no_failure() {
+        let (mut input, mut out, mut err) = (&b""[..], Gone, Vec::new());
+        let mut terminal = Terminal::new(&mut input, &mut out, &mut err, People::default(), |_| None);
+        let fault = terminal.data(b"line").unwrap_err();
+        assert_eq!(fault.show(&mut terminal, Color::Auto), Exit::Done);
+        assert!(err.is_empty());
+    }
+}

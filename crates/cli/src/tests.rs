@@ -37,8 +37,13 @@ pub(super) fn ran(line: &[&str]) -> Ran {
 
 /// The same with this input, and these streams ending at a person.
 pub(super) fn ran_by(line: &[&str], input: &str, people: People) -> Ran {
+    ran_in(line, input, people, |_| None)
+}
+
+/// The same in this environment.
+pub(super) fn ran_in(line: &[&str], input: &str, people: People, env: fn(&str) -> Option<String>) -> Ran {
     let (mut input, mut out, mut err) = (input.as_bytes(), Vec::new(), Vec::new());
-    let mut terminal = Terminal::new(&mut input, &mut out, &mut err, people, |_| None);
+    let mut terminal = Terminal::new(&mut input, &mut out, &mut err, people, env);
     let line: Vec<OsString> = line.iter().map(OsString::from).collect();
     let code = match crate::prepare(line, &HOST, &mut terminal) {
         Err(code) => code,

@@ -153,6 +153,11 @@ thread_local! {
     static SEED: Cell<u64> = Cell::new(RandomState::new().hash_one(0));
 }
 
+/// A number that nobody guesses, for names.
+pub(crate) fn random() -> u64 {
+    RandomState::new().hash_one(seed())
+}
+
 /// Another random number each time, by splitmix's increment; balancers mix it.
 pub(crate) fn seed() -> u64 {
     SEED.with(|seed| {

@@ -1,6 +1,7 @@
 //! One endpoint as it runs: its load, health, breaker and connections. It outlives every change that does
 //! not concern it.
 
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use adapters::Adapter;
@@ -26,6 +27,8 @@ pub struct Endpoint {
     pub(crate) ejection: Ejection,
     pub(crate) adapter: Arc<dyn Adapter>,
     pub(crate) outlier: OutlierSpec,
+    pub(crate) next_probe: AtomicU64,
+    pub(crate) probing: AtomicBool,
     story: Mutex<Story>,
 }
 
@@ -97,6 +100,8 @@ impl Endpoint {
             ejection: Ejection::new(),
             adapter,
             outlier,
+            next_probe: AtomicU64::new(0),
+            probing: AtomicBool::new(false),
             story: Mutex::new(Story { standing: Standing::In(false), since: clock::now(), trouble: None }),
         }
     }

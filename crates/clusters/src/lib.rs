@@ -5,7 +5,11 @@
 
 use std::sync::Arc;
 
+use std::sync::atomic::AtomicU64;
+
 use arc_swap::{ArcSwap, Guard};
+use store::Store;
+use tokio::sync::Mutex;
 
 // The world, and what happened in it.
 mod activity;
@@ -19,6 +23,19 @@ mod snapshot;
 mod endpoint;
 mod service;
 
+// The world's beginning, its changes, and what is shown of it.
+mod build;
+mod change;
+mod explain;
+mod files;
+mod open;
+mod operate;
+mod plan;
+mod probe;
+mod route_change;
+mod show;
+mod watch;
+
 // The try loop.
 mod attempt;
 mod choice;
@@ -26,10 +43,14 @@ mod tries;
 
 pub use activity::{Activity, ActivityFilter, Ending, Shape};
 pub use attempt::{Attempt, Outcome};
+pub use change::By;
 pub use endpoint::{Endpoint, Standing};
 pub use events::{EventFilter, Events, Happening};
+pub use files::check_file;
+pub use open::{OpenError, Options};
 pub use request_id::RequestId;
 pub use service::{Service, Tactics};
+pub use show::Shown;
 pub use snapshot::{Cluster, Route, Snapshot};
 pub use tries::{Access, Miss, Order, Settled, Tries};
 
@@ -43,6 +64,11 @@ struct Inner {
     events: Events,
     traffic: doors::Door,
     control: doors::Door,
+    /// Whoever changes the world holds it.
+    desk: Mutex<change::Desk>,
+    files: files::Files,
+    store: Store,
+    revision: AtomicU64,
 }
 
 impl Clusters {

@@ -1,12 +1,12 @@
 //! A service as it runs: its endpoints, and how one of them is picked.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use adapters::Driver;
 use model::route::RetryOn;
-use model::{HealthSpec, RouteSpec, RoutingSpec, ServiceSpec, Strategy};
+use model::{BreakerSpec, HealthSpec, RouteSpec, RoutingSpec, ServiceSpec, Strategy};
 use policy::{Balancer, Budget, Ejector, balancer};
 use telemetry::Meter;
 
@@ -31,6 +31,8 @@ pub struct Service {
     pub health: HealthSpec,
     /// What is counted of it.
     pub meter: Arc<Meter>,
+    /// When its endpoints are left alone.
+    pub breaker_spec: BreakerSpec,
     pub(crate) shared: Arc<Shared>,
     pub(crate) events: Events,
 }
@@ -40,11 +42,12 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     pub(crate) ejector: Ejector,
     pub(crate) draining: AtomicBool,
+    pub(crate) drained_since: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn new(budget: f64) -> Self {
-        Shared { budget: Budget::new(budget), ejector: Ejector::new(), draining: AtomicBool::new(false) }
+        Shared { budget: Budget::new(budget), ejector: Ejector::new(), draining: AtomicBool::new(false), drained_since: AtomicU64::new(0) }
     }
 }
 

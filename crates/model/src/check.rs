@@ -2,8 +2,10 @@
 
 mod canonical;
 pub(crate) mod path;
+mod scalars;
 mod service;
 mod walk;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::tree::{Node, Place};
 
 pub use canonical::canonical;
-pub(crate) use service::{said, service_fields};
+pub(crate) use service::{offered_fields, said, service_fields};
+pub(crate) use walk::is_default;
 pub use walk::walk;
 
 /// One fault of a document.

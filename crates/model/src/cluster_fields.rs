@@ -51,13 +51,22 @@ pub const SERVICE: &[Field] = &[
     field("weight", WEIGHT, "The weight of `host`.").default("1"),
     field("endpoints", Shape::List(&Shape::Fields(ENDPOINT)), "Its endpoints, when there are several."),
     field("replicas", Shape::List(&Shape::Fields(ENDPOINT)), "Copies beside `host` that take reads."),
-    field("username", Shape::Text, "Who the gateway is to it."),
-    field("password", Shape::Secret, "How the gateway proves it."),
-    field("database", Shape::Text, "Which of its databases."),
+    USERNAME,
+    PASSWORD,
+    DATABASE,
     field("container_id", Shape::Text, "Read from older files and kept; nothing depends on it."),
-    field("health", Shape::Fields(HEALTH), "How its endpoints are probed, over the cluster's."),
+    field("health", Shape::Fields(SERVICE_HEALTH), "How its endpoints are probed, over the cluster's."),
     field("outlier", Shape::Fields(OUTLIER), "When an endpoint is set aside."),
 ];
+
+/// `username`, for the table of a kind that has users. A kind that does not list it refuses it.
+pub const USERNAME: Field = field("username", Shape::Text, "Who the gateway is to it.");
+
+/// `password`, for the table of a kind that asks for one. A kind that does not list it refuses it.
+pub const PASSWORD: Field = field("password", Shape::Secret, "How the gateway proves it.");
+
+/// `database`, for the table of a kind that has several. A kind that does not list it refuses it.
+pub const DATABASE: Field = field("database", Shape::Text, "Which of its databases.");
 
 const WEIGHT: Shape = Shape::Integer(0, 1000);
 
@@ -87,7 +96,11 @@ pub const ROUTE: &[Field] = &[
     field("query", Shape::MapOf(&Shape::Text), "Query parameters that must be there with these values."),
     field("strip_prefix", Shape::Bool, "Takes what stands before `*` off the path that the service sees.")
         .default("false"),
-    field("rewrite", Shape::RoutePath, "The path that the service sees; `*` and `:name` stand for what they matched."),
+    field(
+        "rewrite",
+        Shape::RoutePath,
+        "The path that the service sees; `*` and `:name` stand for what they matched.",
+    ),
     field("timeout", Shape::SpanFrom(1), "Time for all tries together; left out, the cluster's."),
     field("retry", Shape::Fields(RETRY), "How often and when another try is made; left out, the cluster's."),
     field("strategy", Shape::Choice(STRATEGY), "How an endpoint is picked; left out, the cluster's."),
@@ -109,7 +122,12 @@ pub const RETRY: &[Field] = &[
     field("per_try", Shape::SpanFrom(1), "Time for one try; left out, a share of what is left."),
     field(
         "on",
-        Shape::List(&Shape::Choice(&[word("connect"), word("reset"), word("timeout"), word("gateway_error")])),
+        Shape::List(&Shape::Choice(&[
+            word("connect"),
+            word("reset"),
+            word("timeout"),
+            word("gateway_error"),
+        ])),
         "What leads to another try, among what may run again at all.",
     )
     .default("[connect, reset, timeout, gateway_error]"),
@@ -119,7 +137,8 @@ pub const RETRY: &[Field] = &[
 pub const ROUTING: &[Field] = &[
     field("strategy", Shape::Choice(STRATEGY), "How an endpoint is picked, unless the route says otherwise.")
         .default("round_robin"),
-    field("failover_enabled", Shape::Bool, "Whether another endpoint is asked when one fails.").default("true"),
+    field("failover_enabled", Shape::Bool, "Whether another endpoint is asked when one fails.")
+        .default("true"),
     field("timeout_ms", Shape::Integer(1, DAY_MS), "Milliseconds for all tries together.").default("5000"),
     field("retry_attempts", Shape::Integer(1, 20), "Tries in all, the first included.").default("3"),
     field("per_try", Shape::SpanFrom(1), "Time for one try; left out, a share of what is left."),
@@ -134,38 +153,63 @@ const SHARE: Shape = Shape::Number(0.0, 1.0);
 pub const BREAKER: &[Field] = &[
     field("enabled", Shape::Bool, "Whether there is one.").default("true"),
     field("failure_threshold", Shape::Integer(1, 10_000), "Failures in a row that open it.").default("5"),
-    field("reset_timeout", Shape::SpanFrom(1), "How long it stays open before trials are let through.").default("60s"),
+    field("reset_timeout", Shape::SpanFrom(1), "How long it stays open before trials are let through.")
+        .default("60s"),
     field("error_rate", SHARE, "Share of failures within `window` that opens it.").default("0.5"),
     field("window", Shape::SpanFrom(100), "The window of `error_rate`.").default("10s"),
-    field("minimum", Shape::Integer(1, 1_000_000), "Outcomes in the window below which `error_rate` says nothing.")
-        .default("20"),
-    field("trials", Shape::Integer(1, 100), "Requests let through at once while half-open; as many successes close it.")
-        .default("3"),
+    field(
+        "minimum",
+        Shape::Integer(1, 1_000_000),
+        "Outcomes in the window below which `error_rate` says nothing.",
+    )
+    .default("20"),
+    field(
+        "trials",
+        Shape::Integer(1, 100),
+        "Requests let through at once while half-open; as many successes close it.",
+    )
+    .default("3"),
 ];
 
-/// `health` of a cluster or a service.
+/// `health` of a cluster.
 pub const HEALTH: &[Field] = &[
     field("enabled", Shape::Bool, "Whether endpoints are probed at all.").default("true"),
     field("interval", Shape::SpanFrom(100), "Time between two probes of one endpoint.").default("10s"),
     field("timeout", Shape::SpanFrom(1), "Time for one probe.").default("5s"),
-    field("threshold", Shape::Integer(1, 100), "Probes in a row that change the verdict, either way.").default("3"),
+    field("threshold", Shape::Integer(1, 100), "Probes in a row that change the verdict, either way.")
+        .default("3"),
+];
+
+/// `health` of a service: each key that is there stands in for the cluster's, so none has a default.
+pub const SERVICE_HEALTH: &[Field] = &[
+    field("enabled", Shape::Bool, "Whether its endpoints are probed at all."),
+    field("interval", Shape::SpanFrom(100), "Time between two probes of one endpoint."),
+    field("timeout", Shape::SpanFrom(1), "Time for one probe."),
+    field("threshold", Shape::Integer(1, 100), "Probes in a row that change the verdict, either way."),
 ];
 
 /// `outlier` of a service.
 pub const OUTLIER: &[Field] = &[
     field("enabled", Shape::Bool, "Whether endpoints are set aside.").default("true"),
-    field("ejection", Shape::SpanFrom(1), "How long the first time; each further time adds as much.").default("5s"),
+    field("ejection", Shape::SpanFrom(1), "How long the first time; each further time adds as much.")
+        .default("5s"),
     field("max_ejection", Shape::SpanFrom(1), "The longest time.").default("1m"),
     field("max_share", SHARE, "Share of the service's endpoints that may be aside at once.").default("0.5"),
-    field("silence", Shape::SpanFrom(1), "How long several requests may stay unanswered before it is passed over.")
-        .default("1s"),
+    field(
+        "silence",
+        Shape::SpanFrom(1),
+        "How long several requests may stay unanswered before it is passed over.",
+    )
+    .default("1s"),
 ];
 
 /// `ai` of older files: only what means "off" is accepted.
 pub const AI: &[Field] = &[
     field("enabled", Shape::Bool, "Whether a balancer learns.").default("false").later(LEARNING),
     field("model", Shape::Text, "What it learns with.").default("linear_regression").later(LEARNING),
-    field("min_data_points", Shape::Integer(0, i64::MAX), "What it needs to begin.").default("100").later(LEARNING),
+    field("min_data_points", Shape::Integer(0, i64::MAX), "What it needs to begin.")
+        .default("100")
+        .later(LEARNING),
     field("update_interval", Shape::Span, "How often it learns.").default("300s").later(LEARNING),
     field("features", Shape::List(&Shape::Text), "What it looks at.")
         .default("[latency, load, error_rate]")

@@ -116,7 +116,7 @@ impl Editor<'_> {
                 let end = self.lines.end(node, column)?;
                 match (style, is_inline(new)) {
                     (Style::Plain | Style::Quoted | Style::Literal | Style::Flow, true) => {
-                        let written = self.scalar(node, new);
+                        let written = self.scalar(node, new, Context::Block);
                         self.patch(node.source.span.start..end, written);
                     }
                     (Style::Block, _) => {
@@ -131,7 +131,7 @@ impl Editor<'_> {
                 let start = self.lines.start(node)?;
                 let end = self.lines.end(node, column)?;
                 if is_inline(new) {
-                    let written = self.scalar(node, new);
+                    let written = self.scalar(node, new, Context::Block);
                     self.patch(start..end, written);
                 } else {
                     let mut text = String::new();
@@ -162,14 +162,16 @@ impl Editor<'_> {
     }
 
     /// A new scalar in the quotes of the old one, where it had some and they fit.
-    fn scalar(&self, node: &Node, new: &Json) -> String {
+    fn scalar(&self, node: &Node, new: &Json, context: Context) -> String {
         let new = escape(new);
         match (&new, self.lines.text.as_bytes().get(node.source.span.start)) {
             (Json::String(text), Some(b'"')) if node.source.style == Style::Quoted => double_quoted(text),
-            (Json::String(text), Some(b'\'')) if node.source.style == Style::Quoted && !text.contains(char::is_control) => {
+            (Json::String(text), Some(b'\''))
+                if node.source.style == Style::Quoted && !text.contains(char::is_control) =>
+            {
                 format!("'{}'", text.replace('\'', "''"))
             }
-            _ => inline(&new, Context::Block),
+            _ => inline(&new, context),
         }
     }
 

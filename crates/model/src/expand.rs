@@ -33,7 +33,13 @@ fn walk(node: &mut Node, env: &dyn Fn(&str) -> Option<String>, path: &str, probl
     }
 }
 
-fn scalar(node: &mut Node, text: &str, env: &dyn Fn(&str) -> Option<String>, path: &str, problems: &mut Problems) {
+fn scalar(
+    node: &mut Node,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    path: &str,
+    problems: &mut Problems,
+) {
     let mut out = String::with_capacity(text.len());
     let mut references = 0;
     for part in parts(text) {
@@ -50,7 +56,8 @@ fn scalar(node: &mut Node, text: &str, env: &dyn Fn(&str) -> Option<String>, pat
                 }
             }
             Part::Broken(rest) => {
-                let problem = problems.at(node, path, format!("`{rest}` is not a reference such as `${{NAME}}`"));
+                let problem =
+                    problems.at(node, path, format!("`{rest}` is not a reference such as `${{NAME}}`"));
                 problem.suggestion = Some("write `$$` for a dollar".to_owned());
             }
         }

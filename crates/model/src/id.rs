@@ -49,7 +49,8 @@ impl FromStr for ClusterId {
     fn from_str(text: &str) -> Result<Self, String> {
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let bytes = text.as_bytes();
-        let ends_plain = bytes.first().copied().is_some_and(plain) && bytes.last().copied().is_some_and(plain);
+        let ends_plain =
+            bytes.first().copied().is_some_and(plain) && bytes.last().copied().is_some_and(plain);
         if !ends_plain || bytes.len() > 63 || !bytes.iter().all(|&b| plain(b) || b == b'-') {
             return Err(format!(
                 "`{text}` is not a cluster id: 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit"
@@ -87,7 +88,9 @@ mod tests {
         for good in ["shop", "a", "a-b", "0", "abc12345"] {
             assert!(good.parse::<ClusterId>().is_ok(), "{good}");
         }
-        for bad in ["", ".", "..", "../etc", "a/b", "A", "-a", "a-", "a_b", "a.b", "a\0", &"x".repeat(64), "é"] {
+        for bad in
+            ["", ".", "..", "../etc", "a/b", "A", "-a", "a-", "a_b", "a.b", "a\0", &"x".repeat(64), "é"]
+        {
             assert!(bad.parse::<ClusterId>().is_err(), "{bad}");
         }
     }

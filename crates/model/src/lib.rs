@@ -30,6 +30,7 @@ pub mod schema;
 pub mod secrets;
 pub mod suggest;
 pub mod tree;
+pub mod write;
 pub mod yaml;
 
 #[cfg(test)]

@@ -46,7 +46,8 @@ mod tests {
 
     #[test]
     fn a_document_has_what_every_client_reads() {
-        let failure = Failure::service(Code::Timeout, "No answer within 5 ms.").with_native("sqlstate", "57014");
+        let failure =
+            Failure::service(Code::Timeout, "No answer within 5 ms.").with_native("sqlstate", "57014");
         let body = document(&failure, status(&failure, 408), "r-1");
         for (key, value) in [
             ("status", json!(408)),

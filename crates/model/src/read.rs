@@ -34,9 +34,12 @@ pub fn read_cluster(node: &Node, kinds: &dyn Kinds, problems: &mut Problems) -> 
 
 /// Notes where a cluster file disagrees with the id that it will have: its directory's name.
 pub fn check_id(node: &Node, id: &ClusterId, problems: &mut Problems) {
-    if let Some(own) = node.get("cluster_id").filter(|own| own.as_text().is_some_and(|text| text != id.as_str())) {
+    if let Some(own) =
+        node.get("cluster_id").filter(|own| own.as_text().is_some_and(|text| text != id.as_str()))
+    {
         let message = format!("differs from the name of its directory, `{id}`");
-        problems.at(own, "cluster_id", message).suggestion = Some("rename the one or take the other away".to_owned());
+        problems.at(own, "cluster_id", message).suggestion =
+            Some("rename the one or take the other away".to_owned());
     }
     if let Some(list) = node.get("routes") {
         routes::check_cluster(list, id.as_str(), "routes", problems);

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::check::offered_fields;
 use crate::cluster_fields::SERVICE;
 use crate::field::{Field, Shape};
 use crate::kind::Kinds;
-use crate::check::service_fields;
+use crate::span::Span;
 
 /// The schema of a file: what it may hold, and `${NAME}` wherever something other than a text is meant.
 ///
@@ -66,8 +67,11 @@ impl Writer<'_> {
         }
         let mut schema = json!({ "type": "object", "properties": properties });
         // A key with an alias is there under either name, which `required` cannot say.
-        let required: Vec<&str> =
-            fields.iter().filter(|field| field.required && field.aliases.is_empty()).map(|field| field.name).collect();
+        let required: Vec<&str> = fields
+            .iter()
+            .filter(|field| field.required && field.aliases.is_empty())
+            .map(|field| field.name)
+            .collect();
         if !required.is_empty() {
             schema["required"] = required.into();
         }
@@ -81,7 +85,7 @@ impl Writer<'_> {
         let default = field.default.map(|text| default_value(field, text));
         let mut schema = match (field.later, &default) {
             (Some(_), None) => return None,
-            (Some(_), Some(default)) => json!({ "const": default }),
+            (Some(_), Some(default)) => json!({ "enum": spellings(field, default) }),
             (None, _) => self.shape(field.shape),
         };
         schema["description"] = field.doc.into();
@@ -141,18 +145,32 @@ impl Writer<'_> {
             return schema;
         };
         let names = kinds.names();
+        // One condition for each kind, so that an editor speaks of the key that is wrong and not of the kind.
         let each = names.iter().filter_map(|name| kinds.find(name)).map(|kind| {
-            let mut schema = self.object(&service_fields(kind));
+            let mut schema = self.object(&offered_fields(kind));
             schema["properties"]["type"] = json!({ "const": kind.name(), "description": "Its kind." });
-            schema["title"] = kind.name().into();
-            schema
+            json!({ "if": { "properties": { "type": { "const": kind.name() } } }, "then": schema })
         });
-        json!({ "type": "object", "required": ["type"], "properties": { "type": { "enum": names } }, "oneOf": each.collect::<Vec<_>>() })
+        json!({
+            "type": "object",
+            "required": ["type"],
+            "properties": { "type": { "enum": names } },
+            "allOf": each.collect::<Vec<_>>()
+        })
     }
 
     fn or_reference(self, schema: Value) -> Value {
         if self.for_files { json!({ "anyOf": [schema, { "$ref": "#/$defs/reference" }] }) } else { schema }
     }
+}
+
+/// A default in each way in which it may be written.
+fn spellings(field: &Field, default: &Value) -> Vec<Value> {
+    let seconds = match (field.shape, default.as_str().map(str::parse::<Span>)) {
+        (Shape::Span | Shape::SpanFrom(_), Some(Ok(span))) => Some(span.0.as_secs().into()),
+        _ => None,
+    };
+    [Some(default.clone()), seconds].into_iter().flatten().collect()
 }
 
 const NAME: &str = "^[a-z0-9][a-z0-9_-]{0,62}$";
@@ -161,7 +179,12 @@ const CLUSTER_ID: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 /// The default as a value of the field's shape.
 fn default_value(field: &Field, text: &str) -> Value {
     match field.shape {
-        Shape::Text | Shape::Span | Shape::SpanFrom(_) | Shape::Choice(_) | Shape::Host | Shape::RoutePath => text.into(),
+        Shape::Text
+        | Shape::Span
+        | Shape::SpanFrom(_)
+        | Shape::Choice(_)
+        | Shape::Host
+        | Shape::RoutePath => text.into(),
         _ => crate::yaml::parse(text).map_or_else(|_| text.into(), |node| node.to_json()),
     }
 }
@@ -204,7 +227,7 @@ mod tests {
         assert_eq!(schema["properties"]["token"]["writeOnly"], json!(true));
         assert_eq!(schema["properties"]["apiToken"]["deprecated"], json!(true));
         assert_eq!(schema["properties"].get("soon"), None);
-        assert_eq!(schema["properties"]["off"]["const"], json!(false));
+        assert_eq!(schema["properties"]["off"]["enum"], json!([false]));
         assert_eq!(schema.get("required"), None);
     }
 
@@ -225,12 +248,20 @@ mod tests {
         let service = &schema["properties"]["services"]["additionalProperties"];
         assert_eq!(service["properties"]["type"]["enum"], json!(["net", "bare", "mem"]));
         let of_kind = |name: &str| {
-            service["oneOf"].as_array().unwrap().iter().find(|schema| schema["title"] == *name).unwrap().clone()
+            let all = service["allOf"].as_array().unwrap().iter();
+            all.map(|each| &each["then"])
+                .find(|then| then["properties"]["type"]["const"] == *name)
+                .unwrap()
+                .clone()
         };
         assert!(of_kind("net")["properties"].get("token").is_some());
-        assert!(of_kind("mem")["properties"].get("token").is_none());
-        assert_eq!(of_kind("mem")["properties"]["type"]["const"], json!("mem"));
+        for refused in ["token", "host", "password"] {
+            assert!(of_kind("mem")["properties"].get(refused).is_none());
+        }
         let plain = json_schema(CLUSTER, "Cluster");
-        assert_eq!(plain["properties"]["services"]["additionalProperties"]["additionalProperties"], json!(true));
+        assert_eq!(
+            plain["properties"]["services"]["additionalProperties"]["additionalProperties"],
+            json!(true)
+        );
     }
 }

@@ -55,7 +55,10 @@ mod tests {
     #[test]
     fn no_way_of_printing_shows_it() {
         let secret = Secret::new("canary");
-        assert_eq!(format!("{secret} {secret:?} {}", serde_json::json!({ "s": secret })), r#"*** *** {"s":"***"}"#);
+        assert_eq!(
+            format!("{secret} {secret:?} {}", serde_json::json!({ "s": secret })),
+            r#"*** *** {"s":"***"}"#
+        );
         assert_eq!(secret.reveal(), "canary");
     }
 }

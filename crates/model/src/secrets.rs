@@ -65,7 +65,11 @@ fn keep(value: &mut Value, old: Option<&Value>, path: &str, problems: &mut Probl
 }
 
 fn stands_for_nothing(path: &str, problems: &mut Problems) {
-    problems.add(path, Place::default(), format!("is the mask `{MASK}`, and there is no secret that it could keep"));
+    problems.add(
+        path,
+        Place::default(),
+        format!("is the mask `{MASK}`, and there is no secret that it could keep"),
+    );
 }
 
 /// The spec for a view: as it serialises, with the secrets among the drivers' own keys masked too.
@@ -94,11 +98,29 @@ fn mask_value(value: &mut Value, shape: Shape) {
     match (shape, value) {
         (Shape::Secret, value) if !value.is_null() => *value = MASK.into(),
         (Shape::Fields(fields), Value::Object(map)) => mask(map, &fields.iter().collect::<Vec<_>>()),
-        (Shape::List(inner), Value::Array(items)) => items.iter_mut().for_each(|item| mask_value(item, *inner)),
-        (Shape::MapOf(inner), Value::Object(map)) => map.values_mut().for_each(|item| mask_value(item, *inner)),
+        (Shape::List(inner), Value::Array(items)) => {
+            items.iter_mut().for_each(|item| mask_value(item, *inner))
+        }
+        (Shape::MapOf(inner), Value::Object(map)) => {
+            map.values_mut().for_each(|item| mask_value(item, *inner))
+        }
         (Shape::AnyOf(shapes), value) => shapes.iter().for_each(|shape| mask_value(value, *shape)),
         _ => {}
     }
+}
+
+/// Whether anything in the cluster's file must be kept from other users of the machine.
+#[must_use]
+pub fn holds_secret(spec: &ClusterSpec, kinds: &dyn Kinds) -> bool {
+    fn shows_mask(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text == MASK,
+            Value::Array(items) => items.iter().any(shows_mask),
+            Value::Object(map) => map.values().any(shows_mask),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    shows_mask(&masked(spec, kinds))
 }
 
 /// A service with its password in clear, for its own file and for nothing else.

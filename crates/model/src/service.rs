@@ -89,7 +89,9 @@ impl ServiceSpec {
             let weight = self.weight.unwrap_or(1);
             all.push(EndpointSpec { host: host.clone(), port, weight, role: Role::Primary });
         }
-        all.extend(self.replicas.iter().map(|replica| EndpointSpec { role: Role::Replica, ..replica.clone() }));
+        all.extend(
+            self.replicas.iter().map(|replica| EndpointSpec { role: Role::Replica, ..replica.clone() }),
+        );
         all.extend(self.endpoints.iter().cloned());
         all
     }

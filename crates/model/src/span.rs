@@ -53,8 +53,9 @@ impl FromStr for Span {
             "d" => 86400.0,
             _ => return Err(format!("`{text}` is not a duration such as `10s`, `500ms` or `5m`")),
         };
-        let number: f64 =
-            number.parse().map_err(|_| format!("`{text}` is not a duration such as `10s`, `500ms` or `5m`"))?;
+        let number: f64 = number
+            .parse()
+            .map_err(|_| format!("`{text}` is not a duration such as `10s`, `500ms` or `5m`"))?;
         Span::from_seconds(number * scale)
     }
 }
@@ -62,7 +63,9 @@ impl FromStr for Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = self.0.as_micros();
-        for (scale, unit) in [(86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s")] {
+        for (scale, unit) in
+            [(86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s")]
+        {
             if micros >= scale && micros.is_multiple_of(scale) {
                 return write!(f, "{}{unit}", micros / scale);
             }

@@ -12,7 +12,9 @@ pub fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Opti
             (slips, candidate)
         })
         // Two slips in a word of two letters leave nothing of it.
-        .filter(|(slips, candidate)| *slips <= 2 && *slips < word.chars().count().min(candidate.chars().count()))
+        .filter(|(slips, candidate)| {
+            *slips <= 2 && *slips < word.chars().count().min(candidate.chars().count())
+        })
         .min_by_key(|(slips, _)| *slips)
         .map(|(_, candidate)| candidate)
 }
@@ -66,7 +68,9 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (a, b, slips) in [("", "", 0), ("", "ab", 2), ("ab", "ba", 1), ("kitten", "sitting", 3), ("é", "e", 1)] {
+        for (a, b, slips) in
+            [("", "", 0), ("", "ab", 2), ("ab", "ba", 1), ("kitten", "sitting", 3), ("é", "e", 1)]
+        {
             assert_eq!(distance(a, b), slips, "{a} {b}");
         }
     }

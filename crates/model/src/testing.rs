@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::check::Problems;
+use crate::cluster_fields::{DATABASE, PASSWORD, USERNAME};
 use crate::field::{Field, Shape, field, word};
 use crate::kind::{KindCheck, Kinds, Place};
 use crate::tree::Node;
@@ -17,7 +18,14 @@ struct Net {
 struct Mem;
 
 const NET: &[Field] = &[
-    field("pool", Shape::Fields(&[field("max", Shape::Integer(1, 100), "The most.").default("10")]), "Connections."),
+    USERNAME,
+    PASSWORD,
+    DATABASE,
+    field(
+        "pool",
+        Shape::Fields(&[field("max", Shape::Integer(1, 100), "The most.").default("10")]),
+        "Connections.",
+    ),
     field("token", Shape::Secret, "A token."),
     field("mode", Shape::Choice(&[word("fast"), word("safe")]), "How.").default("fast"),
     field("options", Shape::Any, "What the service itself takes."),

@@ -7,6 +7,7 @@ mod emit;
 mod fault;
 mod load;
 mod scalar;
+mod spans;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -196,7 +196,7 @@ impl Breaker {
 
     /// Closes it by hand.
     pub fn reset(&self, _now: Time) -> Option<Transition> {
-        self.close()
+        self.close(|| true)
     }
 
     /// Opens it by hand, or opens it again.
@@ -219,7 +219,7 @@ impl Breaker {
         self.recent.add(now, Mark::Marked);
         let in_a_row = self.consecutive.fetch_add(1, Relaxed) + 1;
         if in_a_row >= self.settings.failure_threshold || self.rate_is_reached(now) {
-            // Somebody else may have opened it meanwhile, or a hand closed it.
+            // Another core may have opened it meanwhile: that is one transition and not two.
             return self.open(now, |state| state == State::Closed);
         }
         None
@@ -236,8 +236,12 @@ impl Breaker {
         if !ok {
             return self.open(now, |state| state == State::HalfOpen);
         }
-        let passed = self.passed.fetch_add(1, AcqRel) + 1;
-        if passed >= self.settings.trials { self.close() } else { None }
+        let enough = |passed| passed >= self.settings.trials;
+        if !enough(self.passed.fetch_add(1, AcqRel) + 1) {
+            return None;
+        }
+        // Asked again once nobody can open it: another trial's failure may have come between, and goes before.
+        self.close(|| enough(self.passed.load(Relaxed)))
     }
 
     fn open(&self, now: Time, only_if: impl Fn(State) -> bool) -> Option<Transition> {
@@ -253,9 +257,9 @@ impl Breaker {
         Some(Transition::Opened { until })
     }
 
-    fn close(&self) -> Option<Transition> {
+    fn close(&self, only_if: impl Fn() -> bool) -> Option<Transition> {
         let _held = self.hold();
-        if self.opened.load(Relaxed) == 0 {
+        if self.opened.load(Relaxed) == 0 || !only_if() {
             return None;
         }
         self.consecutive.store(0, Relaxed);

@@ -9,8 +9,9 @@ mod requests;
 mod responses;
 mod targets;
 
+#[path = "../../../tests/hostile/runner/mod.rs"]
+mod runner;
 
-
-
-
-
+mod door;
+mod hostile;
+mod fuzz;

@@ -77,6 +77,10 @@ impl Adapter for HttpAdapter {
         Box::pin(self.probe.ask(&self.pool))
     }
 
+    fn probe_is_an_answer(&self) -> bool {
+        self.probe.path.is_some()
+    }
+
     fn http(&self) -> Option<&Pool> {
         Some(&self.pool)
     }

@@ -14,7 +14,6 @@ use crate::key_value::{KeyValue, MAX_KEY, Page, SetOptions, Ttl, Value};
 use crate::{Adapter, Call};
 
 /// One cache of this process.
-#[derive(Debug)]
 pub(super) struct MemoryAdapter {
     store: Store,
     max_value: u64,

@@ -17,7 +17,7 @@ use crate::key_value::Page;
 const MOST_KEYS: usize = 1000;
 
 /// Work for one page, in bytes of keys that were looked at, [`KEY_WORK`] added for each: about a millisecond.
-const WORK: usize = 512 << 10;
+const WORK: usize = 256 << 10;
 
 /// What a key costs that is short.
 const KEY_WORK: usize = 64;

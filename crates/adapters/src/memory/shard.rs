@@ -25,8 +25,10 @@ pub(super) const OVERHEAD: u64 = 256;
 /// sees that it was evicted too soon.
 const BYTES_PER_ITEM: u64 = 1024;
 
+// Nothing here that holds values can be printed: they are no matter for a log.
+
 /// A value and when it is over.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) value: Value,
     /// `None` is never.
@@ -50,7 +52,7 @@ pub(super) fn size_of(value: &Value) -> usize {
 
 /// What was taken out on the way. The caller drops it when it has let go of the lock, since giving back
 /// large buffers takes time.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Leftovers {
     replaced: Option<Entry>,
     evicted: Vec<(Key, Entry)>,
@@ -66,7 +68,6 @@ pub(super) enum NoSum {
 }
 
 /// What a read found.
-#[derive(Debug)]
 pub(super) enum Found {
     Live(Value),
     /// Its time is over; it should be removed.
@@ -75,7 +76,6 @@ pub(super) enum Found {
 }
 
 /// Entries and their keys. Every key of the cache is in the order and the other way round.
-#[derive(Debug)]
 pub(super) struct Shard {
     cache: Cache<Key, Entry, ByBytes, DefaultHashBuilder, Collect>,
     order: BTreeSet<Key>,

@@ -19,10 +19,9 @@ const MOST_SHARDS: u64 = 16;
 pub(super) const LOT: usize = 256;
 
 /// Keys that one sweep looks at: under a millisecond.
-const SWEPT: usize = 8192;
+const SWEPT: usize = 4096;
 
 /// Keys and values with their expiry.
-#[derive(Debug)]
 pub(super) struct Store {
     shards: Box<[RwLock<Shard>]>,
     hasher: DefaultHashBuilder,

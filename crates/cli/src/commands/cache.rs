@@ -24,11 +24,16 @@ pub(crate) struct CacheArgs {
 #[derive(Subcommand, Debug)]
 enum Verb {
     /// Print a value
-    Get { key: String },
+    Get {
+        /// Its key
+        key: String,
+    },
     /// Store a value
     Set {
+        /// Its key
         key: String,
         /// Text; `-` reads standard input, bytes and all
+        #[arg(allow_negative_numbers = true)]
         value: String,
         /// How long it lives: 60, 10s, 5m; left out, for ever
         #[arg(long)]
@@ -37,11 +42,13 @@ enum Verb {
     /// Remove keys
     #[command(visible_alias = "delete")]
     Del {
+        /// Their names
         #[arg(required = true)]
         keys: Vec<String>,
     },
     /// Add to a whole number
     Incr {
+        /// Its key
         key: String,
         /// What to add; may be negative
         #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
@@ -49,15 +56,20 @@ enum Verb {
     },
     /// Set how long a key still lives
     Expire {
+        /// Its name
         key: String,
         /// 60, 10s, 5m
         ttl: Span,
     },
     /// Print how many seconds a key still lives
-    Ttl { key: String },
+    Ttl {
+        /// Its name
+        key: String,
+    },
     /// Print the keys that match a pattern
     #[command(visible_alias = "scan")]
     Keys {
+        /// `*` stands for anything
         #[arg(default_value = "*")]
         pattern: String,
         /// At most this many

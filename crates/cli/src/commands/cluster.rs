@@ -1,6 +1,4 @@
-//! `cluster`: list, get, create, edit, delete; and the predecessor's names for four of them.
-
-use std::path::PathBuf;
+//! `cluster`: list, get, create, edit, delete.
 
 use clap::{Args, Subcommand};
 use sdk::Data;
@@ -42,13 +40,13 @@ pub(crate) enum Cluster {
 pub(crate) struct Create {
     /// Its name, for people; also makes its id where none is given
     #[arg(long, required_unless_present = "file")]
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Its id, unique in the gateway
     #[arg(long)]
-    id: Option<String>,
+    pub(crate) id: Option<String>,
     /// Its document, YAML or JSON; `-` reads standard input
     #[arg(short, long)]
-    file: Option<String>,
+    pub(crate) file: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -88,9 +86,9 @@ pub(crate) async fn run(command: Cluster, session: &mut Session<'_>) -> Result<E
     }
 }
 
-async fn list(session: &mut Session<'_>) -> Result<Exit, Fault> {
-    let call = session.client()?.clusters().list();
-    let body = session.send(call).await?;
+pub(crate) async fn list(session: &mut Session<'_>) -> Result<Exit, Fault> {
+    let list = session.client()?.clusters().list();
+    let body = session.gather(list, "clusters").await?;
     let clusters = items(&body, "clusters");
     session.list(&body, &clusters, LIST, |cluster| text(cluster, "/id"))?;
     if clusters.is_empty() {
@@ -99,7 +97,7 @@ async fn list(session: &mut Session<'_>) -> Result<Exit, Fault> {
     Ok(Exit::Done)
 }
 
-async fn get(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {
+pub(crate) async fn get(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {
     let call = session.client()?.clusters().get(id);
     let body = session.send(call).await?;
     session.show(&body, id, |session| {
@@ -121,7 +119,7 @@ async fn get(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {
     Ok(Exit::Done)
 }
 
-async fn create(session: &mut Session<'_>, args: Create) -> Result<Exit, Fault> {
+pub(crate) async fn create(session: &mut Session<'_>, args: Create) -> Result<Exit, Fault> {
     let read = match &args.file {
         Some(file) => Some(document::read(session, file)?),
         None => None,
@@ -151,7 +149,7 @@ async fn change(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {
     let clusters = session.client()?.clusters();
     let reply = clusters.get(id).reply().await?;
     session.tell_trace();
-    let Some(spec) = edit::edit(session, id, &reply.json()?)? else {
+    let Some((spec, draft)) = edit::edit(session, id, &reply.json()?)? else {
         session.say("nothing was changed");
         return Ok(Exit::Done);
     };
@@ -159,12 +157,12 @@ async fn change(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {
     if let Some(etag) = reply.etag() {
         call = call.if_match(etag);
     }
-    let body = session.send(call).await?;
+    let body = session.send(call).await.map_err(|fault| draft.keep(fault))?;
     session.changed(&format!("changed cluster `{id}`"), &body, id)?;
     Ok(Exit::Done)
 }
 
-async fn delete(session: &mut Session<'_>, args: &Delete) -> Result<Exit, Fault> {
+pub(crate) async fn delete(session: &mut Session<'_>, args: &Delete) -> Result<Exit, Fault> {
     let clusters = session.client()?.clusters();
     let id = &args.id;
     if !args.consent.given() {
@@ -211,64 +209,4 @@ fn kinds(cluster: &Value) -> String {
     let kinds: std::collections::BTreeSet<String> =
         items(cluster, "services").iter().map(|service| plain(&service["type"])).collect();
     if kinds.is_empty() { "-".to_owned() } else { kinds.into_iter().collect::<Vec<_>>().join(", ") }
-}
-
-/// What the predecessor's four commands have in common.
-#[derive(Args, Debug)]
-pub(crate) struct Legacy {
-    /// Where the predecessor kept its files
-    #[arg(long, hide = true)]
-    pub(crate) clusters_dir: Option<PathBuf>,
-}
-
-/// `create-cluster`
-#[derive(Args, Debug)]
-pub(crate) struct LegacyCreate {
-    /// Its name
-    #[arg(long)]
-    name: String,
-    #[command(flatten)]
-    pub(crate) legacy: Legacy,
-}
-
-/// `get-cluster`
-#[derive(Args, Debug)]
-pub(crate) struct LegacyOne {
-    /// Its id
-    id: String,
-    #[command(flatten)]
-    pub(crate) legacy: Legacy,
-}
-
-/// `delete-cluster`
-#[derive(Args, Debug)]
-pub(crate) struct LegacyDelete {
-    #[command(flatten)]
-    delete: Delete,
-    #[command(flatten)]
-    pub(crate) legacy: Legacy,
-}
-
-impl Legacy {
-    pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<Exit, Fault> {
-        list(session).await
-    }
-}
-
-impl LegacyCreate {
-    pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<Exit, Fault> {
-        create(session, Create { name: Some(self.name), id: None, file: None }).await
-    }
-}
-
-impl LegacyOne {
-    pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<Exit, Fault> {
-        get(session, &self.id).await
-    }
-}
-
-impl LegacyDelete {
-    pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<Exit, Fault> {
-        delete(session, &self.delete).await
-    }
 }

@@ -10,6 +10,7 @@ pub(crate) mod cache;
 pub(crate) mod cluster;
 pub(crate) mod declare;
 pub(crate) mod explain;
+pub(crate) mod legacy;
 pub(crate) mod route;
 pub(crate) mod service;
 pub(crate) mod status;

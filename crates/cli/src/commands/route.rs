@@ -87,8 +87,8 @@ pub(crate) async fn run(command: Route, session: &mut Session<'_>) -> Result<Exi
 }
 
 async fn list(session: &mut Session<'_>) -> Result<Exit, Fault> {
-    let call = session.client()?.routes().list();
-    let mut body = session.send(call).await?;
+    let list = session.client()?.routes().list();
+    let mut body = session.gather(list, "routes").await?;
     let mut routes = items(&body, "routes");
     if let Some(cluster) = session.named_cluster().map(str::to_owned) {
         routes.retain(|route| route["cluster"] == cluster.as_str());
@@ -157,7 +157,7 @@ async fn change(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {
     let routes = session.client()?.routes();
     let reply = routes.get(id).reply().await?;
     session.tell_trace();
-    let Some(route) = edit::edit(session, id, &reply.json()?)? else {
+    let Some((route, draft)) = edit::edit(session, id, &reply.json()?)? else {
         session.say("nothing was changed");
         return Ok(Exit::Done);
     };
@@ -165,7 +165,7 @@ async fn change(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {
     if let Some(etag) = reply.etag() {
         call = call.if_match(etag);
     }
-    let body = session.send(call).await?;
+    let body = session.send(call).await.map_err(|fault| draft.keep(fault))?;
     session.changed(&format!("changed route `{id}`"), &body, id)?;
     Ok(Exit::Done)
 }

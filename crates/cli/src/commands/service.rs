@@ -94,7 +94,7 @@ async fn list(session: &mut Session<'_>, client: &Client) -> Result<(), Fault> {
     let clusters: Vec<String> = match session.named_cluster() {
         Some(cluster) => vec![cluster.to_owned()],
         None => {
-            let body = session.send(client.clusters().list()).await?;
+            let body = session.gather(client.clusters().list(), "clusters").await?;
             items(&body, "clusters").iter().map(|cluster| text(cluster, "/id")).collect()
         }
     };

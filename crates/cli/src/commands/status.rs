@@ -17,11 +17,14 @@ pub(crate) struct Status {
 
 pub(crate) async fn run(args: Status, session: &mut Session<'_>) -> Result<Exit, Fault> {
     let client = session.client()?;
-    let gateway = session.send(client.health()).await?;
+    let health = client.health().reply().await;
+    session.tell_trace();
+    let health = health?;
+    let (well, gateway) = (health.status() == 200, health.json::<Value>()?);
     let ids: Vec<String> = match session.named_cluster() {
         Some(cluster) => vec![cluster.to_owned()],
         None => {
-            let body = session.send(client.clusters().list()).await?;
+            let body = session.gather(client.clusters().list(), "clusters").await?;
             items(&body, "clusters").iter().map(|cluster| text(cluster, "/id")).collect()
         }
     };
@@ -32,7 +35,6 @@ pub(crate) async fn run(args: Status, session: &mut Session<'_>) -> Result<Exit,
         clusters.push(health);
     }
     let down = services.iter().filter(|service| service["verdict"] == "not_serving").count();
-    let well = is_well(&gateway);
     let body = json!({ "gateway": gateway, "clusters": clusters });
     let url = session.url().to_owned();
     session.show(&body, &text(&body, "/gateway/status"), |session| {
@@ -49,10 +51,4 @@ pub(crate) async fn run(args: Status, session: &mut Session<'_>) -> Result<Exit,
         page
     })?;
     Ok(if args.check && (down > 0 || !well) { Exit::NotServing } else { Exit::Done })
-}
-
-fn is_well(gateway: &Value) -> bool {
-    gateway["status"].as_str().is_some_and(|status| {
-        ["healthy", "ok", "degraded"].iter().any(|good| status.eq_ignore_ascii_case(good))
-    })
 }

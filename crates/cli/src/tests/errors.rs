@@ -73,6 +73,7 @@ fn each_failure_has_its_exit_code() {
     ] {
         gateway.ran(&["cluster", "get", id, "--token", "t"]).ended(code);
     }
+    assert!(gateway.ran(&["cluster", "get", "page"]).err.contains("is not a gateway of a version"));
     assert!(gateway.ran(&["cluster", "get", "native"]).err.contains("query_failed (sqlstate 42P01)"));
     let unknown = gateway.ran(&["cluster", "get", "token"]).err;
     assert!(unknown.contains("fix:     give a token with --token or THROOME_TOKEN"), "{unknown}");
@@ -92,6 +93,7 @@ fn wrong_usage_ends_with_2_and_names_the_way() {
         (&["throome", "--port", "9001", "status"], "belongs to the gateway"),
         (&["throome", "--url", "http://gateway"], "--url is for commands that ask a gateway"),
         (&["throome", "serve", "-o", "json"], "--output is for commands that ask a gateway"),
+        (&["throome", "validate", "good.yaml", "--url", "http://gateway"], "and this one asks none"),
         (&["throome-cli", "serve"], "has no gateway in it"),
         (&["throome-cli"], "Usage: throome-cli"),
         (&["throome", "route", "create", "--cluster", "shop"], "--path"),
@@ -146,4 +148,29 @@ fn the_predecessors_commands_ask_the_gateway() {
     let ran = gateway.ran(&["list-clusters", "--clusters-dir", "./clusters"]).ended(0);
     assert!(ran.err.contains("--clusters-dir changes nothing here"), "{}", ran.err);
     super::ran(&["throome-cli", "validate-config", "good.yaml"]).ended(0);
+}
+
+#[test]
+fn a_token_is_never_printed() {
+    let gateway = Gateway::new(SHOP);
+    for line in [
+        &["status"][..],
+        &["status", "-o", "json"],
+        &["cluster", "get", "nowhere"],
+        &["cluster", "get", "shop", "--debug", "-o", "yaml"],
+        &["cluster", "delete", "shop"],
+        &["serve"],
+        &["--help"],
+        &["status", "--tokn", "x"],
+    ] {
+        let ran = gateway.ran(&[&["--token", "canary"], line].concat());
+        assert!(!ran.out.contains("canary") && !ran.err.contains("canary"), "{line:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn the_table_of_exit_codes_has_them_all() {
+    for code in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130] {
+        assert!(crate::exit::TABLE.split_whitespace().any(|word| word == code.to_string()), "{code}");
+    }
 }

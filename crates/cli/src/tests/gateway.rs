@@ -50,6 +50,10 @@ impl Gateway {
         self.anonymous(ran_by(&whole, input, people))
     }
 
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Request lines with their bodies.
     pub(super) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
@@ -132,6 +136,7 @@ pub(super) const SHOP: &[Recorded] = &[
              "health":"unhealthy","rotation":"ejected","breaker":"open","in_flight":2,"latency_ms":12.34}]}"#,
     ),
     ("POST /api/v1/clusters/shop/services/web/drain", 200, r#"{"name":"web","rotation":"draining"}"#),
+    ("PUT /api/v1/clusters/shop", 200, r#"{"id":"shop"}"#),
     ("DELETE /api/v1/clusters/shop", 200, r#"{"message":"removed"}"#),
     ("DELETE /api/v1/clusters/shop?keep_data=true", 200, r#"{"message":"removed"}"#),
     ("POST /api/v1/clusters", 201, r#"{"id":"new-1","cluster_id":"new-1","name":"New","services":{}}"#),

@@ -3,8 +3,8 @@
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use super::gateway::{Gateway, SHOP};
-use super::ran;
+use super::gateway::{Gateway, Recorded, SHOP};
+use super::{ran, ran_in};
 use crate::terminal::People;
 
 #[test]
@@ -26,7 +26,8 @@ fn tables_of_everything() {
         (&["config", "--port", "9001"], 0),
         (&["version"], 0),
     ] {
-        let ran = gateway.ran(line).ended(code);
+        let alone = matches!(line[0], "config" | "version");
+        let ran = if alone { ran(&[&["throome"], line].concat()) } else { gateway.ran(line) }.ended(code);
         assert_eq!(ran.err, "", "{line:?}");
         told.push_str(&format!("$ throome {}\n{}\n", line.join(" "), ran.out));
     }
@@ -128,6 +129,13 @@ fn colour_is_for_people_and_only_for_what_is_wrong() {
     assert!(!gateway.ran(&["status"]).out.contains('\u{1b}'));
     assert!(gateway.ran(&["status", "--color", "always"]).out.contains(red));
     assert!(!gateway.ran_by(&["status", "--color", "never"], "", person).out.contains('\u{1b}'));
+    let line = ["throome", "--url", gateway.url(), "status"];
+    for asked in [
+        |name: &str| (name == "NO_COLOR").then(|| "1".to_owned()),
+        |name: &str| (name == "TERM").then(|| "dumb".to_owned()),
+    ] {
+        assert!(!ran_in(&line, "", person, asked).out.contains('\u{1b}'));
+    }
     let list = gateway.ran(&["cluster", "list"]).out;
     assert!(list.contains("The \u{fffd}[31mshop"), "a name commands no terminal: {list}");
 }
@@ -150,4 +158,16 @@ fn completion_is_made_for_every_shell() {
         assert!(script.contains("reset-breaker"), "{shell}");
     }
     ran(&["throome", "completion", "bash", "-o", "json"]).ended(2);
+}
+
+#[test]
+fn every_page_of_a_list_is_shown() {
+    const PAGES: &[Recorded] = &[
+        ("GET /api/v1/routes", 200, r#"{"routes":[{"id":"a"}],"count":1,"next_cursor":"7"}"#),
+        ("GET /api/v1/routes?cursor=7", 200, r#"{"routes":[{"id":"b"}],"count":1,"next_cursor":null}"#),
+    ];
+    let gateway = Gateway::new(PAGES);
+    assert_eq!(gateway.ran(&["route", "list", "-o", "name"]).ended(0).out, "a\nb\n");
+    let body: Value = serde_json::from_str(&gateway.ran(&["route", "list", "-o", "json"]).out).unwrap();
+    assert_eq!((body["count"].as_u64(), body["next_cursor"].is_null()), (Some(2), true));
 }

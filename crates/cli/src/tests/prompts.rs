@@ -1,6 +1,8 @@
 //! Nobody is asked who cannot answer, and nothing is removed without a word.
 
-use super::gateway::{Gateway, SHOP};
+use super::gateway::{Gateway, Recorded, SHOP};
+#[cfg(target_os = "linux")]
+use super::ran_in;
 use crate::terminal::People;
 
 const PERSON: People = People { type_input: true, read_out: false, read_err: false };
@@ -48,4 +50,48 @@ fn without_an_editor_the_other_way_is_named() {
     let gateway = Gateway::new(SHOP);
     let ran = gateway.ran(&["cluster", "edit", "shop"]).ended(2);
     assert!(ran.err.contains("throome apply FILE"), "{}", ran.err);
+}
+
+/// Stands for a person who changes one word: any editor is a program that is given a file. GNU's sed is one.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_editor_is_given_the_document_and_its_result_is_sent() {
+    let editor = |name: &str| (name == "EDITOR").then(|| "sed -i s/round_robin/random/".to_owned());
+    let idle = |name: &str| (name == "VISUAL").then(|| "true".to_owned());
+    let gateway = Gateway::new(SHOP);
+    let line = ["throome", "--url", gateway.url(), "cluster", "edit", "shop"];
+    let ran = ran_in(&line, "", PERSON, editor).ended(0);
+    assert_eq!(ran.err, "changed cluster `shop`\n");
+    let put = gateway.seen().pop().unwrap();
+    assert!(
+        put.starts_with(r#"PUT /api/v1/clusters/shop {"cluster_id":"shop","name":"Shop","services":{"web""#),
+        "{put}"
+    );
+    assert!(put.contains(r#""strategy":"random""#) && put.contains(r#""password":"***""#), "{put}");
+    assert_eq!(ran_in(&line, "", PERSON, idle).ended(0).err, "nothing was changed\n");
+    assert_eq!(gateway.seen().len(), 3);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_refused_draft_is_kept() {
+    const REFUSING: &[Recorded] = &[
+        (
+            "GET /api/v1/clusters/refused",
+            200,
+            r#"{"id":"refused","services":{},"routing":{"strategy":"round_robin"}}"#,
+        ),
+        ("PUT /api/v1/clusters/refused", 400, r#"{"code":"invalid_config","detail":"No."}"#),
+    ];
+    let gateway = Gateway::new(REFUSING);
+    let line = ["throome", "--url", gateway.url(), "cluster", "edit", "refused"];
+    for editor in [
+        |name: &str| (name == "EDITOR").then(|| "sed -i s/round_robin/random/".to_owned()),
+        |name: &str| (name == "EDITOR").then(|| "sed -i s/routing:/:\\x20[/".to_owned()),
+    ] {
+        let ran = ran_in(&line, "", PERSON, editor).ended(8);
+        let path = ran.err.split("your draft is kept in ").nth(1).unwrap().lines().next().unwrap();
+        assert!(std::fs::read_to_string(path).unwrap().contains("services"), "{}", ran.err);
+        std::fs::remove_file(path).unwrap();
+    }
 }

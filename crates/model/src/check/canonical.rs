@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::{said, service_fields};
 use super::walk::{find, fits};
+use super::{said, service_fields};
 use crate::field::{Field, Shape};
 use crate::kind::{KindCheck, Kinds, Place};
 use crate::span::Span;
@@ -29,7 +29,9 @@ fn mapping(node: &Node, fields: &[&Field], kinds: &dyn Kinds) -> Json {
 
 fn value(node: &Node, shape: Shape, kinds: &dyn Kinds) -> Json {
     match (shape, &node.value) {
-        (Shape::List(inner), Value::List(items)) => items.iter().map(|item| value(item, *inner, kinds)).collect(),
+        (Shape::List(inner), Value::List(items)) => {
+            items.iter().map(|item| value(item, *inner, kinds)).collect()
+        }
         (Shape::MapOf(inner), Value::Map(entries)) => Json::Object(
             entries.iter().map(|entry| (entry.key.clone(), value(&entry.node, *inner, kinds))).collect(),
         ),
@@ -44,10 +46,12 @@ fn value(node: &Node, shape: Shape, kinds: &dyn Kinds) -> Json {
             Some(shape) => value(node, *shape, kinds),
             None => node.to_json(),
         },
-        (Shape::Span | Shape::SpanFrom(_), _) => match node.as_text().and_then(|text| text.parse::<Span>().ok()) {
-            Some(span) => span.to_string().into(),
-            None => node.to_json(),
-        },
+        (Shape::Span | Shape::SpanFrom(_), _) => {
+            match node.as_text().and_then(|text| text.parse::<Span>().ok()) {
+                Some(span) => span.to_string().into(),
+                None => node.to_json(),
+            }
+        }
         (
             Shape::Text
             | Shape::Secret

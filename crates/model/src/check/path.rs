@@ -124,7 +124,9 @@ mod tests {
 
     #[test]
     fn paths() {
-        for good in ["/", "/*", "/api", "/api/", "/api/*", "/users/:id", "/users/:id/posts/*", "/a.b/%20", "/é"] {
+        for good in
+            ["/", "/*", "/api", "/api/", "/api/*", "/users/:id", "/users/:id/posts/*", "/a.b/%20", "/é"]
+        {
             assert_eq!(route_path(good), Ok(()), "{good}");
         }
         for (bad, message) in [
@@ -156,7 +158,15 @@ mod tests {
 
     #[test]
     fn hosts() {
-        for good in ["localhost", "10.0.0.1", "::1", "fe80::1%eth0", "host.docker.internal", "my_db", "bücher.example"] {
+        for good in [
+            "localhost",
+            "10.0.0.1",
+            "::1",
+            "fe80::1%eth0",
+            "host.docker.internal",
+            "my_db",
+            "bücher.example",
+        ] {
             assert_eq!(host(good), Ok(()), "{good}");
         }
         for (bad, message, suggestion) in [

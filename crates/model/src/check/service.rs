@@ -11,17 +11,31 @@ use crate::tree::{Node, Value};
 /// What a service that we would have to run waits for.
 const PROVISIONING: &str = "provisioning waits for part 5 of the roadmap: containers and local processes";
 
-/// Keys that say where a service is or who we are to it; one that lives in this process has none of them.
-const OF_THE_NETWORK: [&str; 7] = ["host", "port", "weight", "endpoints", "replicas", "username", "password"];
+/// Keys that say where a service is; one that lives in this process has none of them.
+const OF_THE_NETWORK: [&str; 5] = ["host", "port", "weight", "endpoints", "replicas"];
+
+/// Keys that not every kind heeds: a kind has those that its own table lists.
+const OF_SOME_KINDS: [&str; 3] = ["username", "password", "database"];
 
 /// Hosts beside which `provision` means "publish it there".
 const OF_THIS_MACHINE: [&str; 2] = ["localhost", "host.docker.internal"];
 
-/// The keys of a service of this kind. Where the driver knows a common key better, its own row counts.
+/// The keys of a service of this kind, with those that it refuses. Where the driver knows a common key better,
+/// its own row counts.
 pub(crate) fn service_fields(kind: &dyn KindCheck) -> Vec<&'static Field> {
     let own: Vec<&'static Field> = kind.fields().iter().collect();
     let common = SERVICE.iter().filter(|field| find(&own, field.name).is_none());
     common.chain(kind.fields()).collect()
+}
+
+/// The keys of a service of this kind, without those that it refuses: what an editor or a form may offer.
+pub(crate) fn offered_fields(kind: &dyn KindCheck) -> Vec<&'static Field> {
+    let own: Vec<&Field> = kind.fields().iter().collect();
+    let is_refused = |name: &str| {
+        let is_elsewhere = kind.place() == Place::Embedded && OF_THE_NETWORK.contains(&name);
+        (is_elsewhere || OF_SOME_KINDS.contains(&name)) && find(&own, name).is_none()
+    };
+    service_fields(kind).into_iter().filter(|field| !is_refused(field.name)).collect()
 }
 
 /// The value of a key that is there and says something.
@@ -48,6 +62,7 @@ impl Walk<'_> {
             return;
         }
         self.problems.within(path, |problems| kind.check(node, problems));
+        self.refuse(node, &OF_SOME_KINDS, kind, "has no such key", path);
         match kind.place() {
             Place::Embedded => self.embedded(node, kind, path),
             Place::Network => self.network(node, kind, path),
@@ -82,18 +97,25 @@ impl Walk<'_> {
         None
     }
 
-    fn embedded(&mut self, node: &Node, kind: &dyn KindCheck, path: &str) {
+    /// Refuses these keys where the kind's own table does not list them.
+    fn refuse(&mut self, node: &Node, keys: &[&str], kind: &dyn KindCheck, why: &str, path: &str) {
         let own: Vec<&Field> = kind.fields().iter().collect();
         for entry in node.entries().iter().filter(|entry| !entry.node.is_null()) {
-            if OF_THE_NETWORK.contains(&entry.key.as_str()) && find(&own, &entry.key).is_none() {
-                let message = format!("means nothing for `{}`, which lives inside the gateway", kind.name());
+            if keys.contains(&entry.key.as_str()) && find(&own, &entry.key).is_none() {
+                let message = format!("means nothing for `{}`, which {why}", kind.name());
                 self.problems.add(&step(path, &entry.key), entry.key_at, message).suggestion =
                     Some("take it away".to_owned());
             }
         }
+    }
+
+    fn embedded(&mut self, node: &Node, kind: &dyn KindCheck, path: &str) {
+        self.refuse(node, &OF_THE_NETWORK, kind, "lives inside the gateway", path);
         if let Some(by) = said(node, "provision").filter(|value| value.as_str().is_some()) {
-            let message = format!("`{}` lives inside the gateway and is not run by anything else", kind.name());
-            self.problems.at(by, &step(path, "provision"), message).suggestion = Some("take it away".to_owned());
+            let message =
+                format!("`{}` lives inside the gateway and is not run by anything else", kind.name());
+            self.problems.at(by, &step(path, "provision"), message).suggestion =
+                Some("take it away".to_owned());
         }
     }
 
@@ -105,7 +127,11 @@ impl Walk<'_> {
         }
         if let (Some(host), Some(list)) = (host, endpoints) {
             self.problems
-                .at(list, &step(path, "endpoints"), "stands beside `host`; a service has the one or the other")
+                .at(
+                    list,
+                    &step(path, "endpoints"),
+                    "stands beside `host`; a service has the one or the other",
+                )
                 .suggestion = Some(format!("move `{}` into `endpoints`", host.as_text().unwrap_or_default()));
             return;
         }
@@ -126,9 +152,8 @@ impl Walk<'_> {
                 found.one(item, &path, kind, self.problems);
                 if key == "replicas" && said(item, "role").and_then(Node::as_str) == Some("primary") {
                     let role = item.get("role").unwrap_or(item);
-                    self.problems
-                        .at(role, &step(&path, "role"), "a replica is not a primary")
-                        .suggestion = Some("write all endpoints under `endpoints`, each with its role".to_owned());
+                    self.problems.at(role, &step(&path, "role"), "a replica is not a primary").suggestion =
+                        Some("write all endpoints under `endpoints`, each with its role".to_owned());
                 }
             }
         }
@@ -150,14 +175,17 @@ impl Walk<'_> {
                 let message = format!("has no `host`, so it would be run for you, and {PROVISIONING}");
                 let problem = self.problems.at(node, path, message);
                 problem.not_built = true;
-                problem.suggestion = Some("give it a `host` and a `port`, or a kind that needs neither".to_owned());
+                problem.suggestion =
+                    Some("give it a `host` and a `port`, or a kind that needs neither".to_owned());
             }
             return is_somewhere;
         };
-        let is_here = host.and_then(Node::as_text).is_some_and(|host| OF_THIS_MACHINE.contains(&host.as_ref()));
+        let is_here =
+            host.and_then(Node::as_text).is_some_and(|host| OF_THIS_MACHINE.contains(&host.as_ref()));
         if is_somewhere && !(is_here && said(node, "port").is_some()) {
-            self.problems.at(asked, &inner, "contradicts `host`: a service that has an address is connected to").suggestion =
-                Some("take `provision` away, or the address".to_owned());
+            self.problems
+                .at(asked, &inner, "contradicts `host`: a service that has an address is connected to")
+                .suggestion = Some("take `provision` away, or the address".to_owned());
             return false;
         }
         let problem = self.problems.at(asked, &inner, format!("is not built yet: {PROVISIONING}"));

@@ -1,8 +1,8 @@
 //! A tree against a table of fields: every unknown key, missing key and wrong value, with what to write instead.
 
+use super::words::{describe, found, lower_first};
 use super::{Problems, path, step};
-use crate::field::{Field, Shape, Word};
-use crate::id::ClusterId;
+use crate::field::{Field, Shape};
 use crate::kind::Kinds;
 use crate::span::Span;
 use crate::suggest::{listed, nearest};
@@ -49,7 +49,8 @@ impl Walk<'_> {
             seen.push((field.name, entry));
             self.field(entry, field, &inner);
         }
-        let is_there = |field: &Field| seen.iter().any(|(name, entry)| *name == field.name && !entry.node.is_null());
+        let is_there =
+            |field: &Field| seen.iter().any(|(name, entry)| *name == field.name && !entry.node.is_null());
         for field in fields.iter().filter(|field| field.required && !is_there(field)) {
             self.problems.add(&step(path, field.name), node.at, "is required").suggestion =
                 Some(lower_first(field.doc));
@@ -60,7 +61,8 @@ impl Walk<'_> {
         if entry.key.starts_with("x-") {
             return;
         }
-        let names = fields.iter().flat_map(|field| std::iter::once(field.name).chain(field.aliases.iter().copied()));
+        let names =
+            fields.iter().flat_map(|field| std::iter::once(field.name).chain(field.aliases.iter().copied()));
         let suggestion = match nearest(&entry.key, names) {
             Some(name) => format!("did you mean `{name}`?"),
             None => {
@@ -129,67 +131,6 @@ impl Walk<'_> {
         }
     }
 
-    fn word(&mut self, node: &Node, shape: Shape, path: &str) {
-        let Some(text) = node.as_text() else {
-            // A value in a secret's place may be the secret, so it is not shown.
-            let found = if matches!(shape, Shape::Secret) { kind_of(node).to_owned() } else { found(node) };
-            let problem = self.problems.at(node, path, format!("must be {}, not {found}", describe(shape)));
-            problem.suggestion = matches!(node.value, Value::Bool(_)).then(|| "put it in quotes".to_owned());
-            return;
-        };
-        let fault = match shape {
-            Shape::Span | Shape::SpanFrom(_) => match text.parse::<Span>() {
-                Err(message) => Some((format!("is wrong: {message}"), None)),
-                Ok(span) if span < shortest(shape) => Some((format!("must be at least {}", shortest(shape)), None)),
-                Ok(_) => None,
-            },
-            Shape::Host => path::host(&text).err(),
-            Shape::ClusterId => text.parse::<ClusterId>().err().map(|message| (message, None)),
-            Shape::Name => path::name(&text).err(),
-            Shape::RoutePath => path::route_path(&text).err(),
-            Shape::Timestamp if text.parse::<jiff::Timestamp>().is_err() => {
-                Some((format!("must be {}, not {}", describe(shape), found(node)), None))
-            }
-            _ => None,
-        };
-        if let Some((message, suggestion)) = fault {
-            self.problems.at(node, path, message).suggestion = suggestion;
-        }
-    }
-
-    fn bool(&mut self, node: &Node, path: &str) {
-        if matches!(node.value, Value::Bool(_)) {
-            return;
-        }
-        self.wrong(node, "`true` or `false`", path);
-        let meant = match node.as_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("yes" | "on" | "y" | "true") => "write `true`",
-            Some("no" | "off" | "n" | "false") => "write `false`",
-            _ => return,
-        };
-        if let Some(problem) = self.problems.found.last_mut() {
-            problem.suggestion = Some(meant.to_owned());
-        }
-    }
-
-    fn choice(&mut self, node: &Node, words: &'static [Word], path: &str) {
-        let Some(text) = node.as_text() else {
-            return self.wrong(node, &describe(Shape::Choice(words)), path);
-        };
-        match words.iter().find(|word| word.text == text) {
-            Some(Word { later: Some(waits_for), .. }) => {
-                let message = format!("`{text}` is not built yet: waits for {waits_for}");
-                self.problems.at(node, path, message).not_built = true;
-            }
-            Some(_) => {}
-            None => {
-                let message = format!("must be {}, not {}", describe(Shape::Choice(words)), found(node));
-                let meant = nearest(&text, words.iter().map(|word| word.text));
-                self.problems.at(node, path, message).suggestion = meant.map(|word| format!("did you mean `{word}`?"));
-            }
-        }
-    }
-
     fn map_of(&mut self, node: &Node, inner: Shape, path: &str) {
         let Value::Map(entries) = &node.value else { return self.wrong(node, "a mapping", path) };
         for entry in entries {
@@ -200,7 +141,11 @@ impl Walk<'_> {
                 self.problems.add(&path, entry.key_at, message).suggestion = suggestion;
             }
             // A mapping with nothing in it stands at its key.
-            let node = if entry.node.is_null() { &Node { at: entry.key_at, ..entry.node.clone() } } else { &entry.node };
+            let node = if entry.node.is_null() {
+                &Node { at: entry.key_at, ..entry.node.clone() }
+            } else {
+                &entry.node
+            };
             self.shape(node, inner, &path);
         }
     }
@@ -221,7 +166,9 @@ impl Walk<'_> {
         let problem = self.problems.at(node, path, format!("must be {expected}, not {}", found(node)));
         let Some(text) = node.as_str() else { return };
         problem.suggestion = match crate::yaml::resolve(text) {
-            Value::Int(_) | Value::Float(_) if expected.contains("number") => Some("take the quotes away".to_owned()),
+            Value::Int(_) | Value::Float(_) if expected.contains("number") => {
+                Some("take the quotes away".to_owned())
+            }
             // `port:6379` without its space is one text.
             Value::Text(_) if expected == "a mapping" && text.contains(':') && !text.contains("://") => {
                 Some("put a space after the colon".to_owned())
@@ -244,7 +191,7 @@ pub(super) fn fits(node: &Node, shape: Shape, kinds: &dyn Kinds) -> bool {
 }
 
 /// Whether the value says what holds anyway.
-pub(super) fn is_default(node: &Node, field: &Field) -> bool {
+pub(crate) fn is_default(node: &Node, field: &Field) -> bool {
     let Some(default) = field.default else { return false };
     if matches!(field.shape, Shape::Span | Shape::SpanFrom(_))
         && let (Some(text), Ok(default)) = (node.as_text(), default.parse::<Span>())
@@ -252,13 +199,6 @@ pub(super) fn is_default(node: &Node, field: &Field) -> bool {
         return text.parse() == Ok(default);
     }
     crate::yaml::parse(default).is_ok_and(|default| default.to_json() == node.to_json())
-}
-
-fn shortest(shape: Shape) -> Span {
-    match shape {
-        Shape::SpanFrom(least) => Span::millis(least),
-        _ => Span::default(),
-    }
 }
 
 fn is_alike(node: &Node, shape: Shape) -> bool {
@@ -272,70 +212,5 @@ fn is_alike(node: &Node, shape: Shape) -> bool {
                 || node.as_str().is_some_and(|text| words.iter().any(|word| word.text == text))
         }
         _ => false,
-    }
-}
-
-/// A shape in words, with its article.
-pub(super) fn describe(shape: Shape) -> String {
-    match shape {
-        Shape::Text | Shape::Secret => "a text".to_owned(),
-        Shape::Bool => "`true` or `false`".to_owned(),
-        Shape::Integer(least, i64::MAX) => format!("a whole number from {least}"),
-        Shape::Integer(least, most) => format!("a whole number from {least} to {most}"),
-        Shape::Number(least, most) => format!("a number from {least} to {most}"),
-        Shape::Span | Shape::SpanFrom(_) => "a duration such as `10s` or `500ms`, or a number of seconds".to_owned(),
-        Shape::Timestamp => "a time such as `2026-01-31T12:00:00Z`".to_owned(),
-        Shape::Host => "a name or an address".to_owned(),
-        Shape::ClusterId => "a cluster's id".to_owned(),
-        Shape::Name => "a name".to_owned(),
-        Shape::RoutePath => "a path such as `/api/*`".to_owned(),
-        Shape::Choice(words) => {
-            let words: Vec<&str> = words.iter().filter(|word| word.later.is_none()).map(|word| word.text).collect();
-            match words.as_slice() {
-                [one] => format!("`{one}`"),
-                words => format!("one of {}", listed(words.iter().copied())),
-            }
-        }
-        Shape::List(_) => "a list".to_owned(),
-        Shape::MapOf(_) | Shape::Fields(_) | Shape::Service => "a mapping".to_owned(),
-        Shape::AnyOf(shapes) => shapes.iter().map(|shape| describe(*shape)).collect::<Vec<_>>().join(", or "),
-        Shape::Any => "anything".to_owned(),
-    }
-}
-
-/// A value in words, cut short.
-fn found(node: &Node) -> String {
-    match &node.value {
-        Value::Text(text) if text.chars().count() > 40 => {
-            format!("the text `{}…`", text.chars().take(40).collect::<String>())
-        }
-        Value::Text(text) => format!("the text `{text}`"),
-        Value::Bool(_) | Value::Int(_) | Value::Float(_) => {
-            let written = node.source.text.as_deref().map_or_else(|| node.to_json().to_string(), str::to_owned);
-            format!("`{written}`")
-        }
-        Value::Null | Value::List(_) | Value::Map(_) => kind_of(node).to_owned(),
-    }
-}
-
-fn kind_of(node: &Node) -> &'static str {
-    match &node.value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a truth value",
-        Value::Int(_) | Value::Float(_) => "a number",
-        Value::Text(_) => "a text",
-        Value::List(_) => "a list",
-        Value::Map(_) => "a mapping",
-    }
-}
-
-/// A sentence of the table as a remark: its first letter small, no full stop.
-fn lower_first(doc: &str) -> String {
-    let doc = doc.trim_end_matches('.');
-    let mut chars = doc.chars();
-    let second_is_upper = doc.chars().nth(1).is_some_and(char::is_uppercase);
-    match chars.next() {
-        Some(first) if !second_is_upper => first.to_lowercase().chain(chars).collect(),
-        _ => doc.to_owned(),
     }
 }

@@ -10,19 +10,18 @@ use crate::yaml::{Context, inline, text};
 
 impl Editor<'_> {
     pub(super) fn flow(&mut self, pair: Pair<'_>, new: &Json) -> Option<()> {
-        let written = self.written(pair, new);
-        let is_collection = matches!(new, Json::Array(_) | Json::Object(_));
-        if !is_collection {
-            // What stands in brackets no longer: as any other scalar would be.
+        if !matches!(new, Json::Array(_) | Json::Object(_)) {
+            // What stands in brackets no longer is replaced as any other value is.
             return None;
         }
         if let Some(leaves) = leaves(pair, new) {
             for (pair, new) in leaves {
-                let written = self.written(pair, new);
+                let written = self.scalar(pair.before, new, Context::Flow);
                 self.patch(pair.before.source.span.clone(), written);
             }
             return Some(());
         }
+        let written = self.written(pair, new);
         self.patch(pair.before.source.span.clone(), written);
         Some(())
     }
@@ -50,10 +49,11 @@ impl Editor<'_> {
             }
             (Value::List(items), Json::Array(new)) => {
                 let after = pair.after.items();
-                let items = new.iter().enumerate().map(|(index, new)| match (items.get(index), after.get(index)) {
-                    (Some(before), Some(after)) => self.written(Pair { before, after }, new),
-                    _ => inline(&escape(new), Context::Flow),
-                });
+                let items =
+                    new.iter().enumerate().map(|(index, new)| match (items.get(index), after.get(index)) {
+                        (Some(before), Some(after)) => self.written(Pair { before, after }, new),
+                        _ => inline(&escape(new), Context::Flow),
+                    });
                 format!("[{}]", items.collect::<Vec<_>>().join(", "))
             }
             _ => inline(&escape(new), Context::Flow),

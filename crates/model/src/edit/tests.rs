@@ -78,7 +78,10 @@ fn remove(map: &mut Value, key: &str) {
 #[test]
 fn a_scalar_changes_where_it_stands() {
     check(|_| {}, "");
-    check(|v| v["name"] = json!("Store: 2"), "-name: Shop   # for people\n+name: \"Store: 2\"   # for people");
+    check(
+        |v| v["name"] = json!("Store: 2"),
+        "-name: Shop   # for people\n+name: \"Store: 2\"   # for people",
+    );
     check(|v| v["services"]["cache"]["port"] = json!(1), "-    port: ${PORT}\n+    port: 1");
     check(
         |v| v["services"]["cache"]["password"] = json!("a ${b}"),
@@ -102,7 +105,10 @@ fn brackets_keep_what_did_not_change() {
         |v| remove(&mut v["services"]["cache"]["pool"], "max"),
         "-    pool: { max: 5, min: \"${MIN:-1}\" }\n+    pool: { min: \"${MIN:-1}\" }",
     );
-    check(|v| v["services"]["cache"]["pool"] = json!(5), "-    pool: { max: 5, min: \"${MIN:-1}\" }\n+    pool: 5");
+    check(
+        |v| v["services"]["cache"]["pool"] = json!(5),
+        "-    pool: { max: 5, min: \"${MIN:-1}\" }\n+    pool: 5",
+    );
 }
 
 #[test]
@@ -142,7 +148,10 @@ fn items_come_and_go() {
         |v| drop(v["services"]["db"]["endpoints"].as_array_mut().unwrap().remove(1)),
         "-      - { host: b, port: 2 }",
     );
-    check(|v| v["routes"] = json!([]), "-routes:\n-- id: one\n-  path: /one\n-- path: /two\n-  id: two\n+routes: []");
+    check(
+        |v| v["routes"] = json!([]),
+        "-routes:\n-- id: one\n-  path: /one\n-- path: /two\n-  id: two\n+routes: []",
+    );
 }
 
 #[test]
@@ -172,7 +181,11 @@ fn empty_values_and_odd_files() {
     }
     // What cannot be changed in place is written anew, whatever it was.
     for text in ["a: [", "- 1\n", "a: *b\n", "{a: 1}\n"] {
-        assert_eq!(edit(text, &json!({ "b": "${x}" }), &env).replace("{ b: \"$${x}\" }", "b: $${x}"), "b: $${x}\n", "{text:?}");
+        assert_eq!(
+            edit(text, &json!({ "b": "${x}" }), &env).replace("{ b: \"$${x}\" }", "b: $${x}"),
+            "b: $${x}\n",
+            "{text:?}"
+        );
     }
 }
 
@@ -241,5 +254,13 @@ proptest! {
         for (at, entry) in before.entries().iter().enumerate().filter(|(_, entry)| same(&entry.key)) {
             prop_assert!(edited.contains(&text[starts[at]..starts[at + 1]]), "{} in {}", entry.key, edited);
         }
+    }
+}
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "[-:#{}\\[\\],&*!|>'\"%@` $~?<a-cé01\n\r\t.]{0,80}", new in any_value()) {
+        let edited = edit(&text, &new, &env);
+        let (_, after) = read(&edited, &env).unwrap();
+        prop_assert_eq!(after.to_json(), new);
     }
 }

@@ -28,7 +28,8 @@ pub fn read_creation(body: &Json, kinds: &dyn Kinds, problems: &mut Problems) ->
 /// [`keep_secrets`](crate::secrets::keep_secrets) puts the old one back.
 pub fn read_replacement(body: &Json, kinds: &dyn Kinds, problems: &mut Problems) -> Option<ClusterInput> {
     let node = Node::from_json(body);
-    if let (Some(id), Some(routes)) = (node.get("cluster_id").or(node.get("id")).and_then(Node::as_text), node.get("routes"))
+    if let (Some(id), Some(routes)) =
+        (node.get("cluster_id").or(node.get("id")).and_then(Node::as_text), node.get("routes"))
     {
         super::routes::check_cluster(routes, &id, "routes", problems);
     }

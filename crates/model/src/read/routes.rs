@@ -9,7 +9,7 @@ use crate::tree::{Node, Value};
 /// All routes of a cluster: each one, and between them. Those of them that are no mapping were noted before.
 pub(super) fn check_all(list: &Node, services: &[&str], path: &str, problems: &mut Problems) {
     let mut ids: BTreeMap<String, usize> = BTreeMap::new();
-    let mut matches: Vec<(usize, Match)> = Vec::new();
+    let mut matches: BTreeMap<(String, String), Vec<(usize, Match)>> = BTreeMap::new();
     for (index, route) in list.items().iter().enumerate() {
         let path = format!("{path}[{index}]");
         check_one(route, &path, problems);
@@ -22,7 +22,8 @@ pub(super) fn check_all(list: &Node, services: &[&str], path: &str, problems: &m
                 ids.insert(id.into_owned(), index);
             }
         }
-        let Some(own) = Match::of(route) else { continue };
+        let Some((place, own)) = Match::of(route) else { continue };
+        let matches = matches.entry(place).or_default();
         if let Some((first, _)) = matches.iter().find(|(_, other)| other.meets(&own)) {
             problems.at(route, &path, format!("matches the same requests as routes[{first}]"));
         } else {
@@ -59,7 +60,8 @@ pub(super) fn check_one(route: &Node, path: &str, problems: &mut Problems) {
 
 fn check_rewrite(route: &Node, path: &str, problems: &mut Problems) {
     let text = |key: &str| said(route, key).and_then(Node::as_text).unwrap_or_default();
-    let (pattern, strips) = (text("path"), said(route, "strip_prefix").filter(|v| v.value == Value::Bool(true)));
+    let (pattern, strips) =
+        (text("path"), said(route, "strip_prefix").filter(|v| v.value == Value::Bool(true)));
     let has_rest = pattern.ends_with("/*");
     if let Some(strips) = strips.filter(|_| !has_rest) {
         let message = "takes off what stands before `*`, and the path has none";
@@ -111,38 +113,34 @@ pub(super) fn check_cluster(list: &Node, id: &str, path: &str, problems: &mut Pr
     }
 }
 
-/// What a route matches, in a form that compares.
+/// What a route matches beside host and path, in a form that compares.
 struct Match {
-    host: String,
-    path: String,
     methods: Vec<String>,
     conditions: BTreeMap<String, String>,
 }
 
 impl Match {
-    /// `None` for a route that takes no part or has no path.
-    fn of(route: &Node) -> Option<Match> {
+    /// Host and path, and the rest. `None` for a route that takes no part or has no path.
+    fn of(route: &Node) -> Option<((String, String), Match)> {
         if said(route, "enabled").is_some_and(|enabled| enabled.value == Value::Bool(false)) {
             return None;
         }
         let path = said(route, "path")?.as_text()?;
         // Parameters match alike whatever their names are.
-        let path: Vec<&str> = path.split('/').map(|part| if part.starts_with(':') { ":" } else { part }).collect();
+        let path: Vec<&str> =
+            path.split('/').map(|part| if part.starts_with(':') { ":" } else { part }).collect();
         let host = said(route, "host").and_then(Node::as_text).unwrap_or_default().to_lowercase();
         let methods = said(route, "methods").map(Node::items).unwrap_or_default();
         let mut conditions = BTreeMap::new();
         for (mark, key) in [("h", "headers"), ("q", "query")] {
             for entry in said(route, key).map(Node::entries).unwrap_or_default() {
                 let name = if mark == "h" { entry.key.to_lowercase() } else { entry.key.clone() };
-                conditions.insert(format!("{mark} {name}"), entry.node.as_text().unwrap_or_default().into_owned());
+                conditions
+                    .insert(format!("{mark} {name}"), entry.node.as_text().unwrap_or_default().into_owned());
             }
         }
-        Some(Match {
-            host,
-            path: path.join("/"),
-            methods: methods.iter().filter_map(Node::as_text).map(|text| text.to_uppercase()).collect(),
-            conditions,
-        })
+        let methods = methods.iter().filter_map(Node::as_text).map(|text| text.to_uppercase()).collect();
+        Some(((host, path.join("/")), Match { methods, conditions }))
     }
 
     /// Whether some request matches both and neither is the more specific one.
@@ -152,7 +150,7 @@ impl Match {
             ([], _) | (_, []) => false,
             (own, others) => own.iter().any(|method| others.contains(method)),
         };
-        methods && self.host == other.host && self.path == other.path && self.conditions == other.conditions
+        methods && self.conditions == other.conditions
     }
 }
 

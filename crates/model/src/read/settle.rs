@@ -1,6 +1,6 @@
 //! What a cluster's input leaves open, filled in: its name, its time of creation, the ids of its routes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::{ClusterInput, ClusterSpec};
 use crate::id::ClusterId;
@@ -15,12 +15,13 @@ impl ClusterInput {
     #[must_use]
     pub fn settle(self, id: ClusterId, now: jiff::Timestamp) -> ClusterSpec {
         let mut routes = self.routes;
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         let mut taken: BTreeSet<String> = routes.iter().map(|route| route.id.clone()).collect();
         for route in &mut routes {
             tidy(route);
             id.as_str().clone_into(&mut route.cluster);
             if route.id.is_empty() {
-                route.id = free_id(&slug(&id, route), &taken);
+                route.id = free_id(slug(&id, route), &taken, &mut counts);
                 taken.insert(route.id.clone());
             }
         }
@@ -52,7 +53,9 @@ pub(super) fn tidy(route: &mut RouteSpec) {
 
 fn slug(id: &ClusterId, route: &RouteSpec) -> String {
     let mut slug = id.to_string();
-    for word in route.methods.iter().map(String::as_str).chain(route.host.as_deref()).chain(route.path.split('/')) {
+    for word in
+        route.methods.iter().map(String::as_str).chain(route.host.as_deref()).chain(route.path.split('/'))
+    {
         let plain: String = word
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
@@ -70,9 +73,17 @@ fn slug(id: &ClusterId, route: &RouteSpec) -> String {
     slug
 }
 
-fn free_id(slug: &str, taken: &BTreeSet<String>) -> String {
-    if !taken.contains(slug) {
-        return slug.to_owned();
+/// The slug, or the slug with the next number that nobody has.
+fn free_id(slug: String, taken: &BTreeSet<String>, counts: &mut BTreeMap<String, u64>) -> String {
+    if !taken.contains(&slug) {
+        return slug;
     }
-    (2_u64..).map(|n| format!("{slug}-{n}")).find(|id| !taken.contains(id)).unwrap_or_default()
+    let count = counts.entry(slug.clone()).or_insert(1);
+    loop {
+        *count += 1;
+        let id = format!("{slug}-{count}");
+        if !taken.contains(&id) {
+            return id;
+        }
+    }
 }

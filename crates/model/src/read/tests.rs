@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cluster::ClusterSpec;
-use crate::cluster_fields::{BREAKER, ENDPOINT, HEALTH, OUTLIER, RETRY, ROUTING, SERVICE};
+use crate::cluster_fields::{BREAKER, ENDPOINT, HEALTH, OUTLIER, RETRY, ROUTING, SERVICE, SERVICE_HEALTH};
 use crate::policy::{HealthSpec, OutlierSpec, RoutingSpec};
 use crate::route::RetrySpec;
 use crate::secrets::{keep_secrets, masked};
@@ -47,8 +47,14 @@ fn a_good_file_becomes_a_spec() {
     assert_eq!(web.all_endpoints()[1].role, crate::Role::Replica);
     assert_eq!(spec.routing.circuit_breaker.reset_timeout, crate::Span::secs(60));
     let [api, users] = spec.routes.as_slice() else { panic!("{:?}", spec.routes) };
-    assert_eq!((api.id.as_str(), api.methods.as_slice()), ("api", &["GET".to_owned(), "POST".to_owned()][..]));
-    assert_eq!((users.id.as_str(), users.host.as_deref()), ("shop-shop-example-users-id", Some("shop.example")));
+    assert_eq!(
+        (api.id.as_str(), api.methods.as_slice()),
+        ("api", &["GET".to_owned(), "POST".to_owned()][..])
+    );
+    assert_eq!(
+        (users.id.as_str(), users.host.as_deref()),
+        ("shop-shop-example-users-id", Some("shop.example"))
+    );
     assert_eq!((users.cluster.as_str(), users.headers["x-tenant"].as_str()), ("shop", "7"));
 }
 
@@ -75,7 +81,10 @@ fn made_ids_are_unique() {
 fn rules_between_parts() {
     for (text, expected) in [
         ("name: ''\n", &["1:7: name: is empty"][..]),
-        ("name: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n", &["1:7: name: is longer than 64 characters"]),
+        (
+            "name: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n",
+            &["1:7: name: is longer than 64 characters"],
+        ),
         (
             "services: { web: { type: mem }, db: { type: mem } }\nroutes:\n  - { path: /, service: wbe }\n  - { path: /x, service: other }\n",
             &[
@@ -83,7 +92,10 @@ fn rules_between_parts() {
                 "4:26: routes[1].service: `other` is not a service of this cluster (there are `web`, `db`)",
             ],
         ),
-        ("routes:\n  - { path: /, service: a }\n", &["2:25: routes[0].service: `a` is not a service of this cluster"]),
+        (
+            "routes:\n  - { path: /, service: a }\n",
+            &["2:25: routes[0].service: `a` is not a service of this cluster"],
+        ),
         (
             "cluster_id: c\nservices: { a: { type: mem } }\nroutes:\n  - { id: x, path: /, service: a, cluster: d }\n  - { id: x, path: /y, service: a, cluster: c }\n  - { id: 'x y', path: /z, service: a }\n",
             &[
@@ -94,7 +106,10 @@ fn rules_between_parts() {
         ),
         (
             "services: { a: { type: mem } }\nroutes:\n  - { path: '/u/:id', service: a, host: H }\n  - { path: '/u/:x', service: a, host: h, methods: [GET] }\n  - { path: '/u/:y', service: a, host: h, methods: [put, get] }\n  - { path: '/u/:z', service: a, host: h, enabled: false }\n  - { path: '/u/:z', service: a, host: h }\n  - { path: '/u/:z', service: a, host: h, headers: { a: b } }\n",
-            &["5:5: routes[2]: matches the same requests as routes[1]", "7:5: routes[4]: matches the same requests as routes[0]"],
+            &[
+                "5:5: routes[2]: matches the same requests as routes[1]",
+                "7:5: routes[4]: matches the same requests as routes[0]",
+            ],
         ),
         (
             "services: { a: { type: mem } }\nroutes:\n  - { path: '/a', service: a, methods: ['G T', ''], headers: { 'a b': c } }\n",
@@ -162,7 +177,9 @@ fn a_route_of_the_api() {
         let route = read_route(&Node::from_json(&body), &mut problems);
         (route, lines(problems))
     };
-    let (route, told) = read(json!({ "cluster": "c", "service": "s", "path": "/a", "methods": ["get", "GET"], "owner": "api", "timeout": 5 }));
+    let (route, told) = read(
+        json!({ "cluster": "c", "service": "s", "path": "/a", "methods": ["get", "GET"], "owner": "api", "timeout": 5 }),
+    );
     assert_eq!((route.unwrap().methods, told), (vec!["GET".to_owned()], vec![]));
     let (route, told) = read(json!({ "service": "s", "path": "/a", "rewrite": "b", "split": [] }));
     assert_eq!(route, None);
@@ -227,7 +244,8 @@ fn what_is_shown_can_be_sent_back() {
         body[key] = value;
     }
     let mut problems = Problems::new(None);
-    let mut input = read_replacement(&body, &TestKinds, &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
+    let mut input =
+        read_replacement(&body, &TestKinds, &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
     assert_eq!(keep_secrets(&mut input, &spec), []);
     let mut back = input.settle(spec.cluster_id.clone(), NOW);
     back.created_at = spec.created_at;
@@ -269,8 +287,12 @@ fn tables_and_specs_have_the_same_keys() {
     same(keys(json!(routing.circuit_breaker)), table(BREAKER, &[]));
     same(keys(json!(routing)), table(ROUTING, &[]));
     same(keys(json!(HealthSpec::default())), table(HEALTH, &[]));
+    same(keys(json!(HealthSpec::default())), table(SERVICE_HEALTH, &[]));
     same(keys(json!(OutlierSpec::default())), table(OUTLIER, &[]));
-    same(keys(json!(RetrySpec { per_try: Some(crate::Span::secs(1)), ..RetrySpec::default() })), table(RETRY, &[]));
+    same(
+        keys(json!(RetrySpec { per_try: Some(crate::Span::secs(1)), ..RetrySpec::default() })),
+        table(RETRY, &[]),
+    );
     let endpoint = crate::EndpointSpec { host: "h".into(), port: 1, weight: 1, role: crate::Role::Primary };
     same(keys(json!(endpoint)), table(ENDPOINT, &[]));
 

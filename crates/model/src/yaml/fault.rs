@@ -2,7 +2,7 @@
 
 use saphyr_parser::ScanError;
 
-use super::load::place;
+use super::spans::place;
 use crate::tree::Place;
 
 /// What is told of a fault.
@@ -59,14 +59,26 @@ fn cause(line: &str, info: &str) -> Option<Found> {
     }
     let at = column(line.len() - value.trim_start().len());
     let value = value.trim();
-    if info.contains("mapping values are not allowed") && value.contains(": ") && !value.starts_with(['{', '[', '"', '\'']) {
-        return found(at, format!("the value of `{key}` holds a colon"), format!("quote it: `{key}: \"{value}\"`"));
+    if info.contains("mapping values are not allowed")
+        && value.len() < 80
+        && value.contains(": ")
+        && !value.starts_with(['{', '[', '"', '\''])
+    {
+        return found(
+            at,
+            format!("the value of `{key}` holds a colon"),
+            format!("quote it: `{key}: \"{value}\"`"),
+        );
     }
     if value.starts_with(['@', '`', '%']) {
         return found(at, format!("the value of `{key}` begins with a reserved sign"), "put it in quotes");
     }
     if value.starts_with(['{', '[']) && value.contains("${") {
-        return found(at, "a `${…}` between brackets has braces of its own", "put it in quotes: `\"${NAME}\"`");
+        return found(
+            at,
+            "a `${…}` between brackets has braces of its own",
+            "put it in quotes: `\"${NAME}\"`",
+        );
     }
     None
 }
@@ -79,10 +91,15 @@ fn is_bare(line: &str) -> bool {
 /// The parser's own words where they mean something to a writer of YAML; ours where they don't.
 fn plainly(info: &str) -> String {
     let plain = match info {
-        _ if info.contains("quoted scalar") && (info.contains("end of stream") || info.contains("indentation")) => {
+        _ if info.contains("quoted scalar")
+            && (info.contains("end of stream") || info.contains("indentation")) =>
+        {
             "the quoted text that begins here is not closed"
         }
-        _ if info.contains("unknown escape") => "a `\\` in double quotes begins an escape; single quotes keep it",
+        _ if info.contains("unknown escape") => {
+            "a `\\` in double quotes begins an escape; single quotes keep it"
+        }
+        _ if info.contains("recursion limit") => "the nesting is too deep",
         _ if info.contains("misplaced bracket") => "a bracket closes what was never opened",
         _ if info.contains("unknown anchor") => "aliases (`*name`) are not read; write the value out",
         _ if info.contains("mapping values are not allowed") => "a `key: value` cannot stand here",
@@ -90,7 +107,11 @@ fn plainly(info: &str) -> String {
         _ if info.contains("did not find expected key") || info.contains("indentation") => {
             "the indentation fits no line above"
         }
-        _ if info.contains("flow") || info.contains("illegal placement of ':'") || info.contains("']'") || info.contains("'}'") => {
+        _ if info.contains("flow")
+            || info.contains("illegal placement of ':'")
+            || info.contains("']'")
+            || info.contains("'}'") =>
+        {
             "a bracket is not closed, or a comma is missing"
         }
         _ => return format!("is not YAML: {info}"),

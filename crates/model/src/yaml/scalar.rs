@@ -99,7 +99,9 @@ mod tests {
         ] {
             assert_eq!(resolve(text), value, "{text}");
         }
-        for text in ["yes", "No", "on", ".", "-", "+", "e5", "1e", "0x", "0x-1", "1_000", "1.2.3", "inf", "nan", "10s"] {
+        for text in [
+            "yes", "No", "on", ".", "-", "+", "e5", "1e", "0x", "0x-1", "1_000", "1.2.3", "inf", "nan", "10s",
+        ] {
             assert_eq!(resolve(text), Value::Text(text.to_owned()), "{text}");
         }
     }

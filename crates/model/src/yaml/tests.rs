@@ -29,7 +29,8 @@ fn values_and_places() {
 #[test]
 fn spans_cover_what_was_written() {
     for newline in ["\n", "\r\n"] {
-        let text = "ключ: значение\na: 'q''q' # c\nb: {x: 1, \"y\": [2, 3]}\nc:\n- one\n- two: 2\nd: \"é\"\n".replace('\n', newline);
+        let text = "ключ: значение\na: 'q''q' # c\nb: {x: 1, \"y\": [2, 3]}\nc:\n- one\n- two: 2\nd: \"é\"\n"
+            .replace('\n', newline);
         let node = parse(&text).unwrap();
         let written = |key: &str| &text[node.get(key).unwrap().source.span.clone()];
         assert_eq!(written("ключ"), "значение");
@@ -56,13 +57,13 @@ fn all_refusals_at_once() {
         told(text),
         [
             "1:4: a: anchors (`&name`) are not read; write the value out where it is needed",
-            "2:1: a: stands twice; the first is on line 1",
+            "2:1: a: stands twice; the other is on line 1",
             "3:4: b: aliases (`*name`) are not read; write the value out",
             "4:1: merge keys (`<<`) are not read; write the keys out",
             "5:1: the key `80` is not a text (write \"80\" in quotes)",
             "6:3: a key must be a text",
             "8:4: t: the tag `tag:yaml.org,2002:!str` is not read; quote a text to keep it a text",
-            "11:3: n.a: stands twice; the first is on line 10",
+            "11:3: n.a: stands twice; the other is on line 10",
         ]
     );
 }
@@ -77,7 +78,10 @@ fn faults_of_syntax_name_their_cause() {
         ("a: \"never\nb: 1\n", "1:4: a: the quoted text that begins here is not closed"),
         ("a: 'never", "1:4: a: the quoted text that begins here is not closed"),
         ("a: [1, 2\nb: 1\n", "2:2: a[1]: a bracket is not closed, or a comma is missing"),
-        ("a: {x: ${X}}\n", "1:4: a: a `${…}` between brackets has braces of its own (put it in quotes: `\"${NAME}\"`)"),
+        (
+            "a: {x: ${X}}\n",
+            "1:4: a: a `${…}` between brackets has braces of its own (put it in quotes: `\"${NAME}\"`)",
+        ),
         ("a: @x\n", "1:4: a: the value of `a` begins with a reserved sign (put it in quotes)"),
         ("a:\n    b: 1\n  c: 2\n", "3:3: the indentation fits no line above"),
         ("a: 1\n---\nb: 2\n", "2:1: a second document begins here; a file holds one"),
@@ -94,6 +98,9 @@ fn bounds() {
     let deep = format!("{}1{}", "[".repeat(65), "]".repeat(65));
     assert!(told(&deep)[0].contains("nested deeper than 64 levels"));
     assert!(parse(&format!("{}1{}", "[".repeat(64), "]".repeat(64))).is_ok());
+    for unit in ["[", "{a: ", "- ", "? ", "a: "] {
+        assert!(!told(&unit.repeat(100_000)).is_empty(), "{unit}");
+    }
     let long = format!("a: {}", "x".repeat(MAX_BYTES));
     assert!(told(&long)[0].contains("at most 4194304 are read"));
 }
@@ -145,7 +152,12 @@ fn block_style() {
 
 /// Values as documents hold them, with texts that like to be misread.
 pub(crate) fn any_value() -> impl Strategy<Value = Value> {
-    let text = prop_oneof!["[a-z]{1,6}", ".{0,8}", "[-:#{}\\[\\],&*!|>'\"%@` $~0-9a-z\n\t.]{0,8}", "[0-9_.:xeE+-]{1,6}"];
+    let text = prop_oneof![
+        "[a-z]{1,6}",
+        ".{0,8}",
+        "[-:#{}\\[\\],&*!|>'\"%@` $~0-9a-z\n\t.]{0,8}",
+        "[0-9_.:xeE+-]{1,6}"
+    ];
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -157,7 +169,8 @@ pub(crate) fn any_value() -> impl Strategy<Value = Value> {
         let key = prop_oneof!["[a-z_]{1,5}", ".{0,5}"];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((key, inner), 0..4).prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            prop::collection::vec((key, inner), 0..4)
+                .prop_map(|entries| Value::Object(entries.into_iter().collect())),
         ]
     })
 }

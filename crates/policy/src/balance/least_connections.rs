@@ -8,8 +8,15 @@ pub(super) struct LeastConnections;
 
 impl Balancer for LeastConnections {
     fn pick(&self, candidates: &Candidates<'_>, _seed: u64) -> usize {
-        let Some(least) = candidates.loads.iter().copied().map(Busy::of).reduce(Busy::less) else { return 0 };
-        turn::pick(candidates.loads, turn::by_weight, |load| !least.is_less_than(Busy::of(load)))
+        let busy = candidates.loads.iter().map(|load| Busy::of(load)).enumerate();
+        let Some((index, least)) =
+            busy.reduce(|one, other| if other.1.is_less_than(one.1) { other } else { one })
+        else {
+            return 0;
+        };
+        let tied = |load: &Load| !least.is_less_than(Busy::of(load));
+        // None is tied any more when all have become busier meanwhile.
+        turn::pick(candidates.loads, turn::by_weight, tied).unwrap_or(index)
     }
 }
 
@@ -27,9 +34,5 @@ impl Busy {
 
     fn is_less_than(self, other: Busy) -> bool {
         self.in_flight * other.weight < other.in_flight * self.weight
-    }
-
-    fn less(self, other: Busy) -> Busy {
-        if other.is_less_than(self) { other } else { self }
     }
 }

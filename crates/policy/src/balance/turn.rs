@@ -32,13 +32,13 @@ pub(super) struct Weighted;
 
 impl Balancer for RoundRobin {
     fn pick(&self, candidates: &Candidates<'_>, _seed: u64) -> usize {
-        pick(candidates.loads, |_| STRIDE, |_| true)
+        pick(candidates.loads, |_| STRIDE, |_| true).unwrap_or(0)
     }
 }
 
 impl Balancer for Weighted {
     fn pick(&self, candidates: &Candidates<'_>, _seed: u64) -> usize {
-        pick(candidates.loads, by_weight, |_| true)
+        pick(candidates.loads, by_weight, |_| true).unwrap_or(0)
     }
 }
 
@@ -47,22 +47,23 @@ pub(super) fn by_weight(load: &Load) -> u64 {
     (STRIDE / u64::from(load.weight().max(1))).max(1)
 }
 
-/// Index of the endpoint whose turn it is among those that `takes_part` accepts. Without a choice no turn is used up.
+/// Index of the endpoint whose turn it is among those that `takes_part` accepts, if it accepts any. Without a choice no
+/// turn is used up.
 pub(super) fn pick(
     loads: &[&Load],
     stride: impl Fn(&Load) -> u64,
     takes_part: impl Fn(&Load) -> bool,
-) -> usize {
+) -> Option<usize> {
     if loads.len() < 2 {
-        return 0;
+        return (!loads.is_empty()).then_some(0);
     }
-    let mut chosen = 0;
+    let mut chosen = None;
     for _ in 0..TRIES {
-        let Some(next) = next(loads, &stride, &takes_part) else { return chosen };
-        chosen = next.index;
-        let load = loads[chosen];
-        let moved = next.turn.wrapping_add(stride(load));
-        if load.pass.compare_exchange(next.seen, moved, Relaxed, Relaxed).is_ok() {
+        let Some(next) = next(loads, &stride, &takes_part) else { break };
+        chosen = Some(next.index);
+        let load = loads[next.index];
+        let moved = next.pass.wrapping_add(stride(load));
+        if load.pass.compare_exchange(next.pass, moved, Relaxed, Relaxed).is_ok() {
             break;
         }
     }
@@ -71,10 +72,8 @@ pub(super) fn pick(
 
 struct Next {
     index: usize,
-    /// Its pass as it was read.
-    seen: u64,
-    /// Its pass after it has joined the others.
-    turn: u64,
+    /// Its pass as it was read, after it has joined the others.
+    pass: u64,
 }
 
 fn next(
@@ -87,7 +86,7 @@ fn next(
     for (index, load) in loads.iter().enumerate().filter(|(_, load)| takes_part(load)) {
         let seen = load.pass.load(Relaxed);
         let own_stride = stride(load);
-        let turn = if seen == 0 || ahead(present, seen) > signed(BEHIND * own_stride) {
+        let pass = if seen == 0 || ahead(present, seen) > signed(BEHIND * own_stride) {
             // Each joins at another point of its stride, so that several that join at once do not stay in step.
             let joined = present.wrapping_add(own_stride / 1024 * phase(index)).max(1);
             // Kept: it would stand still ahead of a moving present otherwise. Whoever comes second reads it.
@@ -98,8 +97,8 @@ fn next(
         } else {
             seen
         };
-        if best.as_ref().is_none_or(|best| ahead(best.turn, turn) > 0) {
-            best = Some(Next { index, seen: turn, turn });
+        if best.as_ref().is_none_or(|best| ahead(best.pass, pass) > 0) {
+            best = Some(Next { index, pass });
         }
     }
     best

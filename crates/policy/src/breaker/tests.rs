@@ -188,6 +188,15 @@ fn a_share_of_failures_opens_it_once_there_are_enough() {
 }
 
 #[test]
+fn closing_forgets_what_opened_it() {
+    let spec = BreakerSpec { failure_threshold: 1_000, window: Span::secs(100), ..spec() };
+    let breaker = Breaker::new(&spec);
+    assert!((0..30).any(|n| breaker.record(at(n), false, false).is_some()));
+    breaker.reset(at(31));
+    assert_eq!((breaker.record(at(31), false, false), breaker.peek(at(31))), (None, State::Closed));
+}
+
+#[test]
 fn transitions_are_told_once() {
     let breaker = Breaker::new(&spec());
     let fail = |second| breaker.record(at(second), false, false);

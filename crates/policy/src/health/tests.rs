@@ -1,4 +1,4 @@
-//! Verdicts by scripts of probes; silence by scripts of requests.
+//! Verdicts by scripts of probes.
 
 use model::Span;
 
@@ -56,53 +56,4 @@ fn an_endpoint_in_doubt_is_probed_each_second() {
         let next = next_interval(&spec(interval), state, suspicious);
         assert_eq!(next, Duration::from_millis(expected), "{interval} {state:?} {suspicious}");
     }
-}
-
-/// `a` asks, `h` hears, `g` gives up, each at its millisecond; then whether it is silent at a moment, with a limit of
-/// a second and answers that take so many milliseconds.
-fn check_silence(script: &[(u64, char)], moment: u64, typical: u64, expected: bool) {
-    let silence = Silence::new();
-    for (millis, step) in script {
-        match step {
-            'a' => silence.asked(at(*millis)),
-            'h' => silence.heard(at(*millis)),
-            _ => silence.gone(at(*millis)),
-        }
-    }
-    let limit = Duration::from_secs(1);
-    let silent = silence.silent(at(moment), limit, Duration::from_millis(typical));
-    assert_eq!(silent, expected, "{script:?} at {moment} ms, typically {typical} ms");
-}
-
-#[test]
-fn several_unanswered_requests_are_silence() {
-    let three = [(0, 'a'), (10, 'a'), (500, 'a')];
-    check_silence(&[], 10_000, 5, false);
-    check_silence(&three, 999, 5, false);
-    check_silence(&three, 1_000, 5, true);
-    check_silence(&three[..2], 5_000, 5, false);
-    check_silence(&three, 1_500, 400, false);
-    check_silence(&three, 1_600, 400, true);
-}
-
-#[test]
-fn any_answer_ends_silence_and_idleness_is_none() {
-    let answered = [(0, 'a'), (10, 'a'), (20, 'a'), (30, 'a'), (900, 'h')];
-    check_silence(&answered, 5_000, 5, false);
-    let mut after = answered.to_vec();
-    after.extend([(20_000, 'a'), (20_001, 'a'), (20_002, 'a')]);
-    check_silence(&after, 20_999, 5, false);
-    check_silence(&after, 21_000, 5, true);
-}
-
-#[test]
-fn clients_that_go_away_are_no_evidence_and_old_silence_is_forgotten() {
-    let script = [(0, 'a'), (1, 'a'), (2, 'a'), (3, 'g')];
-    check_silence(&script[..3], 2_000, 5, true);
-    check_silence(&script, 2_000, 5, false);
-    check_silence(&script[..3], 60_000, 5, true);
-    check_silence(&script[..3], 60_001, 5, false);
-    let asked_again = [(0, 'a'), (1, 'a'), (2, 'a'), (70_000, 'a'), (70_001, 'a'), (70_002, 'a')];
-    check_silence(&asked_again, 70_500, 5, false);
-    check_silence(&asked_again, 71_000, 5, true);
 }

@@ -42,6 +42,18 @@ fn a_quiet_service_may_retry_what_is_in_flight() {
 }
 
 #[test]
+fn threads_at_once_stay_within_the_budget() {
+    let budget = Budget::new(0.2);
+    (0..1_000).for_each(|_| budget.request(Time(0)));
+    let granted: usize = std::thread::scope(|scope| {
+        let ask = || (0..1_000).filter(|_| budget.try_retry(Time(5_000_000), 0)).count();
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(granted, 200);
+}
+
+#[test]
 fn waits_double_up_to_a_tenth_of_a_second() {
     for (attempt, longest) in
         [(0, 5), (1, 5), (2, 10), (3, 20), (5, 80), (6, 100), (40, 100), (u32::MAX, 100)]

@@ -55,6 +55,16 @@ impl<V> Map<V> {
         }
     }
 
+    /// Every value, in no particular order.
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        let (few, many) = match self {
+            Map::Few(few) => (few.as_slice(), None),
+            Map::Many(many) => (&[][..], Some(many)),
+        };
+        let many = many.into_iter().flat_map(|many| &many.buckets).flat_map(|bucket| bucket.iter());
+        few.iter().map(|(_, value)| value).chain(many.map(|slot| &slot.value))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -194,6 +204,9 @@ mod tests {
             }
         }
         assert_eq!(map.len(), 2_000);
+        let Map::Many(many) = &map else { panic!("2,000 entries are not few") };
+        let fullest = many.buckets.iter().map(|bucket| bucket.len()).max();
+        assert!(fullest < Some(4 * LOAD), "a bucket holds {fullest:?}");
         for (last, copy) in &copies {
             assert_eq!((copy.len(), copy.get(&(last + 1).to_string())), (last + 1, None));
         }

@@ -111,6 +111,11 @@ impl<T> Table<T> {
         self.ids.get(id).map(|entry| &entry.payload)
     }
 
+    /// What every route leads to, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.ids.values().map(|entry| &entry.payload)
+    }
+
     /// The route that answers: of the request's host first, then of every host. Among those the exact path, then
     /// `:name` (literal segments from the left first), then the longest `*`; among equal paths the one that asks for
     /// more headers and query parameters, then the one that names methods, then by id.

@@ -1,13 +1,15 @@
 //! Balancer, breaker, health, silence, outlier and budget together, under hours of simulated traffic and faults.
 //! Every bound is also shown to break when the part is missing that keeps it.
 
+mod books;
 mod fleet;
 mod world;
 
 use model::{BreakerSpec, Strategy};
 
+use books::Report;
 use fleet::{Missing, Shape};
-use world::{Mode, Plan, Report, run};
+use world::{Mode, Plan, run};
 
 const STRATEGIES: [Strategy; 4] =
     [Strategy::RoundRobin, Strategy::Weighted, Strategy::LeastConnections, Strategy::TwoChoices];
@@ -127,7 +129,7 @@ fn after_return(report: &Report, fault: &Fault) -> (f64, f64) {
 #[test]
 fn equal_endpoints_have_equal_shares() {
     for strategy in STRATEGIES {
-        let plan = plan(strategy);
+        let plan = Plan { rate: 15.0, ..plan(strategy) };
         let report = run(&plan);
         shares_are_even(&plan, &report).unwrap_or_else(|fault| panic!("{strategy:?}: {fault}"));
         assert_eq!((report.failed_safe, report.failed_unsafe, report.trials), (0, 0, 0), "{strategy:?}");
@@ -179,6 +181,13 @@ fn an_hour_of_faults_is_borne() {
             report.failed_unsafe
         );
     }
+}
+
+#[test]
+fn the_same_seed_is_the_same_history() {
+    let (plan, _) = faults(Plan { seconds: 600, ..plan(Strategy::TwoChoices) });
+    assert_eq!(run(&plan), run(&plan));
+    assert_ne!(run(&plan), run(&Plan { seed: 8, ..plan }));
 }
 
 // That they notice when a part is missing.

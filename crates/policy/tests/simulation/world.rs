@@ -1,12 +1,13 @@
 //! The world around a fleet: a clock that jumps from event to event, clients that come whatever happens, endpoints
-//! that answer, fail, freeze, die and come back. It keeps its own books, from which the bounds are checked.
+//! that answer, fail, freeze, die and come back.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use throome_policy::{Progress, State, Time, TrialKind, Work, may_rerun};
 
+use crate::books::{Ledger, Report, seconds};
 use crate::fleet::{Attempt, Fleet, Outcome, PER_TRY, Shape};
 
 /// Tries of a request in all.
@@ -38,37 +39,6 @@ pub(crate) struct Plan {
     pub(crate) shape: Shape,
     /// From this second on, this endpoint behaves so.
     pub(crate) script: Vec<(u64, usize, Mode)>,
-}
-
-/// What the world's own books say afterwards.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    pub(crate) requests: u64,
-    /// Tries sent to each endpoint, by second.
-    pub(crate) sent: Vec<Vec<u32>>,
-    pub(crate) failed_safe: u64,
-    /// Requests that failed and may not run twice, by the endpoint they failed at.
-    pub(crate) failed_unsafe: u64,
-    pub(crate) retries: u64,
-    /// Retries beyond the budget.
-    pub(crate) over_budget: u64,
-    /// The most tries at once that a half-open breaker let through.
-    pub(crate) most_trials: u32,
-    /// Breakers seen half-open by a try.
-    pub(crate) trials: u64,
-}
-
-impl Report {
-    /// Tries sent to each endpoint from one second to another.
-    pub(crate) fn sent_between(&self, from: u64, to: u64) -> Vec<u64> {
-        let count = self.sent.first().map_or(0, Vec::len);
-        let seconds = &self.sent[seconds(from)..seconds(to)];
-        (0..count).map(|index| seconds.iter().map(|second| u64::from(second[index])).sum()).collect()
-    }
-}
-
-fn seconds(n: u64) -> usize {
-    usize::try_from(n).unwrap()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,8 +77,7 @@ struct World {
     events: BinaryHeap<Reverse<(Time, u64, Event)>>,
     servers: Vec<Server>,
     under_way: BTreeMap<u64, Asked>,
-    /// Second, requests and retries, for ten seconds.
-    ledger: VecDeque<(u64, u64, u64)>,
+    ledger: Ledger,
     report: Report,
 }
 
@@ -124,7 +93,7 @@ pub(crate) fn run(plan: &Plan) -> Report {
         events: BinaryHeap::new(),
         servers: (0..count).map(|_| Server { mode: Mode::Up, held: Vec::new(), trials: 0 }).collect(),
         under_way: BTreeMap::new(),
-        ledger: VecDeque::new(),
+        ledger: Ledger::default(),
         report: Report { sent: vec![vec![0; count]; seconds(plan.seconds) + 1], ..Report::default() },
     };
     for (index, (second, ..)) in plan.script.iter().enumerate() {
@@ -192,7 +161,7 @@ impl World {
         self.after(Duration::from_secs_f64(wait), Event::Arrive);
         self.fleet.request(self.now);
         self.report.requests += 1;
-        self.ledger().1 += 1;
+        self.ledger.now(self.now).requests += 1;
         let safe = self.fraction() >= self.plan.unsafe_share;
         self.number += 1;
         self.send(self.number, safe, Vec::new(), 1);
@@ -239,7 +208,7 @@ impl World {
         if self.under_way.get(&id).is_none_or(|asked| asked.tries != number) {
             return;
         }
-        let in_flight = u32::try_from(self.under_way.len()).unwrap();
+        let in_flight = u32::try_from(self.under_way.len()).unwrap_or(u32::MAX);
         let Some(asked) = self.under_way.remove(&id) else { return };
         if asked.counts_as_trial {
             self.servers[asked.attempt.endpoint].trials -= 1;
@@ -266,25 +235,12 @@ impl World {
         let granted = self.fleet.may_retry(self.now, in_flight);
         if granted {
             self.report.retries += 1;
-            self.ledger().2 += 1;
-            let (requests, retries) =
-                self.ledger.iter().fold((0, 0), |(requests, retries), (_, r, t)| (requests + r, retries + t));
+            self.ledger.now(self.now).retries += 1;
+            let (requests, retries) = self.ledger.sums();
             let allowed = (self.plan.shape.budget * requests as f64).max(f64::from(in_flight));
             self.report.over_budget += u64::from(retries as f64 > allowed);
         }
         granted
-    }
-
-    /// This second's line of the ledger; older than ten seconds is struck out.
-    fn ledger(&mut self) -> &mut (u64, u64, u64) {
-        let second = self.now.0 / 1_000_000;
-        while self.ledger.front().is_some_and(|(then, ..)| then + 10 <= second) {
-            self.ledger.pop_front();
-        }
-        if self.ledger.back().is_none_or(|(then, ..)| *then != second) {
-            self.ledger.push_back((second, 0, 0));
-        }
-        self.ledger.back_mut().unwrap()
     }
 
     fn fail(&mut self, safe: bool) {

@@ -220,7 +220,13 @@ impl BodyReader {
 
     fn trailer_lines(&mut self, inbox: &mut Buffer) -> Result<Step, Error> {
         let Some(line_feed) = memchr::memchr(b'\n', inbox.filled()) else {
-            return if inbox.len() > MOST_TRAILERS { Err(Error::HeadTooLarge) } else { Ok(Step::More) };
+            if inbox.len() > MOST_TRAILERS {
+                return Err(Error::HeadTooLarge);
+            }
+            // A line that cannot become one is not waited for.
+            let begun = inbox.filled();
+            check_text(begun.strip_suffix(b"\r").unwrap_or(begun), "a trailer with a forbidden character")?;
+            return Ok(Step::More);
         };
         let line = &inbox.filled()[..=line_feed];
         if !line.ends_with(b"\r\n") {
@@ -264,13 +270,13 @@ fn size_line(bytes: &[u8]) -> Result<Option<(u64, usize, usize)>, Error> {
             return Err(Error::Malformed("a chunk's size line that is too long"));
         }
         let extension = bytes.get(digits..).unwrap_or_default();
-        check_extension(extension.strip_suffix(b"\r").unwrap_or(extension))?;
+        check_text(extension.strip_suffix(b"\r").unwrap_or(extension), IN_EXTENSION)?;
         return Ok(None);
     };
     let Some(extension) = bytes[digits..line_feed].strip_suffix(b"\r") else {
         return Err(Error::Malformed("a line end without CR"));
     };
-    check_extension(extension)?;
+    check_text(extension, IN_EXTENSION)?;
     let size = bytes[..digits].iter().fold(0, |n, &digit| {
         let digit = (digit as char).to_digit(16).unwrap_or(0);
         n << 4 | u64::from(digit)
@@ -279,9 +285,11 @@ fn size_line(bytes: &[u8]) -> Result<Option<(u64, usize, usize)>, Error> {
 }
 
 /// An extension is read past and not passed on; what could be taken for a line end is refused.
-fn check_extension(extension: &[u8]) -> Result<(), Error> {
-    if extension.iter().any(|&b| (b < b' ' && b != b'\t') || b == 0x7f) {
-        return Err(Error::Malformed("a chunk extension with a forbidden character"));
+const IN_EXTENSION: &str = "a chunk extension with a forbidden character";
+
+fn check_text(text: &[u8], reason: &'static str) -> Result<(), Error> {
+    if text.iter().any(|b| b.is_ascii_control() && *b != b'\t') {
+        return Err(Error::Malformed(reason));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ pub(super) struct Naive(Vec<RouteSpec>);
 /// A change of the table.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
-    With(RouteSpec),
+    With(Box<RouteSpec>),
     Without(String),
 }
 
@@ -135,14 +135,14 @@ pub(super) fn change() -> impl Strategy<Value = Change> {
     )
         .prop_map(|(id, host, path, methods, (header, query), enabled)| {
             let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-            Change::With(RouteSpec {
+            Change::With(Box::new(RouteSpec {
                 host: host.map(str::to_owned),
                 methods,
                 headers: header.map(|value| pair("h", value)).into_iter().collect(),
                 query: query.map(|value| pair("q", value)).into_iter().collect(),
                 enabled,
                 ..super::route(&id, &path)
-            })
+            }))
         });
     prop_oneof![4 => with, 1 => id.prop_map(Change::Without)]
 }

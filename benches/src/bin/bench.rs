@@ -1,0 +1,231 @@
+//! Runs the scenarios and writes the report: progress on stderr, the report on stdout or into a file. What is measured
+//! and what it means is in the library.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Parser, ValueEnum};
+use throome_bench::contestants::{Proxy, throome::Door};
+use throome_bench::report::{self, Section};
+use throome_bench::rig::{Cores, Pace, Rig, Tools};
+use throome_bench::scenarios::{self, Lineup, cache::Service};
+use throome_bench::{process, versions};
+
+/// Compares Throome with its peers on this machine; every figure is read as a ratio.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What to compare; everything when left out
+    #[arg(value_enum)]
+    what: Vec<What>,
+    /// Fewer and shorter rounds, for a first impression
+    #[arg(long)]
+    quick: bool,
+    /// Write the report here, and only when everything ran; printed when left out
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// The throome binary; by default the one beside this program
+    #[arg(long)]
+    throome: Option<PathBuf>,
+    /// Who is judged; a peer in Throome's place tries the measurement itself
+    #[arg(long, value_enum, default_value_t = Subject::Throome)]
+    subject: Subject,
+    /// Where data calls of the cache go
+    #[arg(long, value_enum, default_value_t = CacheDoor::Control)]
+    cache_door: CacheDoor,
+    /// What Throome keeps cached values in
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "memory")]
+    cache_services: Vec<CacheService>,
+    /// Also compare 50,000 routes
+    #[arg(long)]
+    many_routes: bool,
+    /// The core that load and services run on
+    #[arg(long, default_value_t = 0)]
+    load_core: usize,
+    /// The core that the program under measurement has to itself
+    #[arg(long, default_value_t = 1)]
+    contestant_core: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    Http,
+    Latency,
+    Routes,
+    Cache,
+    Start,
+    Idle,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Subject {
+    Throome,
+    Nginx,
+    Haproxy,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CacheDoor {
+    Control,
+    Data,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CacheService {
+    Memory,
+    Redis,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let directory = tempfile::Builder::new().prefix("throome-bench-").tempdir()?;
+    stop_on_signals(directory.path())?;
+    let rig = rig(&arguments, directory.path())?;
+    let (sections, failures) = run_all(&arguments, &rig);
+    let page = report::page("Benchmarks", &introduction(&arguments), &with_versions(&rig, sections));
+    match &arguments.output {
+        Some(path) if failures.is_empty() => write_whole(path, &page)?,
+        _ => std::io::stdout().write_all(page.as_bytes())?,
+    }
+    if !failures.is_empty() {
+        bail!("not everything ran, so nothing was written to a file:\n{}", failures.join("\n"));
+    }
+    Ok(())
+}
+
+fn run_all(arguments: &Arguments, rig: &Rig) -> (Vec<Section>, Vec<String>) {
+    let (mut sections, mut failures) = (Vec::new(), Vec::new());
+    for what in What::value_variants() {
+        // A peer in Throome's place has no cache to compare, unless that was asked for by name.
+        let applies = rig.tools.throome.is_some() || *what != What::Cache;
+        if arguments.what.contains(what) || (arguments.what.is_empty() && applies) {
+            match run(*what, arguments, rig) {
+                Ok(section) => sections.push(section),
+                Err(error) => failures.push(format!("{what:?}: {error:#}")),
+            }
+        }
+    }
+    (sections, failures)
+}
+
+fn run(what: What, arguments: &Arguments, rig: &Rig) -> anyhow::Result<Section> {
+    let lineup = Lineup::of(match arguments.subject {
+        Subject::Throome => Proxy::Throome,
+        Subject::Nginx => Proxy::Nginx,
+        Subject::Haproxy => Proxy::Haproxy,
+    });
+    match what {
+        What::Http => scenarios::http::run(rig, &lineup),
+        What::Latency => scenarios::latency::run(rig, &lineup),
+        What::Routes if arguments.many_routes => {
+            scenarios::routes::run(rig, &lineup, &[1, 500, 5_000, 50_000])
+        }
+        What::Routes => scenarios::routes::run(rig, &lineup, &[1, 500, 5_000]),
+        What::Start => scenarios::start::run(rig, &lineup),
+        What::Idle => scenarios::idle::run(rig, &lineup),
+        What::Cache => {
+            let services: Vec<Service> =
+                arguments.cache_services.iter().map(|service| (*service).into()).collect();
+            let door = match arguments.cache_door {
+                CacheDoor::Control => Door::Control,
+                CacheDoor::Data => Door::Data,
+            };
+            scenarios::cache::run(rig, &services, door)
+        }
+    }
+}
+
+impl From<CacheService> for Service {
+    fn from(service: CacheService) -> Self {
+        match service {
+            CacheService::Memory => Self::Memory,
+            CacheService::Redis => Self::Redis,
+        }
+    }
+}
+
+fn rig(arguments: &Arguments, directory: &Path) -> anyhow::Result<Rig> {
+    let own = std::env::current_exe()?;
+    let beside = own.parent().context("this program lies in no directory")?;
+    let throome = match arguments.subject {
+        Subject::Nginx | Subject::Haproxy => None,
+        Subject::Throome => {
+            let path = arguments.throome.clone().unwrap_or_else(|| beside.join("throome"));
+            if !path.is_file() {
+                bail!(
+                    "there is no throome binary at {}; build it, or name it with --throome",
+                    path.display()
+                );
+            }
+            Some(path)
+        }
+    };
+    let tools = Tools { backend: beside.join("backend"), openload: beside.join("openload"), throome };
+    let cores = Cores { load: arguments.load_core, contestant: arguments.contestant_core };
+    let pace = if arguments.quick { Pace::QUICK } else { Pace::FULL };
+    Ok(Rig::new(directory, tools, cores, pace))
+}
+
+fn introduction(arguments: &Arguments) -> String {
+    let pace = if arguments.quick {
+        "\n\nThis was a quick run: good for a first impression, not for publishing."
+    } else {
+        ""
+    };
+    format!(
+        "Written by `make bench`. Absolute figures belong to one machine and one hour; read the ratios. A ratio is \
+         taken round by round against whichever peer was better in that round, and the median of the rounds stands \
+         here. CPU is user and system time of all processes of a program, from the process counters, divided by \
+         completed requests. One error in any round makes a ratio void, and so does a load core that was full while \
+         the contestant used under 90 % of its own core in most rounds; void ratios stay, in brackets. Rows that we \
+         lose stay too.{pace}"
+    )
+}
+
+fn with_versions(rig: &Rig, mut sections: Vec<Section>) -> Vec<Section> {
+    sections.push(Section {
+        title: "What ran where".to_owned(),
+        about: "The configuration of each program stands in `benches/src/contestants`.".to_owned(),
+        tables: vec![versions::table(rig)],
+    });
+    sections
+}
+
+/// Beside the target first and renamed then, so that a report is never half there.
+fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(directory)?;
+    let mut file = tempfile::Builder::new().permissions(readable_by_all()).tempfile_in(directory)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
+}
+
+fn readable_by_all() -> std::fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o644)
+}
+
+/// An interruption ends everything that was started and removes its files. Waiting for one needs a thread of its own,
+/// since the main one blocks in measurements.
+fn stop_on_signals(directory: &Path) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let directory = directory.to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        });
+        process::stop_all();
+        // The process ends here; a directory that is left behind is all that could go wrong.
+        let _ = std::fs::remove_dir_all(&directory);
+        std::process::exit(130);
+    });
+    Ok(())
+}

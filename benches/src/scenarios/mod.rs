@@ -1,0 +1,217 @@
+//! What is compared with what. Each scenario starts its contestants, takes interleaved samples and returns a section
+//! of the report; figures that say nothing are marked as void and stay.
+
+pub mod cache;
+pub mod http;
+pub mod idle;
+pub mod latency;
+pub mod routes;
+pub mod start;
+
+use crate::contestants::{Contestant, Proxy, Setup};
+use crate::measure::{Better, Sample, disturbances, median, ratio, void_reasons};
+use crate::process::Placement;
+use crate::report::Table;
+use crate::rig::{Rig, require_program};
+
+/// The one that is judged, and those that it is judged against.
+#[derive(Debug, Clone)]
+pub struct Lineup {
+    pub subject: Proxy,
+    pub peers: Vec<Proxy>,
+}
+
+impl Lineup {
+    /// Throome against nginx and HAProxy; or, to try the measurement itself, one of these against the other.
+    #[must_use]
+    pub fn of(subject: Proxy) -> Self {
+        let peers = [Proxy::Nginx, Proxy::Haproxy].into_iter().filter(|peer| *peer != subject).collect();
+        Self { subject, peers }
+    }
+
+    /// The subject first.
+    pub fn all(&self) -> impl Iterator<Item = Proxy> + '_ {
+        std::iter::once(self.subject).chain(self.peers.iter().copied())
+    }
+
+    fn require_programs(&self) -> anyhow::Result<()> {
+        for program in ["nginx", "haproxy", "wrk", "taskset", "setpriv"] {
+            require_program(program)?;
+        }
+        Ok(())
+    }
+
+    fn start(&self, rig: &Rig, setup: &Setup) -> anyhow::Result<Vec<Contestant>> {
+        self.all().map(|proxy| proxy.start(rig, setup)).collect()
+    }
+
+    /// Goals are the product's; a peer in its place has none.
+    fn goal(&self, limit: f64) -> Option<f64> {
+        (self.subject == Proxy::Throome).then_some(limit)
+    }
+}
+
+/// A ratio with what it should be at most, or at least.
+#[derive(Debug, Clone, Copy)]
+struct Judged<'a> {
+    figures: &'a [Vec<f64>],
+    better: Better,
+    goal: Option<f64>,
+    void: bool,
+}
+
+impl Judged<'_> {
+    /// The cell for one row: the subject is row 0, and only it has a ratio.
+    fn cell(&self, row: usize) -> String {
+        if row > 0 {
+            return "peer".to_owned();
+        }
+        let Some(ratio) = ratio(self.figures, 0, self.better) else { return "no peer".to_owned() };
+        if self.void {
+            return format!("void ({ratio:.2})");
+        }
+        let Some(goal) = self.goal else { return format!("**{ratio:.2}**") };
+        let (met, sign) = match self.better {
+            Better::Lower => (ratio <= goal, '≤'),
+            Better::Higher => (ratio >= goal, '≥'),
+        };
+        format!("**{ratio:.2}** ({} {sign} {goal})", if met { "met" } else { "missed" })
+    }
+}
+
+/// What a table of closed-loop load should come to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Goals {
+    cpu: Option<f64>,
+    throughput: Option<f64>,
+}
+
+const LOAD_HEAD: [&str; 9] = [
+    "program",
+    "CPU µs each",
+    "least to most",
+    "CPU against the better peer",
+    "a second",
+    "throughput against the better peer",
+    "own core",
+    "load core",
+    "errors",
+];
+
+/// One row for each contestant, the subject first, with its figures and ratios.
+fn load_table(caption: &str, names: &[String], samples: &[Vec<Sample>], goals: Goals) -> Table {
+    let cpu = per_round(samples, Sample::cpu_per_request);
+    let throughput = per_round(samples, Sample::throughput);
+    let mut table = Table::new(caption, &LOAD_HEAD);
+    table.notes = notes(names, samples);
+    let void = samples.iter().any(|its| !void_reasons(its).is_empty());
+    let cpu_ratio = Judged { figures: &cpu, better: Better::Lower, goal: goals.cpu, void };
+    let throughput_ratio =
+        Judged { figures: &throughput, better: Better::Higher, goal: goals.throughput, void };
+    for (row, its) in samples.iter().enumerate() {
+        table.rows.push(vec![
+            names[row].clone(),
+            format!("{:.1}", median(cpu[row].iter().copied())),
+            range(&cpu[row]),
+            cpu_ratio.cell(row),
+            format!("{:.0}", median(throughput[row].iter().copied())),
+            throughput_ratio.cell(row),
+            percent(median(its.iter().map(|sample| sample.own))),
+            percent(median(its.iter().map(|sample| sample.load_core))),
+            its.iter().map(|sample| sample.errors).sum::<u64>().to_string(),
+        ]);
+    }
+    table
+}
+
+fn notes(names: &[String], samples: &[Vec<Sample>]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (name, its) in names.iter().zip(samples) {
+        notes.extend(void_reasons(its).into_iter().map(|reason| format!("**Void**: {name}: {reason}.")));
+        notes.extend(disturbances(its).into_iter().map(|fact| format!("{name}: {fact}.")));
+    }
+    notes
+}
+
+fn per_round<T>(samples: &[Vec<T>], figure: impl Fn(&T) -> f64) -> Vec<Vec<f64>> {
+    samples.iter().map(|its| its.iter().map(&figure).collect()).collect()
+}
+
+fn range(figures: &[f64]) -> String {
+    let least = figures.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = figures.iter().copied().fold(0.0, f64::max);
+    format!("{least:.1} to {most:.1}")
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+fn names(contestants: &[Contestant]) -> Vec<String> {
+    contestants.iter().map(|contestant| contestant.name.clone()).collect()
+}
+
+fn core_of(placement: Placement) -> String {
+    match placement {
+        Placement::Core(core) => format!("core {core}"),
+        Placement::Anywhere => "any core".to_owned(),
+    }
+}
+
+/// How the figures of closed-loop load come about, for the sections that have them.
+fn closed_loop_words(rig: &Rig, rounds_of: u64) -> String {
+    format!(
+        "wrk with one thread and {} keep-alive connections and the service behind on {}, the contestant on {}; {} \
+         interleaved rounds of {rounds_of} s after a warm-up.",
+        crate::rig::CONNECTIONS,
+        core_of(rig.load_core()),
+        core_of(rig.contestant_core()),
+        rig.pace.rounds,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn rounds(cpu_ms: u64, errors: u64) -> Vec<Sample> {
+        let sample = Sample {
+            requests: 100_000,
+            errors,
+            seconds: 2.0,
+            cpu: Duration::from_millis(cpu_ms),
+            own: 0.95,
+            contestant_core: 0.95,
+            load_core: 0.8,
+            stolen: 0.0,
+        };
+        vec![sample; 3]
+    }
+
+    fn table(samples: &[Vec<Sample>]) -> Table {
+        let names = ["throome", "nginx", "HAProxy"].map(str::to_owned);
+        load_table("200 B", &names, samples, Goals { cpu: Some(0.95), throughput: Some(1.0) })
+    }
+
+    #[test]
+    fn the_subject_is_judged_against_the_better_peer() {
+        let table = table(&[rounds(1_800, 0), rounds(2_000, 0), rounds(1_900, 0)]);
+        assert_eq!(
+            table.rows[0][1..6],
+            ["18.0", "18.0 to 18.0", "**0.95** (met ≤ 0.95)", "50000", "**1.00** (met ≥ 1)"]
+        );
+        assert_eq!(table.rows[1][3], "peer");
+        assert!(table.notes.is_empty());
+    }
+
+    #[test]
+    fn a_lost_comparison_says_so_and_an_error_anywhere_voids_it() {
+        let lost = table(&[rounds(2_000, 0), rounds(2_000, 0), rounds(1_000, 0)]);
+        assert_eq!(lost.rows[0][3], "**2.00** (missed ≤ 0.95)");
+        let void = table(&[rounds(1_000, 0), rounds(2_000, 0), rounds(2_000, 3)]);
+        assert_eq!((void.rows[0][3].as_str(), void.rows[2][8].as_str()), ("void (0.50)", "9"));
+        assert_eq!(void.notes, ["**Void**: HAProxy: 9 errors."]);
+    }
+}

@@ -1,0 +1,55 @@
+//! The two programs that load comes from and ends in, run as they are run in a benchmark.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use throome_bench::openload::Report;
+
+/// Ends with the test, whatever becomes of it.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start_backend() -> (Running, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_backend"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the backend starts");
+    let output = child.stdout.take().expect("its output is a pipe");
+    let running = Running(child);
+    let mut address = String::new();
+    BufReader::new(output).read_line(&mut address).expect("it prints its address");
+    (running, address.trim().to_owned())
+}
+
+fn openload(arguments: &[&str]) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_openload")).args(arguments).output().expect("openload starts")
+}
+
+#[test]
+fn openload_reports_what_the_backend_answered() {
+    let (_backend, address) = start_backend();
+    let output = openload(&[&address, "--rate=500", "--seconds=1", "--warm-up=0.2", "--connections=8"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Report = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    // A Poisson count of 500 has a standard deviation of 22.
+    assert!((350..650).contains(&report.completed), "{report:?}");
+    assert_eq!(report.errors, 0, "{report:?}");
+    assert!(
+        report.p50_us > 0.0 && report.p50_us <= report.p99_us && report.p99_us <= report.max_us,
+        "{report:?}"
+    );
+}
+
+#[test]
+fn openload_refuses_what_it_cannot_do() {
+    for arguments in [["127.0.0.1:1", "--rate=0"], ["127.0.0.1:1", "--rate=10"]] {
+        let output = openload(&arguments);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{arguments:?}");
+    }
+}

@@ -1,0 +1,117 @@
+//! JSON bodies: read at once, and explained field by field when they cannot be.
+
+use adapters::Registry;
+use model::check::{Problems, walk};
+use model::field::{Field, Shape};
+use model::tree::{Node, Place};
+use model::{Code, Failure};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::error::Category;
+
+/// What a request says in its body. The table of its fields explains faults and makes its schema.
+pub(crate) trait Body<'b>: Deserialize<'b> {
+    const FIELDS: &'static [Field];
+}
+
+/// Reads a body. Nothing but what `T` owns is allocated when it is well.
+///
+/// # Errors
+/// `invalid_request` with every fault, or with line and column when it is no JSON.
+pub(crate) fn read<'b, T: Body<'b>>(bytes: &'b [u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| explain(bytes, T::FIELDS, &error))
+}
+
+/// Reads a body that may be left out.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_or_default<'b, T: Body<'b> + Default>(bytes: &'b [u8]) -> Result<T, Failure> {
+    if bytes.is_empty() { Ok(T::default()) } else { read(bytes) }
+}
+
+/// Reads a body of any shape.
+///
+/// # Errors
+/// `invalid_request` with line and column.
+pub(crate) fn any(bytes: &[u8]) -> Result<Value, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| explain(bytes, &[], &error))
+}
+
+#[cold]
+fn explain(bytes: &[u8], fields: &'static [Field], error: &serde_json::Error) -> Failure {
+    let mut problems = Problems::default();
+    if bytes.is_empty() {
+        problems.add("", Place::default(), "The body is empty; a JSON document is expected.");
+    } else if let (Category::Data, Ok(value)) = (error.classify(), serde_json::from_slice::<Value>(bytes)) {
+        let node = Node::from_json(&value);
+        walk(&node, fields, &Registry, "", &mut problems);
+        texts(&value, fields, &mut problems);
+    }
+    if problems.is_empty() {
+        let place = Place {
+            line: u32::try_from(error.line()).unwrap_or(0),
+            column: u32::try_from(error.column()).unwrap_or(0),
+        };
+        let kind = if error.classify() == Category::Data { "cannot be read" } else { "is not JSON" };
+        problems.add("", place, format!("The body {kind}: {error}."));
+    }
+    Failure::invalid(Code::InvalidRequest, problems.into_vec())
+}
+
+/// A document takes a number for a text; a body does not, since `1.10` would come back as `1.1`.
+fn texts(value: &Value, fields: &[Field], problems: &mut Problems) {
+    for field in fields.iter().filter(|field| matches!(field.shape, Shape::Text)) {
+        if let Some(Value::Number(number)) = value.get(field.name) {
+            let problem = problems.add(field.name, Place::default(), "must be a text, not a number");
+            problem.suggestion = Some(format!("write \"{number}\""));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use model::field::field;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only the reading is tested")]
+    struct Sample<'b> {
+        #[serde(borrow)]
+        key: Cow<'b, str>,
+        by: Option<i64>,
+    }
+
+    impl Body<'_> for Sample<'_> {
+        const FIELDS: &'static [Field] = &[
+            field("key", Shape::Text, "A key.").required(),
+            field("by", Shape::Integer(-10, 10), "How much."),
+        ];
+    }
+
+    #[test]
+    fn a_fault_says_where_it_is() {
+        for (body, expected) in [
+            (r#"{"key": "a", "bye": 1}"#, "bye: is not a known key (did you mean `by`?)"),
+            (r#"{"by": 1}"#, "key: is required"),
+            (r#"{"key": 5}"#, "key: must be a text, not a number (write \"5\")"),
+            (r#"{"key": true}"#, "key: must be"),
+            (r#"{"key": "a", "by": "x"}"#, "by: must be a whole number"),
+            ("[1]", "must be a mapping"),
+            (r#"{"key": "a", "key": "b"}"#, "1:17: The body cannot be read: duplicate field `key`"),
+            ("{\n \"key\": }", "2:9: The body is not JSON: expected value at line 2 column 9."),
+            ("", "The body is empty"),
+            (r#"{"key": "a"} x"#, "1:14: The body is not JSON: trailing characters"),
+        ] {
+            let failure = read::<Sample<'_>>(body.as_bytes()).unwrap_err();
+            assert!(failure.detail().contains(expected), "{body}: {}", failure.detail());
+            assert_eq!(failure.code(), Code::InvalidRequest);
+        }
+        let body = br#"{"key": "plain", "by": 3}"#;
+        assert!(matches!(read::<Sample<'_>>(body).unwrap().key, Cow::Borrowed("plain")));
+    }
+}

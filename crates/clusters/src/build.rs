@@ -1,0 +1,135 @@
+//! From what is asked to what runs. Whatever a change does not concern is taken over as it is: connections,
+//! counters, health, breakers, data.
+
+use std::sync::Arc;
+
+use adapters::{Adapter, Driver};
+use model::kind::Place;
+use model::view::Owner;
+use model::{Address, ClusterSpec, Code, EndpointSpec, Failure, HealthSpec, Role, RouteSpec, ServiceSpec};
+use telemetry::Meter;
+use wire::cores;
+
+use crate::endpoint::Endpoint;
+use crate::events::Events;
+use crate::service::{Service, Shared, Tactics};
+use crate::snapshot::{Cluster, Route};
+
+/// Makes the running cluster, taking over from `old` what stays the same.
+pub(crate) fn cluster(
+    spec: ClusterSpec,
+    old: Option<&Cluster>,
+    events: &Events,
+    revision: u64,
+) -> Result<Cluster, Failure> {
+    let id = spec.cluster_id.shared();
+    let services = spec
+        .services
+        .iter()
+        .map(|(name, asked)| {
+            let before = old.and_then(|old| Some((old.service(name)?, old)));
+            service(&id, name, asked, &spec, before, events)
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Cluster { spec, services, revision })
+}
+
+fn service(
+    cluster: &Arc<str>,
+    name: &str,
+    asked: &ServiceSpec,
+    spec: &ClusterSpec,
+    before: Option<(&Arc<Service>, &Cluster)>,
+    events: &Events,
+) -> Result<Arc<Service>, Failure> {
+    if let Some((service, old)) = before
+        && service.spec == *asked
+        && old.spec.routing == spec.routing
+        && old.spec.health == spec.health
+    {
+        return Ok(Arc::clone(service));
+    }
+    let driver = adapters::driver(&asked.kind).ok_or_else(|| {
+        Failure::client(Code::InvalidConfig, format!("There is no kind `{}`.", asked.kind))
+    })?;
+    let health = asked.health(&spec.health);
+    // Another kind under the same name is another service: nothing is taken over but the name.
+    let before = before.filter(|(service, _)| service.spec.kind == asked.kind);
+    let endpoints = addresses(driver, asked)
+        .iter()
+        .map(|at| endpoint(driver, at, asked, spec, &health, before).map_err(|f| f.with_service(name.into())))
+        .collect::<Result<_, _>>()?;
+    let budget = spec.routing.retry_budget;
+    let kept = before.filter(|(_, old)| old.spec.routing.retry_budget.to_bits() == budget.to_bits());
+    Ok(Arc::new(Service {
+        cluster: Arc::clone(cluster),
+        name: name.into(),
+        driver,
+        spec: asked.clone(),
+        endpoints,
+        tactics: Tactics::of_cluster(&spec.routing),
+        health,
+        breaker_spec: spec.routing.circuit_breaker.clone(),
+        meter: before.map_or_else(|| Arc::new(Meter::new(cores::slots())), |(s, _)| Arc::clone(&s.meter)),
+        shared: kept.map_or_else(|| Arc::new(Shared::new(budget)), |(s, _)| Arc::clone(&s.shared)),
+        events: events.clone(),
+    }))
+}
+
+/// Where its endpoints are; a service inside this process has one, and no address.
+fn addresses(driver: &dyn Driver, asked: &ServiceSpec) -> Vec<EndpointSpec> {
+    match driver.place() {
+        Place::Network => asked.all_endpoints(),
+        Place::Embedded => {
+            let Address { host, port } = Address::embedded();
+            vec![EndpointSpec { host: host.to_string(), port, weight: 1, role: Role::Primary }]
+        }
+    }
+}
+
+fn endpoint(
+    driver: &dyn Driver,
+    at: &EndpointSpec,
+    asked: &ServiceSpec,
+    spec: &ClusterSpec,
+    health: &HealthSpec,
+    before: Option<(&Arc<Service>, &Cluster)>,
+) -> Result<Arc<Endpoint>, Failure> {
+    let outlier = asked.outlier.clone().unwrap_or_default();
+    let mut adapter: Option<Arc<dyn Adapter>> = None;
+    if let Some((service, old)) = before
+        && let Some(endpoint) = service.endpoints.iter().find(|endpoint| endpoint.address == at.address())
+        && same_connection(&service.spec, asked)
+    {
+        let same_judgement = old.spec.routing.circuit_breaker == spec.routing.circuit_breaker
+            && service.health == *health
+            && endpoint.outlier == outlier;
+        if same_judgement && endpoint.role == at.role {
+            endpoint.load.set_weight(at.weight);
+            return Ok(Arc::clone(endpoint));
+        }
+        adapter = Some(Arc::clone(&endpoint.adapter));
+    }
+    let adapter = match adapter {
+        Some(adapter) => adapter,
+        None => driver.connect(at, asked, health)?,
+    };
+    Ok(Arc::new(Endpoint::new(at, adapter, &spec.routing.circuit_breaker, health, outlier)))
+}
+
+/// Whether a connection made for the one is good for the other.
+fn same_connection(a: &ServiceSpec, b: &ServiceSpec) -> bool {
+    a.options == b.options && a.username == b.username && a.password == b.password && a.database == b.database
+}
+
+/// Makes the running route.
+pub(crate) fn route(spec: RouteSpec, owner: Owner, cluster: &Cluster) -> Result<Arc<Route>, Failure> {
+    let service = cluster.service(&spec.service).ok_or_else(|| {
+        Failure::client(
+            Code::InvalidRequest,
+            format!("The route `{}` leads to `{}`, which `{}` has not.", spec.id, spec.service, spec.cluster),
+        )
+    })?;
+    let tactics = Tactics::of_route(&spec, &cluster.spec.routing);
+    Ok(Arc::new(Route { service: Arc::clone(service), tactics, spec, owner }))
+}

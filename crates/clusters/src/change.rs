@@ -1,0 +1,348 @@
+//! Changes of the world: one at a time, each checked whole, built beside the running world, saved, and
+//! published last. What fails on the way leaves nothing behind.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use adapters::Registry;
+use model::view::{Owner, Plan};
+use model::{ClusterId, ClusterSpec, Code, Failure, Problem, Problems, RouteSpec};
+use policy::Conflict;
+use serde_json::Value;
+
+use crate::files::Read;
+use crate::show::Shown;
+use crate::snapshot::{Cluster, Route, Snapshot};
+use crate::{Clusters, Happening, build, plan, probe};
+
+/// Who asked for a change.
+#[derive(Debug, Clone)]
+pub struct By {
+    /// `api`, `file`, `start`.
+    pub actor: &'static str,
+    /// The request that did.
+    pub request_id: Option<String>,
+}
+
+impl By {
+    pub(crate) fn file() -> Self {
+        By { actor: "file", request_id: None }
+    }
+}
+
+/// What the one who changes the world holds: nobody else does meanwhile.
+#[derive(Default)]
+pub(crate) struct Desk {
+    /// The text of each cluster's file as it was last read or written, refused ones too.
+    pub(crate) texts: HashMap<ClusterId, String>,
+}
+
+impl Clusters {
+    /// Creates a cluster from a body of the API, and waits for the first verdict on its endpoints.
+    ///
+    /// # Errors
+    /// `invalid_config` or `not_built` with every problem, `already_exists`, or what hinders saving it.
+    pub async fn create(&self, body: &Value, by: By) -> Result<Shown, Failure> {
+        let mut problems = Problems::default();
+        let Some(input) = model::read::read_creation(body, &Registry, &mut problems) else {
+            return Err(refused(problems.into_vec()));
+        };
+        let mut desk = self.0.desk.lock().await;
+        let named = input.cluster_id.is_some();
+        let id = input.cluster_id.clone().unwrap_or_else(|| self.fresh_id(input.name.as_deref().unwrap_or_default()));
+        let taken = self.snapshot().clusters.contains_key(id.as_str()) || self.0.files.path(&id).exists();
+        if taken && named {
+            return Err(Failure::client(Code::AlreadyExists, format!("There is a cluster `{id}` already."))
+                .with_hint("Choose another `cluster_id`, or replace that one with PUT."));
+        }
+        let spec = input.settle(id.clone(), jiff::Timestamp::now());
+        self.carry_out(&mut desk, Some(spec), &id, Save::New, &by).await?;
+        drop(desk);
+        self.await_verdicts(&id).await;
+        self.show(id.as_str())
+    }
+
+    /// Replaces a cluster by a body of the API; comments, order and `${…}` of its file survive.
+    ///
+    /// # Errors
+    /// As for creating, `not_found`, or `precondition_failed` when it was changed since `if_match`.
+    pub async fn replace(
+        &self,
+        id: &str,
+        body: &Value,
+        if_match: Option<u64>,
+        by: By,
+    ) -> Result<Shown, Failure> {
+        let mut desk = self.0.desk.lock().await;
+        let spec = self.replacement(id, body)?;
+        self.matches(id, if_match)?;
+        let id = spec.cluster_id.clone();
+        self.carry_out(&mut desk, Some(spec), &id, Save::Edit, &by).await?;
+        drop(desk);
+        self.await_verdicts(&id).await;
+        self.show(id.as_str())
+    }
+
+    /// What a replacement would do.
+    ///
+    /// # Errors
+    /// As for replacing.
+    pub async fn plan(&self, id: &str, body: &Value) -> Result<Plan, Failure> {
+        let known = self.snapshot().clusters.contains_key(id);
+        if known {
+            let spec = self.replacement(id, body)?;
+            let world = self.snapshot();
+            return Ok(plan::plan(Some(&world.cluster(id)?.spec), Some(&spec)));
+        }
+        // A plan for a cluster that is not there yet is a plan to create it.
+        let id: ClusterId = id.parse().map_err(|why: String| Failure::client(Code::InvalidRequest, why))?;
+        let mut problems = Problems::default();
+        let input = model::read::read_creation(body, &Registry, &mut problems);
+        let input = input.ok_or_else(|| refused(problems.into_vec()))?;
+        Ok(plan::plan(None, Some(&input.settle(id, jiff::Timestamp::now()))))
+    }
+
+    /// Deletes a cluster, with its file and the routes of the API that lead to it.
+    ///
+    /// # Errors
+    /// `not_found`, `precondition_failed`, or what hinders taking its file away.
+    pub async fn delete(&self, id: &str, if_match: Option<u64>, by: By) -> Result<(), Failure> {
+        let mut desk = self.0.desk.lock().await;
+        let id = self.snapshot().cluster(id)?.spec.cluster_id.clone();
+        self.matches(id.as_str(), if_match)?;
+        self.0.store.delete_routes_of(id.as_str()).await?;
+        self.carry_out(&mut desk, None, &id, Save::Remove, &by).await
+    }
+
+    /// Every problem of a document that asks for a cluster, as a JSON body.
+    #[must_use]
+    pub fn check(&self, body: &Value) -> Vec<Problem> {
+        let mut problems = Problems::default();
+        model::read::read_creation(body, &Registry, &mut problems);
+        problems.into_vec()
+    }
+
+    /// Every problem of a document that asks for a cluster, as the text of its file.
+    #[must_use]
+    pub fn check_text(&self, text: &str) -> Vec<Problem> {
+        match crate::files::parse(text, "", None) {
+            Ok(_) => Vec::new(),
+            Err(mut problems) => {
+                problems.iter_mut().for_each(|problem| problem.file = None);
+                problems
+            }
+        }
+    }
+
+    fn replacement(&self, id: &str, body: &Value) -> Result<ClusterSpec, Failure> {
+        let world = self.snapshot();
+        let old = &world.cluster(id)?.spec;
+        let mut problems = Problems::default();
+        let Some(mut input) = model::read::read_replacement(body, &Registry, &mut problems) else {
+            return Err(refused(problems.into_vec()));
+        };
+        let masks = model::secrets::keep_secrets(&mut input, old);
+        if !masks.is_empty() {
+            return Err(refused(masks));
+        }
+        let mut spec = input.settle(old.cluster_id.clone(), old.created_at);
+        spec.created_at = old.created_at;
+        Ok(spec)
+    }
+
+    fn matches(&self, id: &str, if_match: Option<u64>) -> Result<(), Failure> {
+        let world = self.snapshot();
+        let revision = world.cluster(id)?.revision;
+        match if_match {
+            Some(asked) if asked != revision => Err(changed_since(&format!("The cluster `{id}`"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn fresh_id(&self, name: &str) -> ClusterId {
+        loop {
+            let id = ClusterId::from_name(name, &format!("{:04x}", crate::choice::random() & 0xffff));
+            if !self.snapshot().clusters.contains_key(id.as_str()) && !self.0.files.path(&id).exists() {
+                return id;
+            }
+        }
+    }
+
+    /// Builds, saves and publishes one cluster as asked, or its absence.
+    pub(crate) async fn carry_out(
+        &self,
+        desk: &mut Desk,
+        asked: Option<ClusterSpec>,
+        id: &ClusterId,
+        save: Save,
+        by: &By,
+    ) -> Result<(), Failure> {
+        let before = self.snapshot().clone();
+        let old = before.clusters.get(id.as_str());
+        let plan = plan::plan(old.map(|old| &old.spec), asked.as_ref());
+        let built = asked.map(|spec| build::cluster(spec, old.map(|c| &**c), self.events(), self.next_revision()));
+        let built = built.transpose()?.map(Arc::new);
+        let after = replaced(&before, id, built.clone())?;
+        self.save(desk, id, built.as_deref(), save).await?;
+        self.0.world.store(Arc::new(after));
+        if plan.changes {
+            let verb = match (old.is_some(), built.is_some()) {
+                (false, _) => "created",
+                (true, true) => "changed",
+                (true, false) => "deleted",
+            };
+            let words: Vec<String> =
+                plan.steps.iter().map(|s| format!("{} {} {} ({})", s.action, s.what, s.name, s.detail)).collect();
+            self.events().tell(Happening {
+                kind: format!("cluster.{verb}"),
+                cluster: Some(id.to_string()),
+                actor: by.actor.to_owned(),
+                message: words.join("; "),
+                request_id: by.request_id.clone(),
+                ..Happening::default()
+            });
+        }
+        Ok(())
+    }
+
+    async fn save(&self, desk: &mut Desk, id: &ClusterId, built: Option<&Cluster>, save: Save) -> Result<(), Failure> {
+        let files = self.0.files.clone();
+        let work = match (save, built) {
+            (Save::Read(text), _) => {
+                desk.texts.insert(id.clone(), text);
+                return Ok(());
+            }
+            (Save::Gone, _) => {
+                desk.texts.remove(id);
+                return Ok(());
+            }
+            (Save::Remove, _) | (_, None) => {
+                desk.texts.remove(id);
+                let id = id.clone();
+                tokio::task::spawn_blocking(move || files.remove(&id))
+            }
+            (Save::New | Save::Edit, Some(cluster)) => {
+                let env = |name: &str| std::env::var(name).ok();
+                let present = desk.texts.get(id).map(String::as_str);
+                let text = model::write::file_text(&cluster.spec, present, &Registry, &env);
+                desk.texts.insert(id.clone(), text.clone());
+                let holds_secret = model::secrets::holds_secret(&cluster.spec, &Registry);
+                let id = id.clone();
+                tokio::task::spawn_blocking(move || files.write(&id, &text, holds_secret))
+            }
+        };
+        let done = work.await.map_err(|error| Failure::gateway(Code::Internal, "A write panicked.").with_cause(error))?;
+        done.map_err(|error| {
+            let path = self.0.files.path(id);
+            Failure::gateway(Code::Internal, format!("Cannot write `{}`: {error}.", path.display()))
+                .with_hint("Nothing was changed. Check the directory's owner, mode and free space.")
+        })
+    }
+
+    async fn await_verdicts(&self, id: &ClusterId) {
+        let services = match self.snapshot().clusters.get(id.as_str()) {
+            Some(cluster) => cluster.services.clone(),
+            None => return,
+        };
+        probe::first_verdicts(&services).await;
+    }
+
+    /// Rises with each change, also across restarts.
+    pub(crate) fn next_revision(&self) -> u64 {
+        let now = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or(0);
+        let last = &self.0.revision;
+        let next = |last: u64| Some(now.max(last + 1));
+        let before = last.fetch_update(
+            std::sync::atomic::Ordering::Relaxed,
+            std::sync::atomic::Ordering::Relaxed,
+            next,
+        );
+        now.max(before.unwrap_or(0) + 1)
+    }
+}
+
+/// How a change of a cluster is kept.
+pub(crate) enum Save {
+    /// As a new file.
+    New,
+    /// By editing its file.
+    Edit,
+    /// Its file is taken away.
+    Remove,
+    /// It came from its file, whose text this is.
+    Read(String),
+    /// Its file has gone.
+    Gone,
+}
+
+impl From<Read> for Save {
+    fn from(read: Read) -> Self {
+        Save::Read(read.text)
+    }
+}
+
+/// The world with one cluster put in place of the old one, or taken out.
+fn replaced(before: &Snapshot, id: &ClusterId, built: Option<Arc<Cluster>>) -> Result<Snapshot, Failure> {
+    let mut clusters = before.clusters.clone();
+    let mut routes = before.routes.clone();
+    let mut stranded = before.stranded.clone();
+    // Routes of the API that lead here, also those that led nowhere because the cluster was not there.
+    let mut of_api: Vec<RouteSpec> = stranded.extract_if(.., |spec| spec.cluster == id.as_str()).collect();
+    let mut file_ids = Vec::new();
+    for route in before.routes.iter().filter(|route| route.spec.cluster == id.as_str()) {
+        let kept = built.as_ref().is_some_and(|cluster| stays(route, cluster));
+        match route.owner {
+            _ if kept => {
+                file_ids.push(route.spec.id.clone());
+                continue;
+            }
+            Owner::Api => of_api.push(route.spec.clone()),
+            Owner::File => {}
+        }
+        routes = routes.without(&route.spec.id);
+    }
+    match built {
+        None => {
+            clusters.remove(id.as_str());
+            stranded.extend(of_api);
+        }
+        Some(cluster) => {
+            for spec in cluster.spec.routes.iter().filter(|spec| !file_ids.contains(&spec.id)) {
+                let route = build::route(spec.clone(), Owner::File, &cluster)?;
+                routes = routes.with(spec, route).map_err(|conflict| conflicts(&conflict))?;
+            }
+            for spec in of_api {
+                match build::route(spec.clone(), Owner::Api, &cluster) {
+                    Ok(route) => {
+                        routes = routes.with(&spec, route).map_err(|conflict| conflicts(&conflict))?;
+                    }
+                    Err(_) => stranded.push(spec),
+                }
+            }
+            clusters.insert(cluster.spec.cluster_id.shared(), cluster);
+        }
+    }
+    Ok(Snapshot { routes, clusters, stranded })
+}
+
+/// Whether a running route is just what the new cluster asks for, down to the service it holds.
+fn stays(route: &Route, cluster: &Cluster) -> bool {
+    let asked = route.owner == Owner::Api || cluster.spec.routes.contains(&route.spec);
+    asked && cluster.service(&route.spec.service).is_some_and(|service| Arc::ptr_eq(service, &route.service))
+}
+
+pub(crate) fn conflicts(conflict: &Conflict) -> Failure {
+    Failure::client(Code::Conflict, conflict.message.clone())
+        .with_hint(format!("`throome route get {}` shows the other one.", conflict.other))
+}
+
+pub(crate) fn changed_since(what: &str) -> Failure {
+    Failure::client(Code::PreconditionFailed, format!("{what} was changed since it was read."))
+        .with_hint("Read it again, and repeat the change on what is there now.")
+}
+
+/// All problems in one failure; when everything in the way belongs to a later stage, it says just that.
+pub(crate) fn refused(problems: Vec<Problem>) -> Failure {
+    let later = !problems.is_empty() && problems.iter().all(|problem| problem.not_built);
+    Failure::invalid(if later { Code::NotBuilt } else { Code::InvalidConfig }, problems)
+}

@@ -1,0 +1,178 @@
+//! The beginning of the world: every file read, every route of the store put in, then the watch.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use arc_swap::ArcSwap;
+use model::view::Owner;
+use model::{ClusterId, Failure, Problem};
+use policy::Table;
+use store::Store;
+use tokio::sync::Mutex;
+
+use crate::change::{By, Desk, Save};
+use crate::files::Files;
+use crate::snapshot::Snapshot;
+use crate::{Activity, Clusters, Events, Happening, Inner, build, clock, doors, probe, watch};
+
+/// Where the world is kept.
+pub struct Options {
+    /// The directory of cluster files.
+    pub dir: PathBuf,
+    /// Routes of the API.
+    pub store: Store,
+}
+
+/// Why the world cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Files are wrong: all problems of all files.
+    #[error("the cluster files are not valid")]
+    Problems(Vec<Problem>),
+    /// Something underneath failed.
+    #[error("{0}")]
+    Failure(#[from] Failure),
+    /// The directory cannot be used.
+    #[error("cannot use the clusters directory {dir}: {error}")]
+    Dir {
+        /// Which.
+        dir: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+impl Clusters {
+    /// Reads everything. A file that is wrong stops the start: all problems of all files are told.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(options: Options) -> Result<Clusters, OpenError> {
+        // The clock begins here.
+        let _ = clock::now();
+        let Options { dir, store } = options;
+        let unusable = |error| OpenError::Dir { dir: dir.clone(), error };
+        let files = Files::new(&dir).map_err(unusable)?;
+        files.clean().map_err(unusable)?;
+        let (ids, mut problems) = files.ids().map_err(unusable)?;
+        let clusters = Clusters(Arc::new(Inner {
+            world: ArcSwap::default(),
+            activity: Activity::default(),
+            events: Events::default(),
+            traffic: doors::Door::default(),
+            control: doors::Door::default(),
+            desk: Mutex::default(),
+            files,
+            store,
+            revision: AtomicU64::new(0),
+        }));
+        let mut desk = clusters.0.desk.lock().await;
+        for id in ids {
+            problems.append(&mut clusters.load(&mut desk, &id).await.map_err(unusable)?);
+        }
+        drop(desk);
+        if !problems.is_empty() {
+            return Err(OpenError::Problems(problems));
+        }
+        clusters.load_routes().await?;
+        Ok(clusters)
+    }
+
+    /// Every problem of every file in the directory; starts nothing.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn check_files(dir: &std::path::Path) -> std::io::Result<Vec<Problem>> {
+        if !dir.exists() {
+            return Ok(Vec::new());
+        }
+        let files = Files::new(dir)?;
+        let (ids, mut problems) = files.ids()?;
+        let mut routes = Table::new();
+        for id in ids {
+            let Some(text) = files.text(&id)? else { continue };
+            match files.read(&id, text) {
+                Err(mut found) => problems.append(&mut found),
+                Ok(read) => {
+                    for route in &read.spec.routes {
+                        match routes.with(route, ()) {
+                            Ok(with) => routes = with,
+                            Err(conflict) => problems.push(whole_file(&files, &id, conflict.message)),
+                        }
+                    }
+                }
+            }
+        }
+        Ok(problems)
+    }
+
+    async fn load(&self, desk: &mut Desk, id: &ClusterId) -> std::io::Result<Vec<Problem>> {
+        let Some(text) = self.0.files.text(id)? else { return Ok(Vec::new()) };
+        let read = match self.0.files.read(id, text) {
+            Ok(read) => read,
+            Err(problems) => return Ok(problems),
+        };
+        let by = By { actor: "start", request_id: None };
+        match self.carry_out(desk, Some(read.spec), id, Save::Read(read.text), &by).await {
+            Ok(()) => Ok(Vec::new()),
+            Err(failure) => Ok(vec![whole_file(&self.0.files, id, failure.detail().to_owned())]),
+        }
+    }
+
+    async fn load_routes(&self) -> Result<(), Failure> {
+        let _desk = self.0.desk.lock().await;
+        let world = self.snapshot().clone();
+        let (mut routes, mut stranded) = (world.routes.clone(), Vec::new());
+        for spec in self.0.store.routes().await? {
+            let built = world.cluster(&spec.cluster).and_then(|c| build::route(spec.clone(), Owner::Api, c));
+            let placed = built.and_then(|route| {
+                routes.with(&spec, route).map_err(|conflict| crate::change::conflicts(&conflict))
+            });
+            match placed {
+                Ok(with) => routes = with,
+                Err(failure) => {
+                    self.events().tell(Happening {
+                        kind: "route.stranded".to_owned(),
+                        cluster: Some(spec.cluster.clone()),
+                        route: Some(spec.id.clone()),
+                        actor: "start".to_owned(),
+                        message: failure.detail().to_owned(),
+                        ..Happening::default()
+                    });
+                    stranded.push(spec);
+                }
+            }
+        }
+        self.0.world.store(Arc::new(Snapshot { routes, clusters: world.clusters.clone(), stranded }));
+        Ok(())
+    }
+
+    /// Begins to watch endpoints and files, on the calling runtime, until that ends.
+    pub fn begin_watch(&self) {
+        tokio::spawn(probe::watch(self.clone()));
+        tokio::spawn(watch::watch(self.clone()));
+    }
+
+    /// Lets go of idle connections of the calling core that are too old or closed.
+    pub fn sweep(&self) {
+        let world = self.snapshot();
+        for service in world.clusters.values().flat_map(|cluster| &cluster.services) {
+            for endpoint in &service.endpoints {
+                endpoint.adapter.sweep();
+            }
+        }
+    }
+}
+
+fn whole_file(files: &Files, id: &ClusterId, message: String) -> Problem {
+    Problem {
+        path: String::new(),
+        message,
+        file: Some(files.path(id).to_string_lossy().into_owned()),
+        line: None,
+        column: None,
+        suggestion: None,
+        not_built: false,
+    }
+}

@@ -1,0 +1,112 @@
+//! What a change would do: asked compared with running. Pure.
+
+use model::view::{Plan, PlanStep};
+use model::{ClusterSpec, RouteSpec, ServiceSpec};
+use serde_json::Value;
+
+/// The steps from `old` to `new`; either may be missing.
+pub(crate) fn plan(old: Option<&ClusterSpec>, new: Option<&ClusterSpec>) -> Plan {
+    let cluster_id = new.or(old).map(|spec| spec.cluster_id.to_string()).unwrap_or_default();
+    let mut steps = Vec::new();
+    match (old, new) {
+        (None, Some(new)) => {
+            steps.push(step("create", "cluster", &cluster_id, format!("named {}", new.name)));
+            steps.extend(new.services.iter().map(|(name, service)| create(name, service)));
+            steps.extend(new.routes.iter().map(|route| step("create", "route", &route.id, leads(route))));
+        }
+        (Some(old), None) => {
+            steps.extend(old.routes.iter().map(|route| step("delete", "route", &route.id, leads(route))));
+            steps.extend(old.services.iter().map(|(name, service)| delete(name, service)));
+            steps.push(step("delete", "cluster", &cluster_id, format!("named {}", old.name)));
+        }
+        (Some(old), Some(new)) => differences(old, new, &mut steps),
+        (None, None) => {}
+    }
+    Plan { cluster_id, changes: !steps.is_empty(), steps }
+}
+
+fn differences(old: &ClusterSpec, new: &ClusterSpec, steps: &mut Vec<PlanStep>) {
+    for (what, before, after) in [
+        ("name", Value::from(old.name.as_str()), Value::from(new.name.as_str())),
+        ("description", Value::from(old.description.as_str()), Value::from(new.description.as_str())),
+        ("routing", json(&old.routing), json(&new.routing)),
+        ("health", json(&old.health), json(&new.health)),
+    ] {
+        if before != after {
+            steps.push(step("update", what, what, changed(&before, &after)));
+        }
+    }
+    for (name, service) in &new.services {
+        match old.service(name) {
+            None => steps.push(create(name, service)),
+            Some(before) if before.kind != service.kind => {
+                steps.push(delete(name, before));
+                steps.push(create(name, service));
+            }
+            Some(before) if before != service => {
+                steps.push(step("update", "service", name, changed(&json(before), &json(service))));
+            }
+            Some(_) => {}
+        }
+    }
+    for (name, service) in old.services.iter().filter(|(name, _)| new.service(name).is_none()) {
+        steps.push(delete(name, service));
+    }
+    let find = |routes: &[RouteSpec], id: &str| routes.iter().find(|route| route.id == id).cloned();
+    for route in &new.routes {
+        match find(&old.routes, &route.id) {
+            None => steps.push(step("create", "route", &route.id, leads(route))),
+            Some(before) if before != *route => {
+                steps.push(step("update", "route", &route.id, changed(&json(&before), &json(route))));
+            }
+            Some(_) => {}
+        }
+    }
+    for route in old.routes.iter().filter(|route| find(&new.routes, &route.id).is_none()) {
+        steps.push(step("delete", "route", &route.id, leads(route)));
+    }
+}
+
+fn step(action: &str, what: &str, name: &str, detail: String) -> PlanStep {
+    PlanStep { action: action.to_owned(), what: what.to_owned(), name: name.to_owned(), detail }
+}
+
+fn create(name: &str, service: &ServiceSpec) -> PlanStep {
+    step("create", "service", name, format!("of kind {}", service.kind))
+}
+
+fn delete(name: &str, service: &ServiceSpec) -> PlanStep {
+    step("delete", "service", name, format!("of kind {}; what an embedded one holds is lost", service.kind))
+}
+
+fn leads(route: &RouteSpec) -> String {
+    format!("{}{} to {}", route.host.as_deref().unwrap_or_default(), route.path, route.service)
+}
+
+fn json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+/// `port: 80 → 81; weight: 1 → 2`. A secret shows as its mask, and that it changed as just that.
+fn changed(old: &Value, new: &Value) -> String {
+    let mut words = Vec::new();
+    compare("", old, new, &mut words);
+    if words.is_empty() { "a secret changes".to_owned() } else { words.join("; ") }
+}
+
+fn compare(path: &str, old: &Value, new: &Value, words: &mut Vec<String>) {
+    match (old, new) {
+        (a, b) if a == b => {}
+        (Value::Object(a), Value::Object(b)) => {
+            let keys = a.keys().chain(b.keys().filter(|key| !a.contains_key(*key)));
+            for key in keys {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let missing = &Value::Null;
+                compare(&path, a.get(key).unwrap_or(missing), b.get(key).unwrap_or(missing), words);
+            }
+        }
+        (a, Value::Null) => words.push(format!("{path}: {a} is left out")),
+        (Value::Null, b) => words.push(format!("{path}: {b}")),
+        (a, b) => words.push(format!("{path}: {a} → {b}")),
+    }
+}

@@ -1,0 +1,113 @@
+//! The watch over all endpoints: probes when they are due, and changes of standing told as events.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
+
+use model::HealthSpec;
+use policy::{HealthState, Time, next_interval};
+use tokio::task::JoinSet;
+
+use crate::clock;
+use crate::endpoint::Endpoint;
+use crate::service::Service;
+use crate::{Clusters, choice};
+
+/// How often it is looked around.
+const TICK: Duration = Duration::from_millis(100);
+/// Between the probes of an endpoint that was never probed, until its verdict stands.
+const QUICK: Duration = Duration::from_millis(50);
+/// How long a creation waits for the first verdicts.
+const FIRST_VERDICT: Duration = Duration::from_secs(2);
+
+/// Watches until it is dropped.
+pub(crate) async fn watch(clusters: Clusters) {
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut probes = JoinSet::new();
+    let mut ticks = 0_u64;
+    loop {
+        tick.tick().await;
+        while probes.try_join_next().is_some() {}
+        let world = clusters.snapshot().clone();
+        let now = clock::now();
+        for service in world.clusters.values().flat_map(|cluster| &cluster.services) {
+            for endpoint in &service.endpoints {
+                tell(service, endpoint, now, "traffic");
+                if service.health.enabled && endpoint.take_probe(now) {
+                    let (service, endpoint) = (Arc::clone(service), Arc::clone(endpoint));
+                    probes.spawn(async move {
+                        probe(&service, &endpoint).await;
+                        endpoint.schedule(&service.health);
+                    });
+                }
+            }
+        }
+        ticks += 1;
+        if ticks.is_multiple_of(10) {
+            clusters.sweep();
+        }
+    }
+}
+
+/// Probes endpoints that nobody knows yet until their verdict stands, or for a while.
+pub(crate) async fn first_verdicts(services: &[Arc<Service>]) {
+    let mut probes = JoinSet::new();
+    for service in services.iter().filter(|service| service.health.enabled) {
+        for endpoint in service.endpoints.iter().filter(|e| e.health_state() == HealthState::Unknown) {
+            let (service, endpoint) = (Arc::clone(service), Arc::clone(endpoint));
+            probes.spawn(async move {
+                for _ in 0..service.health.threshold {
+                    if endpoint.health_state() != HealthState::Unknown {
+                        break;
+                    }
+                    probe(&service, &endpoint).await;
+                    tokio::time::sleep(QUICK).await;
+                }
+            });
+        }
+    }
+    let all = async { while probes.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(FIRST_VERDICT, all).await;
+    probes.detach_all();
+}
+
+async fn probe(service: &Service, endpoint: &Endpoint) {
+    let result = endpoint.adapter.probe().await;
+    let now = clock::now();
+    match result {
+        Ok(()) => {
+            endpoint.health.probe(now, true);
+            endpoint.breaker.probe_passed(now);
+            if endpoint.adapter.probe_is_an_answer() {
+                endpoint.silence.heard(now);
+            }
+        }
+        Err(failure) => {
+            endpoint.note_trouble(&format!("probe: {}", failure.detail()));
+            endpoint.health.probe(now, false);
+        }
+    }
+    tell(service, endpoint, now, "probe");
+}
+
+fn tell(service: &Service, endpoint: &Endpoint, now: Time, actor: &'static str) {
+    endpoint.tell(now, &service.events, &service.cluster, &service.name, actor);
+}
+
+impl Endpoint {
+    /// Whether a probe is due; if so it is the caller's to make.
+    fn take_probe(&self, now: Time) -> bool {
+        now >= Time(self.next_probe.load(Relaxed)) && !self.probing.swap(true, Acquire)
+    }
+
+    /// When the next probe is due: sooner while something is wrong, and never in step with its siblings.
+    fn schedule(&self, health: &HealthSpec) {
+        let now = clock::now();
+        let suspicious = !self.standing(now).is_in();
+        let interval = next_interval(health, self.health_state(), suspicious);
+        let jitter = interval.mul_f64(0.1 * ((choice::seed() >> 40) as f64 / f64::from(1 << 24)));
+        self.next_probe.store(now.plus(interval.saturating_sub(jitter)).0, Relaxed);
+        self.probing.store(false, Release);
+    }
+}

@@ -1,0 +1,190 @@
+//! Routes that are made by the API: kept in the store, published like everything else.
+
+use std::sync::Arc;
+
+use model::tree::Node;
+use model::view::{Owner, RouteView};
+use model::{Code, Failure, Problems, RouteSpec};
+use serde_json::Value;
+
+use crate::change::{By, changed_since, conflicts, refused};
+use crate::snapshot::{Route, Snapshot};
+use crate::{Clusters, Happening, build};
+
+impl Clusters {
+    /// Every route, by id.
+    #[must_use]
+    pub fn routes(&self) -> Vec<RouteView> {
+        let world = self.snapshot();
+        let running = world.routes.iter().map(|route| view(route));
+        let stranded = world.stranded.iter().map(|spec| RouteView { spec: spec.clone(), owner: Owner::Api });
+        let mut all: Vec<RouteView> = running.chain(stranded).collect();
+        all.sort_by(|a, b| a.spec.id.cmp(&b.spec.id));
+        all
+    }
+
+    /// One route, with its revision.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn route(&self, id: &str) -> Result<(RouteView, u64), Failure> {
+        let world = self.snapshot();
+        let stranded = || world.stranded.iter().find(|spec| spec.id == id);
+        let found = match world.routes.get(id) {
+            Some(route) => view(route),
+            None => RouteView { spec: stranded().ok_or_else(|| unknown(id))?.clone(), owner: Owner::Api },
+        };
+        let revision = revision(&found.spec);
+        Ok((found, revision))
+    }
+
+    /// Makes a route.
+    ///
+    /// # Errors
+    /// `invalid_request` with every problem, `not_found` for its cluster, `conflict` or `already_exists`.
+    pub async fn create_route(&self, body: &Value, by: By) -> Result<(RouteView, u64), Failure> {
+        let mut spec = read(body)?;
+        let _desk = self.0.desk.lock().await;
+        let world = self.snapshot().clone();
+        if spec.id.is_empty() {
+            spec.id = free_id(&world, &spec);
+        } else if world.routes.get(&spec.id).is_some() || world.stranded.iter().any(|other| other.id == spec.id) {
+            let owned_by_file = world.routes.get(&spec.id).is_some_and(|route| route.owner == Owner::File);
+            return Err(if owned_by_file { file_owns(&spec.id) } else { taken(&spec.id) });
+        }
+        self.put(&world, spec, "created", &by).await
+    }
+
+    /// Replaces a route of the API.
+    ///
+    /// # Errors
+    /// As for creating; `conflict` when a file owns it, `precondition_failed` when it was changed meanwhile.
+    pub async fn replace_route(
+        &self,
+        id: &str,
+        body: &Value,
+        if_match: Option<u64>,
+        by: By,
+    ) -> Result<(RouteView, u64), Failure> {
+        let mut spec = read(body)?;
+        if !spec.id.is_empty() && spec.id != id {
+            return Err(Failure::client(
+                Code::InvalidRequest,
+                format!("The body says id `{}`, the path says `{id}`.", spec.id),
+            ));
+        }
+        id.clone_into(&mut spec.id);
+        let _desk = self.0.desk.lock().await;
+        self.changeable(id, if_match)?;
+        let world = self.snapshot().clone();
+        self.put(&without(&world, id), spec, "changed", &by).await
+    }
+
+    /// Deletes a route of the API.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` when a file owns it, `precondition_failed` when it was changed meanwhile.
+    pub async fn delete_route(&self, id: &str, if_match: Option<u64>, by: By) -> Result<(), Failure> {
+        let _desk = self.0.desk.lock().await;
+        let spec = self.changeable(id, if_match)?;
+        self.0.store.delete_route(id).await?;
+        let world = self.snapshot().clone();
+        self.0.world.store(Arc::new(without(&world, id)));
+        self.tell_route("deleted", &spec, &by);
+        Ok(())
+    }
+
+    fn changeable(&self, id: &str, if_match: Option<u64>) -> Result<RouteSpec, Failure> {
+        let (found, revision) = self.route(id)?;
+        if found.owner == Owner::File {
+            return Err(file_owns(id));
+        }
+        match if_match {
+            Some(asked) if asked != revision => Err(changed_since(&format!("The route `{id}`"))),
+            _ => Ok(found.spec),
+        }
+    }
+
+    /// Builds a route onto this world, keeps it and publishes it.
+    async fn put(&self, world: &Snapshot, spec: RouteSpec, verb: &str, by: &By) -> Result<(RouteView, u64), Failure> {
+        let cluster = world.cluster(&spec.cluster)?;
+        let route = build::route(spec.clone(), Owner::Api, cluster)?;
+        let routes = world.routes.with(&spec, route).map_err(|conflict| conflicts(&conflict))?;
+        self.0.store.put_route(&spec).await?;
+        let after = Snapshot { routes, clusters: world.clusters.clone(), stranded: world.stranded.clone() };
+        self.0.world.store(Arc::new(after));
+        self.tell_route(verb, &spec, by);
+        let revision = revision(&spec);
+        Ok((RouteView { spec, owner: Owner::Api }, revision))
+    }
+
+    fn tell_route(&self, verb: &str, spec: &RouteSpec, by: &By) {
+        self.events().tell(Happening {
+            kind: format!("route.{verb}"),
+            cluster: Some(spec.cluster.clone()),
+            service: Some(spec.service.clone()),
+            route: Some(spec.id.clone()),
+            actor: by.actor.to_owned(),
+            message: format!("{}{} to {}", spec.host.as_deref().unwrap_or_default(), spec.path, spec.service),
+            request_id: by.request_id.clone(),
+            ..Happening::default()
+        });
+    }
+}
+
+fn read(body: &Value) -> Result<RouteSpec, Failure> {
+    let mut problems = Problems::default();
+    let spec = model::read::read_route(&Node::from_json(body), &mut problems);
+    let mut problems = problems.into_vec();
+    match spec {
+        Some(spec) if problems.is_empty() => Ok(spec),
+        _ if problems.iter().all(|problem| problem.not_built) => Err(refused(problems)),
+        _ => {
+            problems.iter_mut().for_each(|problem| problem.not_built = false);
+            Err(Failure::invalid(Code::InvalidRequest, problems))
+        }
+    }
+}
+
+fn without(world: &Snapshot, id: &str) -> Snapshot {
+    Snapshot {
+        routes: world.routes.without(id),
+        clusters: world.clusters.clone(),
+        stranded: world.stranded.iter().filter(|spec| spec.id != id).cloned().collect(),
+    }
+}
+
+fn view(route: &Route) -> RouteView {
+    RouteView { spec: route.spec.clone(), owner: route.owner }
+}
+
+fn free_id(world: &Snapshot, spec: &RouteSpec) -> String {
+    loop {
+        let id = format!("{}-{:06x}", spec.cluster, crate::choice::random() & 0xff_ffff);
+        if world.routes.get(&id).is_none() {
+            return id;
+        }
+    }
+}
+
+/// The same route has the same revision, whoever counts.
+fn revision(spec: &RouteSpec) -> u64 {
+    let text = serde_json::to_vec(spec).unwrap_or_default();
+    // FNV-1a: any mixing will do, it only has to stay the same from one process to the next.
+    text.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn unknown(id: &str) -> Failure {
+    Failure::client(Code::NotFound, format!("There is no route `{id}`."))
+        .with_hint("`GET /api/v1/routes` lists them.")
+}
+
+fn taken(id: &str) -> Failure {
+    Failure::client(Code::AlreadyExists, format!("There is a route `{id}` already."))
+        .with_hint("Choose another id, or replace that one with PUT.")
+}
+
+fn file_owns(id: &str) -> Failure {
+    Failure::client(Code::Conflict, format!("The route `{id}` belongs to a cluster file."))
+        .with_hint("Change it in that file; the gateway picks the change up at once.")
+}

@@ -1,0 +1,294 @@
+//! What is shown of the running world. Everything here is known already: nobody probes to draw a list.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use adapters::Registry;
+use model::kind::Place;
+use model::view::{
+    ClusterHealth, ClusterMetrics, ClusterSummary, EndpointFacts, Metrics, Quantiles, ServiceFacts, ServiceSummary,
+    Status,
+};
+use model::{Failure, Role};
+use policy::{HealthState, State, Time};
+use serde_json::{Value, json};
+use telemetry::Reading;
+use telemetry::histogram::Counts;
+use telemetry::metrics::{Sample, ServiceSample};
+
+use crate::endpoint::{Endpoint, Standing};
+use crate::service::Service;
+use crate::snapshot::Cluster;
+use crate::{Clusters, clock};
+
+/// A cluster as shown, and the revision that its ETag is made of.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The body.
+    pub body: Value,
+    /// Rises with each change.
+    pub revision: u64,
+}
+
+impl Clusters {
+    /// Every cluster, by id.
+    #[must_use]
+    pub fn list(&self) -> Vec<ClusterSummary> {
+        let world = self.snapshot();
+        let mut all: Vec<ClusterSummary> = world.clusters.values().map(|cluster| summary(cluster)).collect();
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all
+    }
+
+    /// One cluster: its spec with secrets masked, and how it is.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn show(&self, id: &str) -> Result<Shown, Failure> {
+        let world = self.snapshot();
+        let cluster = world.cluster(id)?;
+        let status = status(cluster);
+        let mut body = json!({ "id": id });
+        if let (Value::Object(body), Value::Object(spec)) =
+            (&mut body, model::secrets::masked(&cluster.spec, &Registry))
+        {
+            body.extend(spec);
+            body.insert("healthy".into(), json!(status == Status::Healthy));
+            body.insert("status".into(), json!(status));
+            body.entry("routes").or_insert_with(|| json!([]));
+        }
+        Ok(Shown { body, revision: cluster.revision })
+    }
+
+    /// The facts of every service of a cluster.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn health(&self, id: &str) -> Result<ClusterHealth, Failure> {
+        let world = self.snapshot();
+        let cluster = world.cluster(id)?;
+        let services = cluster.services.iter().map(|s| (s.name.to_string(), s.facts())).collect();
+        let status = status(cluster);
+        Ok(ClusterHealth { cluster_id: id.to_owned(), healthy: status == Status::Healthy, status, services })
+    }
+
+    /// The facts of one service.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn service_facts(&self, id: &str, name: &str) -> Result<ServiceFacts, Failure> {
+        Ok(self.snapshot().service(id, name)?.facts())
+    }
+
+    /// Counts and times of a cluster and of each of its services.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn metrics(&self, id: &str) -> Result<ClusterMetrics, Failure> {
+        let world = self.snapshot();
+        let mut total = (Counts::default(), 0, 0);
+        let mut services = std::collections::BTreeMap::new();
+        for service in &world.cluster(id)?.services {
+            let reading = service.meter.read();
+            let errors: u64 = reading.errors.iter().map(|(_, count)| count).sum();
+            total.0.merge(&reading.durations);
+            total.1 += errors;
+            total.2 += reading.active;
+            services.insert(service.name.to_string(), metrics(&reading.durations, errors, reading.active));
+        }
+        Ok(ClusterMetrics { cluster_id: id.to_owned(), total: metrics(&total.0, total.1, total.2), services })
+    }
+
+    /// What `/metrics` shows.
+    #[must_use]
+    pub fn sample(&self) -> Sample {
+        let world = self.snapshot();
+        let mut refused = self.traffic().refused();
+        for (code, count) in self.control().refused() {
+            match refused.iter_mut().find(|(own, _)| *own == code) {
+                Some((_, sum)) => *sum += count,
+                None => refused.push((code, count)),
+            }
+        }
+        let mut services: Vec<ServiceSample> =
+            world.clusters.values().flat_map(|cluster| &cluster.services).map(|s| sample(s)).collect();
+        services.sort_by(|a, b| (&a.cluster, &a.service).cmp(&(&b.cluster, &b.service)));
+        Sample {
+            clusters: world.clusters.len(),
+            services,
+            connections: vec![
+                ("traffic", self.traffic().connections.load(Relaxed)),
+                ("control", self.control().connections.load(Relaxed)),
+            ],
+            refused,
+        }
+    }
+}
+
+fn summary(cluster: &Cluster) -> ClusterSummary {
+    let status = status(cluster);
+    ClusterSummary {
+        id: cluster.spec.cluster_id.to_string(),
+        cluster_id: cluster.spec.cluster_id.to_string(),
+        name: cluster.spec.name.clone(),
+        created_at: cluster.spec.created_at,
+        healthy: status == Status::Healthy,
+        status,
+        services: cluster.services.iter().map(|service| service_summary(service)).collect(),
+    }
+}
+
+fn service_summary(service: &Service) -> ServiceSummary {
+    let status = judge(service, clock::now()).status;
+    let embedded = service.driver.place() == Place::Embedded;
+    let first = service.endpoints.first().filter(|_| !embedded);
+    ServiceSummary {
+        name: service.name.to_string(),
+        kind: service.driver.name().to_owned(),
+        host: first.map(|endpoint| endpoint.address.host.to_string()).unwrap_or_default(),
+        port: first.map_or(0, |endpoint| endpoint.address.port),
+        healthy: status == Status::Healthy,
+        status,
+    }
+}
+
+fn status(cluster: &Cluster) -> Status {
+    let now = clock::now();
+    Status::of_all(cluster.services.iter().map(|service| judge(service, now).status))
+}
+
+fn metrics(durations: &Counts, errors: u64, active: u64) -> Metrics {
+    let quantile = |q| durations.quantile_ms(q);
+    let latency_ms = Quantiles { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99) };
+    Metrics { requests: durations.count(), errors, active, latency_ms }
+}
+
+fn sample(service: &Service) -> ServiceSample {
+    let now = clock::now();
+    let reading: Reading = service.meter.read();
+    let endpoint = |endpoint: &std::sync::Arc<Endpoint>| {
+        let breaker = match endpoint.breaker_state(now) {
+            State::Closed => 0,
+            State::HalfOpen => 1,
+            State::Open { .. } => 2,
+        };
+        (endpoint.label.to_string(), endpoint.standing(now).is_in(), breaker)
+    };
+    ServiceSample {
+        cluster: service.cluster.to_string(),
+        service: service.name.to_string(),
+        kind: service.driver.name().to_owned(),
+        healthy: judge(service, now).status != Status::Unhealthy,
+        reading,
+        endpoints: service.endpoints.iter().map(endpoint).collect(),
+    }
+}
+
+/// What the endpoints of a service come to.
+struct Judgement {
+    status: Status,
+    verdict: &'static str,
+    reason: String,
+    since: Time,
+}
+
+fn judge(service: &Service, now: Time) -> Judgement {
+    let facts: Vec<(Standing, Time, String)> = service.endpoints.iter().map(|e| e.facts(now)).collect();
+    let latest = facts.iter().map(|(_, since, _)| *since).max().unwrap_or(now);
+    if service.is_draining() {
+        let since = Time(service.shared.drained_since.load(Relaxed));
+        let reason = "taken out of rotation by an operator".to_owned();
+        return Judgement { status: Status::Unhealthy, verdict: "not_serving", reason, since };
+    }
+    let well = facts.iter().filter(|(standing, ..)| standing.is_in()).count();
+    let asked = facts.iter().filter(|(s, ..)| !matches!(s, Standing::Open(_) | Standing::Unhealthy | Standing::Out));
+    let (asked, total) = (asked.count(), facts.len());
+    let proven = facts.iter().any(|(standing, ..)| *standing == Standing::In(true));
+    let troubles = || {
+        let sick = service.endpoints.iter().zip(&facts).filter(|(_, (standing, ..))| !standing.is_in());
+        let words: Vec<String> = sick.map(|(endpoint, (.., why))| format!("{}: {why}", endpoint.label)).collect();
+        words.join("; ")
+    };
+    let (status, verdict, reason) = if total == 0 {
+        (Status::Unhealthy, "not_serving", "it has no endpoint".to_owned())
+    } else if well == total && proven {
+        (Status::Healthy, "serving", format!("{well} of {total} endpoints answer"))
+    } else if well == total {
+        (Status::Unknown, "serving", "not yet probed or asked".to_owned())
+    } else if asked > 0 {
+        (Status::Degraded, "serving_degraded", format!("{well} of {total} endpoints answer; {}", troubles()))
+    } else {
+        (Status::Unhealthy, "not_serving", troubles())
+    };
+    Judgement { status, verdict, reason, since: latest }
+}
+
+impl Service {
+    /// Everything that is known of it.
+    #[must_use]
+    pub fn facts(&self) -> ServiceFacts {
+        let now = clock::now();
+        let Judgement { status, verdict, reason, since } = judge(self, now);
+        let endpoints: Vec<EndpointFacts> = self.endpoints.iter().map(|endpoint| endpoint_facts(endpoint, now)).collect();
+        let embedded = self.driver.place() == Place::Embedded;
+        let worst = |words: [&str; 2], of: fn(&EndpointFacts) -> &str, otherwise: &str| {
+            let has = |word: &&str| endpoints.iter().any(|endpoint| of(endpoint) == *word);
+            words.iter().find(|word| has(word)).map_or(otherwise, |word| word).to_owned()
+        };
+        let health = match status {
+            Status::Healthy => "healthy",
+            Status::Degraded => "degraded",
+            Status::Unhealthy => "unhealthy",
+            Status::Unknown => "unknown",
+        };
+        ServiceFacts {
+            name: self.name.to_string(),
+            kind: self.driver.name().to_owned(),
+            healthy: status == Status::Healthy,
+            status,
+            verdict: verdict.to_owned(),
+            reason,
+            since: clock::wall(since),
+            lifecycle: if embedded { "embedded" } else { "external" }.to_owned(),
+            health: health.to_owned(),
+            rotation: if self.is_draining() { "draining".to_owned() } else { worst(["ejected", "in"], |e| &e.rotation, "in") },
+            breaker: worst(["open", "half-open"], |e| &e.breaker, "closed"),
+            endpoints,
+        }
+    }
+}
+
+fn endpoint_facts(endpoint: &Endpoint, now: Time) -> EndpointFacts {
+    let (standing, since, reason) = endpoint.facts(now);
+    EndpointFacts {
+        address: endpoint.label.to_string(),
+        role: match endpoint.role {
+            Role::Primary => "primary",
+            Role::Replica => "replica",
+        }
+        .to_owned(),
+        weight: endpoint.load.weight(),
+        healthy: standing == Standing::In(true),
+        reason,
+        since: clock::wall(since),
+        health: match endpoint.health_state() {
+            HealthState::Unknown => "unknown",
+            HealthState::Healthy => "healthy",
+            HealthState::Unhealthy => "unhealthy",
+        }
+        .to_owned(),
+        rotation: match standing {
+            Standing::Ejected(_) | Standing::Silent => "ejected",
+            Standing::Out => "maintenance",
+            _ => "in",
+        }
+        .to_owned(),
+        breaker: match endpoint.breaker_state(now) {
+            State::Closed => "closed",
+            State::Open { .. } => "open",
+            State::HalfOpen => "half-open",
+        }
+        .to_owned(),
+        in_flight: u64::from(endpoint.load.in_flight()),
+        latency_ms: endpoint.load.latency(now).as_secs_f64() * 1000.0,
+    }
+}

@@ -1,0 +1,199 @@
+//! The gateway file as a table: every key once, with its shape, meaning and default; and what it becomes.
+
+use std::path::PathBuf;
+
+use model::Span;
+use model::field::{Field, Shape, field, later_word, word};
+use serde::Deserialize;
+
+const DOOR: &str = "the traffic door in full";
+const IDENTITY: &str = "users, roles and tokens";
+const MORE: &str = "a later stage";
+const PORT: Shape = Shape::Integer(1, 65535);
+
+/// `throome.yaml`.
+pub(crate) const FIELDS: &[Field] = &[
+    field("server", Shape::Fields(SERVER), "The control door: dashboard, API, metrics."),
+    field("gateway", Shape::Fields(GATEWAY), "The clusters."),
+    field("proxy", Shape::Fields(PROXY), "The traffic door."),
+    field("monitoring", Shape::Fields(MONITORING), "What the gateway shows of itself."),
+    field("logging", Shape::Fields(LOGGING), "How the gateway talks of itself."),
+    field("dashboard", Shape::Fields(DASHBOARD), "The dashboard."),
+    field("auth", Shape::Fields(AUTH), "Who may use the control door."),
+    field("errors", Shape::Fields(ERRORS), "How failures are told."),
+    field("data_dir", Shape::Text, "What the gateway must not forget; `<clusters_dir>/.throome` when left out."),
+    field("data", Shape::Any, "The data door.").later("the data API on embedded engines"),
+    field("store", Shape::Any, "Where state is kept.").later("several replicas"),
+    field("limits", Shape::Any, "Limits of the whole gateway.").later(DOOR),
+    field("provision", Shape::Any, "How services are run.").later("provisioning"),
+    field("tracing", Shape::Any, "Traces.").later(MORE),
+    field("request_log", Shape::Any, "The log of proxied requests.").later(MORE),
+    field("response_cache", Shape::Any, "The cache of answers.").later(MORE),
+    field("compat", Shape::Any, "The shapes of a predecessor.").later(MORE),
+];
+
+const SERVER: &[Field] = &[
+    field("host", Shape::Text, "Address it listens on. Beyond loopback a token is required.").default("127.0.0.1"),
+    field("port", PORT, "Port it listens on.").default("9000"),
+    field("read_timeout", Shape::Span, "Without progress in reading a request.").default("30s"),
+    field("write_timeout", Shape::Span, "Without progress in writing an answer.").default("30s"),
+    field("shutdown_timeout", Shape::Span, "For requests under way when the gateway is stopped.").default("30s"),
+    field("max_body", Shape::Integer(1024, 1 << 30), "The largest body of a call, in bytes.").default("2097152"),
+    field("tls", Shape::Any, "How the door is secured.").later(DOOR),
+];
+
+const GATEWAY: &[Field] = &[
+    field("clusters_dir", Shape::Text, "Where the cluster files are.").default("./clusters"),
+    field("enable_ai", Shape::Bool, "Makes `adaptive` the strategy of clusters that name none.")
+        .default("false")
+        .later("adaptive balancing"),
+];
+
+const PROXY: &[Field] = &[
+    field("host", Shape::Text, "Address it listens on.").default("0.0.0.0"),
+    field("port", PORT, "Port it listens on.").default("8080"),
+    field("workers", Shape::Integer(0, 1024), "Cores that serve traffic; 0 is all there are.").default("0"),
+    field("trusted_proxies", Shape::List(&Shape::Text), "Networks whose word on forwarding is believed.")
+        .default("[]"),
+    field("limits", Shape::Fields(LIMITS), "How much is taken from a client, and how long it is waited for."),
+    field("request_timeout", Shape::Any, "For requests whose route and cluster say nothing.").later(DOOR),
+    field("tls", Shape::Any, "How the door is secured.").later(DOOR),
+    field("listeners", Shape::Any, "Further listeners.").later(DOOR),
+];
+
+const LIMITS: &[Field] = &[
+    field("head", Shape::Integer(1024, 1 << 20), "The head of a request, in bytes.").default("65536"),
+    field("headers", Shape::Integer(8, 256), "Its fields.").default("100"),
+    field("body", Shape::Integer(0, 1 << 40), "The body of a request, in bytes.").default("104857600"),
+    field("connections", Shape::Integer(1, 10_000_000), "Connections open at once.").default("20000"),
+    field("head_timeout", Shape::Span, "From a request's first byte to the end of its head.").default("10s"),
+    field("body_timeout", Shape::Span, "Without progress in a request's body.").default("30s"),
+    field("write_timeout", Shape::Span, "Without progress in sending an answer.").default("30s"),
+    field("idle_timeout", Shape::Span, "Between two requests of a connection.").default("75s"),
+    field("stream_timeout", Shape::Span, "Without a byte on an event stream or an upgraded connection.")
+        .default("1h"),
+];
+
+const MONITORING: &[Field] = &[
+    field("enabled", Shape::Bool, "Whether metrics are served.").default("true"),
+    field("metrics_path", Shape::Text, "Where.").default("/metrics"),
+    field("public", Shape::Bool, "Whether they need no token beyond loopback.").default("false"),
+    field("collection_interval", Shape::Span, "How often gauges are sampled.").default("10s").later("metrics history"),
+];
+
+const LOGGING: &[Field] = &[
+    field(
+        "level",
+        Shape::Choice(&[word("error"), word("warn"), word("info"), word("debug"), word("trace")]),
+        "What is worth a line.",
+    )
+    .default("info"),
+    field("format", Shape::Choice(&[word("text"), word("json")]), "How a line looks.").default("text"),
+    field("output_path", Shape::Text, "`stderr`, `stdout` or a file.").default("stderr"),
+];
+
+const DASHBOARD: &[Field] = &[
+    field("enabled", Shape::Bool, "Whether a browser is shown a page.").default("true"),
+];
+
+const AUTH: &[Field] = &[
+    field(
+        "mode",
+        Shape::Choice(&[word("auto"), word("off"), later_word("required", IDENTITY)]),
+        "`auto`: a token beyond loopback, none on it. `off` beyond loopback also needs --insecure.",
+    )
+    .default("auto"),
+    field("jwt", Shape::Any, "Tokens that somebody else issues.").later(IDENTITY),
+    field("users", Shape::Any, "Users.").later(IDENTITY),
+];
+
+const ERRORS: &[Field] = &[
+    field("timeout_status", Shape::Choice(&[word("504"), word("408")]), "HTTP status of a timeout.").default("504"),
+];
+
+/// The settings, checked and ready. Each stands under the key of the table that it comes from.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Settings {
+    pub(crate) server: Server,
+    pub(crate) gateway: Gateway,
+    pub(crate) proxy: Proxy,
+    pub(crate) monitoring: Monitoring,
+    pub(crate) logging: Logging,
+    pub(crate) dashboard: Dashboard,
+    pub(crate) auth: Auth,
+    pub(crate) errors: Errors,
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Server {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) read_timeout: Span,
+    pub(crate) write_timeout: Span,
+    pub(crate) shutdown_timeout: Span,
+    pub(crate) max_body: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Gateway {
+    pub(crate) clusters_dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Proxy {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) workers: usize,
+    pub(crate) trusted_proxies: Vec<String>,
+    pub(crate) limits: Limits,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Limits {
+    pub(crate) head: usize,
+    pub(crate) headers: usize,
+    pub(crate) body: u64,
+    pub(crate) connections: usize,
+    pub(crate) head_timeout: Span,
+    pub(crate) body_timeout: Span,
+    pub(crate) write_timeout: Span,
+    pub(crate) idle_timeout: Span,
+    pub(crate) stream_timeout: Span,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Monitoring {
+    pub(crate) enabled: bool,
+    pub(crate) metrics_path: String,
+    pub(crate) public: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Logging {
+    pub(crate) level: String,
+    pub(crate) format: String,
+    pub(crate) output_path: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Dashboard {
+    pub(crate) enabled: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Auth {
+    pub(crate) mode: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Errors {
+    pub(crate) timeout_status: String,
+}
+
+impl Settings {
+    /// Where the gateway keeps what it must not forget.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| self.gateway.clusters_dir.join(".throome"))
+    }
+}

@@ -1,0 +1,36 @@
+//! When to stop: SIGTERM or SIGINT, once for everybody who asks.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Ready, for every clone, when the gateway is to stop.
+#[derive(Clone)]
+pub(crate) struct Closing(watch::Receiver<bool>);
+
+impl Closing {
+    /// Listens for signals on the calling runtime.
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        let (tell, told) = watch::channel(false);
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::spawn(async move {
+            let which = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            tracing::info!(signal = which, "stopping: requests under way are finished");
+            let _ = tell.send(true);
+            // A second word means: now.
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            tracing::warn!("stopping at once");
+            std::process::exit(130);
+        });
+        Ok(Closing(told))
+    }
+
+    /// Waits for it.
+    pub(crate) async fn wait(mut self) {
+        // An error means that whoever would tell is gone, which is the same.
+        let _ = self.0.wait_for(|closing| *closing).await;
+    }
+}

@@ -1,0 +1,28 @@
+//! What works without a gateway: checking a file, and showing every setting with its source.
+
+use std::path::Path;
+
+use cli::{Report, ServeArgs, Setting};
+use model::Problem;
+
+use crate::config;
+
+/// Checks a file by what it is: one with `services` (or a cluster's id) is a cluster file, any other the gateway's.
+pub(crate) fn validate(path: &Path) -> Result<Report, Vec<Problem>> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let tree = model::yaml::parse(&text).ok();
+    let has = |key: &str| tree.as_ref().is_some_and(|tree| tree.get(key).is_some());
+    if ["services", "cluster_id", "routes", "routing"].into_iter().any(has) {
+        let spec = clusters::check_file(path, &text)?;
+        let (services, routes) = (spec.services.len(), spec.routes.len());
+        let summary = format!("cluster {}: {services} services, {routes} routes", spec.cluster_id);
+        return Ok(Report { what: "cluster file".to_owned(), summary });
+    }
+    config::read_file(path, &|name| std::env::var(name).ok())?;
+    Ok(Report { what: "gateway file".to_owned(), summary: "every setting is known and can be enforced".to_owned() })
+}
+
+/// Every setting with its source.
+pub(crate) fn config(args: &ServeArgs) -> Result<Vec<Setting>, Vec<Problem>> {
+    Ok(config::read(args)?.sources)
+}

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Builds Throome and the measuring programs, then compares Throome with its peers.
+#
+#   scripts/bench.sh                  everything, in full; writes docs/benchmarks.md (under 15 minutes)
+#   scripts/bench.sh quick            everything in short rounds; printed
+#   scripts/bench.sh [quick] http routes …    only these: http latency routes cache start idle; printed
+#   scripts/bench.sh [quick] [part…] --subject haproxy    without Throome, to try the measurement itself
+#
+# Options come last and are passed on (--cache-door data, --cache-services memory,redis, --many-routes, --load-core N,
+# --output FILE …); `--help` lists them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+profile=release
+packages=(-p throome -p throome-bench)
+words=()
+output=(--output docs/benchmarks.md)
+while [ $# -gt 0 ]; do
+    case "$1" in
+        quick)
+            profile=fast
+            words+=(--quick)
+            ;;
+        http | latency | routes | cache | start | idle) words+=("$1") ;;
+        -*) break ;;
+        *)
+            echo "bench.sh: there is no \"$1\"; see the first lines of scripts/bench.sh" >&2
+            exit 2
+            ;;
+    esac
+    # Only the whole run, in full, is worth publishing.
+    output=()
+    shift
+done
+for option in "$@"; do
+    case "$option" in
+        --subject* | --help)
+            # A peer stands in for Throome, which need not be built then.
+            packages=(-p throome-bench)
+            output=()
+            ;;
+        --output*) output=() ;;
+    esac
+done
+
+cargo build --profile "$profile" "${packages[@]}" --bins
+
+# Ten thousand idle connections need more open files than most systems allow at first; where this is not enough, that
+# part says so.
+ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+
+exec "${CARGO_TARGET_DIR:-target}/$profile/bench" "${words[@]}" "${output[@]}" "$@"

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Installs the programs that benchmarks and tests run beside Throome, from Debian or Ubuntu packages. Run it as root;
+# running it again changes nothing. The servers are only installed: none is left running or enabled.
+set -euo pipefail
+
+packages=(nginx-light haproxy webdis redis-server wrk)
+
+missing=()
+for package in "${packages[@]}"; do
+    if ! dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
+        missing+=("$package")
+    fi
+done
+if [ "${#missing[@]}" -eq 0 ]; then
+    echo "all installed: ${packages[*]}"
+    exit 0
+fi
+
+if ! command -v apt-get >/dev/null; then
+    echo "install-peers.sh: this is no Debian or Ubuntu; install these with its own tools: ${missing[*]}" >&2
+    exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    echo "install-peers.sh: installing needs root: run \"sudo scripts/install-peers.sh\", or as root" >&2
+    echo "  apt-get update && apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+fi
+
+# Debian asks this file whether a package may start its service. Ours says no for as long as we install; one that the
+# administrator has put there stays.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
+
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}"
+
+# They would start with the next boot. Only what was installed just now is touched: a server that was here before
+# belongs to somebody.
+if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
+    for package in "${missing[@]}"; do
+        case "$package" in
+            nginx-light) systemctl disable --now nginx ;;
+            haproxy | webdis | redis-server) systemctl disable --now "$package" ;;
+        esac
+    done
+fi
+echo "installed: ${missing[*]}"

@@ -1,0 +1,7 @@
+//! The client against a server that answers by script and misbehaves on request.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up shall fail there")]
+
+mod answers;
+mod faults;
+mod server;
