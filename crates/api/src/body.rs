@@ -9,10 +9,18 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::error::Category;
 
-/// What a request says in its body. The table of its fields explains faults and makes its schema.
-pub(crate) trait Body<'b>: Deserialize<'b> {
+/// The fields of a body as a table, from which faults are explained and its schema is made.
+pub(crate) trait Table {
+    /// Its name in the OpenAPI document.
+    const NAME: &'static str;
+    /// Its fields.
     const FIELDS: &'static [Field];
 }
+
+/// What a request says in its body.
+pub(crate) trait Body<'b>: Table + Deserialize<'b> {}
+
+impl<'b, T: Table + Deserialize<'b>> Body<'b> for T {}
 
 /// Reads a body. Nothing but what `T` owns is allocated when it is well.
 ///
@@ -86,7 +94,8 @@ mod tests {
         by: Option<i64>,
     }
 
-    impl Body<'_> for Sample<'_> {
+    impl Table for Sample<'_> {
+        const NAME: &'static str = "Sample";
         const FIELDS: &'static [Field] = &[
             field("key", Shape::Text, "A key.").required(),
             field("by", Shape::Integer(-10, 10), "How much."),

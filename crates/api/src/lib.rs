@@ -1,1 +1,114 @@
-//! The control door: REST, data API, metrics, OpenAPI.
+//! The control room: the REST API, the data API, metrics, OpenAPI and the front page.
+//!
+//! [`router`] shows every URL on one screen, but for those of the data API, which `data/mod.rs` has on its
+//! own. Services are reached only through `clusters`; traffic is not carried here.
+
+mod options;
+pub use guard::GuardOptions;
+pub use options::{Limits, Options};
+
+// The way in and out.
+mod door;
+mod guard;
+mod respond;
+mod serve;
+pub use serve::serve;
+
+// What stands in a request.
+mod body;
+mod etag;
+mod percent;
+mod query;
+
+// What is answered.
+mod control;
+mod data;
+pub mod openapi;
+mod page;
+mod swagger;
+pub use data::Data;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::routing::{any, get, post};
+use axum::{Router, middleware};
+
+use control::{activity, clusters, events, explain, health, kinds, later, metrics, routes, services, validate};
+use door::Door;
+
+/// The control door as a service, for whoever brings the connections.
+pub fn router(options: Options) -> Router {
+    router_of(&Arc::new(Door::new(options)))
+}
+
+#[rustfmt::skip]
+fn router_of(door: &Arc<Door>) -> Router {
+    Router::new()
+        .route("/", get(page::front))
+        .route("/health", get(health::show))
+        .route("/openapi.json", get(openapi::show))
+        .route("/swagger", get(swagger::redirect))
+        .route("/swagger/", get(swagger::index))
+        .route("/swagger/{*file}", get(swagger::file))
+
+        .route("/api/v1/health", get(health::show))
+        .route("/api/v1/kinds", get(kinds::list))
+        .route("/api/v1/validate", post(validate::check))
+        .route("/api/v1/explain", post(explain::explain))
+        .route("/api/v1/activity", get(activity::list))
+        .route("/api/v1/requests", get(activity::requests))
+        .route("/api/v1/events", get(events::list))
+
+        .route("/api/v1/clusters", get(clusters::list).post(clusters::create))
+        .route("/api/v1/clusters/{id}", get(clusters::show).put(clusters::replace).delete(clusters::delete))
+        .route("/api/v1/clusters/{id}/plan", post(clusters::plan))
+        .route("/api/v1/clusters/{id}/health", get(clusters::health))
+        .route("/api/v1/clusters/{id}/metrics", get(clusters::metrics))
+        .route("/api/v1/clusters/{id}/activity", get(activity::of_cluster))
+
+        .route("/api/v1/clusters/{id}/services/{name}", get(services::show))
+        .route("/api/v1/clusters/{id}/services/{name}/activity", get(activity::of_service))
+        .route("/api/v1/clusters/{id}/services/{name}/drain", post(services::drain))
+        .route("/api/v1/clusters/{id}/services/{name}/undrain", post(services::undrain))
+        .route("/api/v1/clusters/{id}/services/{name}/reset-breaker", post(services::reset_breaker))
+
+        .route("/api/v1/routes", get(routes::list).post(routes::create))
+        .route("/api/v1/routes/{id}", get(routes::show).put(routes::replace).delete(routes::delete))
+
+        // The data API: `data/mod.rs` has its URLs.
+        .route("/api/v1/clusters/{id}/cache/{*call}", any(control::carry))
+
+        // What later stages bring.
+        .route("/api/v1/clusters/{id}/services/{name}/logs", get(later::not_built))
+        .route("/api/v1/clusters/{id}/services/{name}/restart", post(later::not_built))
+        .route("/api/v1/clusters/{id}/services/{name}/sql", any(later::not_built))
+        .route("/api/v1/clusters/{id}/services/{name}/upstash", any(later::not_built))
+        .route("/api/v1/clusters/{id}/services/{name}/upstash/{*call}", any(later::not_built))
+        .route("/api/v1/clusters/{id}/db/{*call}", any(later::not_built))
+        .route("/api/v1/clusters/{id}/queue/{*call}", any(later::not_built))
+        .route("/api/v1/operations", get(later::not_built))
+        .route("/api/v1/operations/{id}", get(later::not_built).delete(later::not_built))
+        .route("/api/v1/operations/{id}/events", get(later::not_built))
+        .route("/api/v1/live", get(later::not_built))
+        .route("/api/v1/auth/login", post(later::not_built))
+        .route("/api/v1/tokens", get(later::not_built).post(later::not_built))
+        .route("/api/v1/tokens/{id}", get(later::not_built).delete(later::not_built))
+        .route("/api/v1/users", get(later::not_built).post(later::not_built))
+        .route("/api/v1/users/{id}", get(later::not_built).delete(later::not_built))
+        .route("/api/routes", any(later::not_built))
+        .route("/api/routes/{*rest}", any(later::not_built))
+        .route("/api/auth/login", post(later::not_built))
+        .route("/api/status", get(later::not_built))
+        .route("/api/load-balancer/status", get(later::not_built))
+        .route("/api/circuit-breaker/status", get(later::not_built))
+        .route("/api/websocket/stats", get(later::not_built))
+        .route("/ws", get(later::not_built))
+
+        // `metrics_path`, which a setting names, and nothing else.
+        .fallback(metrics::show)
+        .layer(middleware::from_fn_with_state(Arc::clone(door), door::pass))
+        .with_state(Arc::clone(door))
+}

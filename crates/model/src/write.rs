@@ -36,7 +36,7 @@ pub fn file_text(spec: &ClusterSpec, present: Option<&str>, kinds: &dyn Kinds, e
         && let Some(old) = settled(&tree, spec, kinds)
     {
         let three = Three { present: Some(&tree.to_json()), old: Some(&whole(&old)), new: &new };
-        let body = merge(three, Shape::Fields(CLUSTER), kinds).unwrap_or_default();
+        let body = merge(three, Shape::Fields(CLUSTER)).unwrap_or_default();
         // An id that is made from the path goes its own way when the path changes; then it has to be written.
         for body in [with_ids(&body, &[]), with_ids(&body, &spec.routes)] {
             let text = edit(present, &body, env);
@@ -53,7 +53,7 @@ pub fn file_text(spec: &ClusterSpec, present: Option<&str>, kinds: &dyn Kinds, e
             body.insert(key.to_owned(), value.clone());
         }
     }
-    if let Some(Json::Object(rest)) = merge(three, Shape::Fields(CLUSTER), kinds) {
+    if let Some(Json::Object(rest)) = merge(three, Shape::Fields(CLUSTER)) {
         body.extend(rest);
     }
     emit(&escape(&with_ids(&Json::Object(body), &spec.routes)))

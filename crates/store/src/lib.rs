@@ -61,6 +61,12 @@ impl Store {
         Self::over(disk, ready, Path::new(":memory:"))
     }
 
+    /// Asks the store for nothing, to see whether it answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.disk().read(|c| c.query_row("SELECT 1", [], |_| Ok(()))).await?;
+        Ok(())
+    }
+
     /// Finishes what waits and lets go of the file. Calls after it fail.
     pub async fn close(&self) {
         self.inner.disk.close().await;

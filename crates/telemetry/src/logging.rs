@@ -17,20 +17,35 @@ pub enum Format {
     Json,
 }
 
-/// Begins logging, to standard error or to a file that is appended to. Lines go to standard error by
-/// default because standard output is for data.
+/// Where lines go.
+#[derive(Debug, Clone, Copy)]
+pub enum To<'p> {
+    /// Standard error, since standard output is for data.
+    Stderr,
+    /// Standard output.
+    Stdout,
+    /// A file, which is appended to.
+    File(&'p Path),
+}
+
+/// Begins logging.
 ///
 /// # Errors
 /// When the file cannot be opened, or logging has begun before.
-pub fn begin(level: &str, format: Format, path: Option<&Path>) -> io::Result<()> {
-    let writer = match path {
-        None => BoxMakeWriter::new(io::stderr),
-        Some(path) => BoxMakeWriter::new(Mutex::new(OpenOptions::new().create(true).append(true).open(path)?)),
+pub fn begin(level: &str, format: Format, to: To<'_>) -> io::Result<()> {
+    let writer = match to {
+        To::Stderr => BoxMakeWriter::new(io::stderr),
+        To::Stdout => BoxMakeWriter::new(io::stdout),
+        To::File(path) => {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            let named = |error| io::Error::other(format!("{}: {error}", path.display()));
+            BoxMakeWriter::new(Mutex::new(file.map_err(named)?))
+        }
     };
     let filter = EnvFilter::try_new(level).map_err(io::Error::other)?;
     let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
     match format {
-        Format::Text => base.with_ansi(path.is_none() && is_terminal()).try_init(),
+        Format::Text => base.with_ansi(matches!(to, To::Stderr) && is_terminal()).try_init(),
         Format::Json => base.json().flatten_event(true).try_init(),
     }
     .map_err(io::Error::other)

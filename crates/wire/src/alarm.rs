@@ -99,6 +99,8 @@ mod tests {
         moved.await.unwrap_err();
         assert_eq!(start.elapsed().as_secs(), 3);
         alarm.clear();
-        assert!(tokio::time::timeout(Duration::from_secs(9), alarm.guard::<()>(|_| Poll::Pending)).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_secs(9), alarm.guard::<()>(|_| Poll::Pending)).await.is_err()
+        );
     }
 }

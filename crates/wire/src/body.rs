@@ -62,7 +62,12 @@ impl Body {
     }
 
     /// Looks for more bytes, reading from `from` when they stand on a connection.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>, from: &mut Conn, size: usize) -> Poll<Result<Next, Error>> {
+    pub fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Conn,
+        size: usize,
+    ) -> Poll<Result<Next, Error>> {
         match self {
             Body::Empty => Poll::Ready(Ok(Next::End)),
             Body::Full(bytes) if bytes.is_empty() => Poll::Ready(Ok(Next::End)),

@@ -69,7 +69,9 @@ impl Conn {
             let wrote = match (said.is_empty(), data.is_empty()) {
                 (true, true) => return Poll::Ready(Ok(0)),
                 (false, true) => ready!(self.socket.poll_write(cx, &[IoSlice::new(said)]))?,
-                (true, false) if after.is_empty() => ready!(self.socket.poll_write(cx, &[IoSlice::new(data)]))?,
+                (true, false) if after.is_empty() => {
+                    ready!(self.socket.poll_write(cx, &[IoSlice::new(data)]))?
+                }
                 _ => {
                     let slices = [IoSlice::new(said), IoSlice::new(data), IoSlice::new(after)];
                     ready!(self.socket.poll_write(cx, &slices))?

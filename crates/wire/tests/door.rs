@@ -99,7 +99,9 @@ async fn handle(
     let mut up = Pump::new(Body::Wire(BodyReader::new(framing, MOST_BODY)?), writer);
     alarm.set_after(PATIENCE);
     let carried = alarm.guard(|cx| match up.poll(cx, client, &mut upstream) {
-        std::task::Poll::Ready(Err(broken)) if broken.side == Side::Source => std::task::Poll::Ready(Err(broken.error)),
+        std::task::Poll::Ready(Err(broken)) if broken.side == Side::Source => {
+            std::task::Poll::Ready(Err(broken.error))
+        }
         other => other.map(|done| done.map_err(|_| Error::Truncated)),
     });
     carried.await?;
@@ -109,7 +111,9 @@ async fn handle(
 
 /// Says a request's head to the service.
 fn say(head: &RequestHead, host: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", head.method(), head.path_and_query()).as_bytes());
+    out.extend_from_slice(
+        format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", head.method(), head.path_and_query()).as_bytes(),
+    );
     head.fields.write(HOP_BY_HOP.and(OWN).and(Mask::of(&[Known::Host, Known::Expect])), out);
     if head.framing == Framing::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

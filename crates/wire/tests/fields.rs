@@ -57,7 +57,15 @@ fn names_are_known_in_any_case_and_identity_in_any_spelling() {
     }
 }
 
-const MASKED: &[&str] = &["Keep-Alive", "TE", "Upgrade", "Proxy-Connection", "X-Forwarded-For", "x_forwarded_proto", "X-Request-Id"];
+const MASKED: &[&str] = &[
+    "Keep-Alive",
+    "TE",
+    "Upgrade",
+    "Proxy-Connection",
+    "X-Forwarded-For",
+    "x_forwarded_proto",
+    "X-Request-Id",
+];
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]

@@ -27,9 +27,12 @@ pub(crate) struct Understood {
     body: Vec<u8>,
 }
 
+/// A class of requests, and whether one is of it.
+type Excuse = (&'static str, fn(&Understood) -> bool);
+
 /// Why hyper refuses what we take. Each is about text that we pass on as received, not about where a message
 /// ends or whom it is for.
-const EXCUSED: &[(&str, fn(&Understood) -> bool)] = &[
+const EXCUSED: &[Excuse] = &[
     // `http::Uri` knows fewer characters than clients send; we know which ones split a target, and pass the rest.
     ("a character that RFC 3986 has no place for", |request| {
         request.target.bytes().any(|b| b"\"<>^`{|}".contains(&b))

@@ -169,8 +169,11 @@ fn random_bodies_come_out_as_they_went_in() {
                 assert!(work.is_done() && work.moved == size as u64 && !to.has_unsent());
                 drop(to);
             };
-            let ((), (), out) =
-                tokio::join!(moving, write_in_parts(&mut source, &mut one, &bytes), read_slowly(&mut sink, &mut two));
+            let ((), (), out) = tokio::join!(
+                moving,
+                write_in_parts(&mut source, &mut one, &bytes),
+                read_slowly(&mut sink, &mut two)
+            );
             waits += work.sink_waits;
             let out = out.strip_prefix(b"HEAD").expect("what was in the outbox goes first");
             let framing = if chunked_out { Framing::Chunked } else { Framing::Length(size as u64) };

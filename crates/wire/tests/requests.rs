@@ -158,8 +158,9 @@ fn hosts() {
     ]);
     let bad = [
         "", "a b", "a,b", "u@a", "u:p@a", "a/b", "a?b", "a#b", "a\\b", "a:b", "a:80:80", "a:-1", "a:65536",
-        "a:999999", ":80", "[::1", "::1", "[]", "[::::]", "[::1]x", "[a]", "a[b]", "a]b", "%61", "a%00", "a\"b", "<a>", "ä",
-        "http://a", "a;b", "a=b", "{a}", "a|b", "a^b", "a`b", "a'b", "a(b)", "a*b", "a!b", "a$b", "a&b", "a+b",
+        "a:999999", ":80", "[::1", "::1", "[]", "[::::]", "[::1]x", "[a]", "a[b]", "a]b", "%61", "a%00",
+        "a\"b", "<a>", "ä", "http://a", "a;b", "a=b", "{a}", "a|b", "a^b", "a`b", "a'b", "a(b)", "a*b",
+        "a!b", "a$b", "a&b", "a+b",
     ];
     for host in bad {
         let bytes = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -185,9 +186,30 @@ fn framing() {
         ("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", "! Transfer-Encoding beside Content-Length"),
         ("Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", "! Transfer-Encoding beside Content-Length"),
     ]);
+}
+
+#[test]
+fn lengths_and_codings_that_are_none() {
     for length in [
-        "", "-1", "+1", "1 ", "1,1", "1, 1", "1;1", "0x1", "1e1", "1.0", "1 1", "\u{661}", "a", "10000000000000000000",
-        "18446744073709551616", "99999999999999999999999", "00000000000000000001", "\"1\"", "1_0",
+        "",
+        "-1",
+        "+1",
+        "1 ",
+        "1,1",
+        "1, 1",
+        "1;1",
+        "0x1",
+        "1e1",
+        "1.0",
+        "1 1",
+        "\u{661}",
+        "a",
+        "10000000000000000000",
+        "18446744073709551616",
+        "99999999999999999999999",
+        "00000000000000000001",
+        "\"1\"",
+        "1_0",
     ] {
         let bytes = with_fields(&format!("Content-Length: {length}\r\n"));
         let want = if length == "1 " {
@@ -198,14 +220,37 @@ fn framing() {
         assert_eq!(judge(&bytes), want, "{length:?}");
     }
     for coding in [
-        "", "identity", "gzip", "gzip, chunked", "chunked, gzip", "chunked, identity", "identity, chunked",
-        "chunked, chunked", "chunked,", ",chunked", "xchunked", "chunkedx", "\"chunked\"", "'chunked'",
-        "chunked;q=1", "chunked; a", "chun ked", "x chunked", "chunked x", "\x0bchunked", "chunked\x0c", "ｃhunked",
+        "",
+        "identity",
+        "gzip",
+        "gzip, chunked",
+        "chunked, gzip",
+        "chunked, identity",
+        "identity, chunked",
+        "chunked, chunked",
+        "chunked,",
+        ",chunked",
+        "xchunked",
+        "chunkedx",
+        "\"chunked\"",
+        "'chunked'",
+        "chunked;q=1",
+        "chunked; a",
+        "chun ked",
+        "x chunked",
+        "chunked x",
+        "\x0bchunked",
+        "chunked\x0c",
+        "ｃhunked",
     ] {
         let bytes = with_fields(&format!("Transfer-Encoding: {coding}\r\n"));
         let said = judge(&bytes);
         let forbidden = coding.bytes().any(|b| b == 0x0b || b == 0x0c);
-        let want = if forbidden { "! a field value with a forbidden character" } else { "! a Transfer-Encoding other than chunked" };
+        let want = if forbidden {
+            "! a field value with a forbidden character"
+        } else {
+            "! a Transfer-Encoding other than chunked"
+        };
         assert_eq!(said, want, "{coding:?}");
     }
     let twice = with_fields("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n");
@@ -224,6 +269,8 @@ fn what_is_asked_of_the_connection() {
         ("Connection: close\r\nConnection: keep-alive\r\n", "POST /p host=a 1.1 none"),
         ("Connection: closed\r\n", "POST /p host=a 1.1 none keep"),
         ("Connection: ,, ,\r\n", "POST /p host=a 1.1 none keep"),
+        ("Connection: keep-alive; x\r\n", "! Connection names what cannot be a field"),
+        ("Connection: cl\u{f6}se\r\n", "! Connection names what cannot be a field"),
         ("Connection:\r\n", "POST /p host=a 1.1 none keep"),
         // RFC 9110 7.8: an upgrade is asked for in both fields, by HTTP/1.1.
         ("Upgrade: websocket\r\n", "POST /p host=a 1.1 none keep"),
@@ -231,9 +278,18 @@ fn what_is_asked_of_the_connection() {
         ("Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n", "POST /p host=a 1.1 none keep upgrade"),
         // RFC 9110 7.6.1: what framing and routing rest on cannot be named away.
         ("Connection: host\r\n", "! Connection names a field that it may not name"),
-        ("Content-Length: 3\r\nConnection: content-length\r\n", "! Connection names a field that it may not name"),
-        ("Connection: Content-Length\r\nContent-Length: 3\r\n", "! Connection names a field that it may not name"),
-        ("Transfer-Encoding: chunked\r\nConnection: close, transfer-encoding\r\n", "! Connection names a field that it may not name"),
+        (
+            "Content-Length: 3\r\nConnection: content-length\r\n",
+            "! Connection names a field that it may not name",
+        ),
+        (
+            "Connection: Content-Length\r\nContent-Length: 3\r\n",
+            "! Connection names a field that it may not name",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\nConnection: close, transfer-encoding\r\n",
+            "! Connection names a field that it may not name",
+        ),
         // RFC 9110 10.1.1.
         ("Expect: 100-continue\r\n", "POST /p host=a 1.1 none keep"),
         ("Expect: 100-Continue\r\nContent-Length: 3\r\n", "POST /p host=a 1.1 length=3 keep expects"),
@@ -287,9 +343,8 @@ fn the_largest_heads() {
         let empty = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n".len();
         format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(n - empty)).into_bytes()
     };
-    let of_fields = |n: usize| {
-        format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(n - 1)).into_bytes()
-    };
+    let of_fields =
+        |n: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(n - 1)).into_bytes();
     let parse = |bytes: &[u8]| RequestHead::default().parse(bytes, limits);
     assert!(matches!(parse(&of_length(1000)), Ok(Some(1000))));
     assert!(matches!(parse(&of_length(1001)), Err(Error::HeadTooLarge)));
@@ -299,6 +354,17 @@ fn the_largest_heads() {
     assert!(matches!(parse(&of_fields(11)), Err(Error::HeadTooLarge)));
     let more = HeadLimits { bytes: 64 * 1024, fields: 10_000 };
     assert!(matches!(RequestHead::default().parse(&of_fields(257), more), Err(Error::HeadTooLarge)));
+}
+
+#[test]
+fn a_refused_head_says_nothing_of_the_one_before() {
+    let mut head = RequestHead::default();
+    let good = b"HEAD /a?b HTTP/1.1\r\nHost: a\r\nX-Request-Id: 1\r\n\r\n";
+    head.parse(good, HeadLimits::default()).unwrap();
+    assert_eq!(head.method(), "HEAD");
+    head.parse(b"GET  / HTTP/1.1\r\n", HeadLimits::default()).unwrap_err();
+    assert_eq!((head.method(), head.path(), head.query(), head.host()), ("", "", None, None));
+    assert!(head.fields.is_empty());
 }
 
 /// What `read_head` makes of bytes that a client sends in these parts, and what it leaves in the inbox.

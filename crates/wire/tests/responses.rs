@@ -68,7 +68,10 @@ const ROWS: &[(&str, &str)] = &[
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", r#"200 "OK" 1.1 chunked keep"#),
     ("HTTP/1.1 200 OK\r\n\r\n", r#"200 "OK" 1.1 until-close"#),
     ("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\n", r#"200 "OK" 1.1 until-close"#),
-    ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "! Transfer-Encoding beside Content-Length"),
+    (
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "! Transfer-Encoding beside Content-Length",
+    ),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "! a Transfer-Encoding other than chunked"),
     ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "! Transfer-Encoding in HTTP/1.0"),
     ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n", "! more than one Content-Length"),
@@ -82,12 +85,18 @@ const ROWS: &[(&str, &str)] = &[
     ("HTTP/1.1 304 Not Modified\r\n\r\n", r#"304 "Not Modified" 1.1 none keep"#),
     ("HTTP/1.1 100 Continue\r\n\r\n", r#"100 "Continue" 1.1 none keep"#),
     ("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", r#"103 "Early Hints" 1.1 none keep"#),
-    ("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", r#"101 "Switching Protocols" 1.1 none keep"#),
+    (
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        r#"101 "Switching Protocols" 1.1 none keep"#,
+    ),
     ("HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n", r#"100 "Continue" 1.1 none"#),
     // RFC 9112 9.3, by version.
     ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n", r#"200 "OK" 1.1 length=3"#),
     ("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n", r#"200 "OK" 1.0 length=3"#),
-    ("HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: Keep-Alive\r\n\r\n", r#"200 "OK" 1.0 length=3 keep"#),
+    (
+        "HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: Keep-Alive\r\n\r\n",
+        r#"200 "OK" 1.0 length=3 keep"#,
+    ),
     ("HTTP/1.0 200 OK\r\n\r\n", r#"200 "OK" 1.0 until-close"#),
 ];
 

@@ -35,7 +35,8 @@ pub(crate) enum Expect {
 
 impl Case {
     pub(super) fn read(name: &str, text: &str) -> Result<Case, String> {
-        let (facts, bytes) = text.split_once("\n\n").ok_or("no empty line between the facts and the bytes")?;
+        let (facts, bytes) =
+            text.split_once("\n\n").ok_or("no empty line between the facts and the bytes")?;
         let mut case = Case {
             name: name.to_owned(),
             bytes: Vec::new(),
@@ -100,7 +101,8 @@ impl Case {
 
 fn read_expect(text: &str) -> Result<Expect, String> {
     let (word, statuses) = text.split_once(' ').unwrap_or((text, ""));
-    let statuses: Result<Vec<u16>, _> = statuses.split('|').filter(|s| !s.is_empty()).map(str::parse).collect();
+    let statuses: Result<Vec<u16>, _> =
+        statuses.split('|').filter(|s| !s.is_empty()).map(str::parse).collect();
     let statuses = statuses.map_err(|error| error.to_string())?;
     match (word, statuses.is_empty()) {
         ("forwarded", true) => Ok(Expect::Forwarded),

@@ -40,7 +40,8 @@ pub(crate) struct Seen {
 /// The fields that a gateway says for itself.
 pub(super) struct Own(Vec<(String, String)>);
 
-const OWN: &[&str] = &["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-request-id"];
+const OWN: &[&str] =
+    &["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-request-id"];
 
 impl Service {
     pub(crate) fn start() -> Service {
@@ -121,7 +122,8 @@ fn expects(bytes: &[u8]) -> bool {
 fn take(bytes: &[u8]) -> Option<(Seen, usize)> {
     let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let mut seen = Seen::read(&bytes[..head]);
-    let value = |wanted: &str| seen.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, v)| v);
+    let value =
+        |wanted: &str| seen.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, v)| v);
     let length: usize = value("content-length").map_or(Ok(0), |value| value.trim().parse()).ok()?;
     seen.chunked = value("transfer-encoding").is_some();
     if seen.chunked {
@@ -182,16 +184,21 @@ impl Seen {
         Seen { line, hosts, fields, chunked: false, body: body.to_vec(), trailers: Vec::new(), whole }
     }
 
-    /// Takes apart what the client said and what the gateway added. A forwarded expectation is the gateway's
-    /// own affair, and its word on chunks is remembered as such.
+    /// Takes apart what the client said and what the gateway added: its own fields, its word on chunks, an
+    /// expectation that it passed on, and an upgrade that it asks for anew.
     pub(super) fn without_own(mut self) -> (Seen, Own) {
         let is_own = |name: &str| OWN.iter().any(|own| name.eq_ignore_ascii_case(own));
         let (own, mut fields): (Vec<_>, Vec<_>) = self.fields.into_iter().partition(|(name, _)| is_own(name));
         let mut codings = 0;
         fields.retain(|(name, value)| {
-            let coding = self.chunked && name.eq_ignore_ascii_case("transfer-encoding") && value.trim() == "chunked";
+            let is = |own: &str, word: &str| {
+                name.eq_ignore_ascii_case(own) && value.trim().eq_ignore_ascii_case(word)
+            };
+            let coding = self.chunked && is("transfer-encoding", "chunked");
             codings += usize::from(coding);
-            !(coding && codings == 1) && !name.eq_ignore_ascii_case("expect")
+            let upgrade = is("connection", "upgrade") || is("upgrade", "websocket");
+            let ours = upgrade || name.eq_ignore_ascii_case("expect") || (coding && codings == 1);
+            !ours
         });
         self.fields = fields;
         (self, Own(own))
@@ -203,8 +210,12 @@ impl Own {
     pub(super) fn check(&self, seen: &Seen) -> Result<(), String> {
         let host = seen.hosts.first().map_or("", String::as_str);
         for own in OWN {
-            let values: Vec<&str> =
-                self.0.iter().filter(|(name, _)| name.eq_ignore_ascii_case(own)).map(|(_, v)| v.trim()).collect();
+            let values: Vec<&str> = self
+                .0
+                .iter()
+                .filter(|(name, _)| name.eq_ignore_ascii_case(own))
+                .map(|(_, v)| v.trim())
+                .collect();
             let good = match (*own, values.as_slice()) {
                 ("x-forwarded-for", [value]) => *value == "127.0.0.1",
                 ("x-forwarded-proto", [value]) => *value == "http",
@@ -232,6 +243,11 @@ impl fmt::Display for Seen {
         }
         let chunked = if self.chunked { " in chunks" } else { "" };
         let whole = if self.whole { "" } else { " (cut)" };
-        write!(f, " {:?}{chunked} {:?}{whole}", self.body.escape_ascii().to_string(), self.trailers.escape_ascii().to_string())
+        write!(
+            f,
+            " {:?}{chunked} {:?}{whole}",
+            self.body.escape_ascii().to_string(),
+            self.trailers.escape_ascii().to_string()
+        )
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn page(
             if glob.matches(key) && shard.is_live(key, now) {
                 page.keys.push(Bytes::copy_from_slice(key));
             }
-            let full = page.keys.len() == limit || work >= WORK;
+            let full = is_full(&page, limit, work);
             if full || lot == LOT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         drop(shard);
@@ -83,10 +83,14 @@ pub(super) fn page(
             Some(_) => position.after = stopped,
             None => position = Position { shard: position.shard + 1, after: None },
         }
-        if (page.keys.len() == limit || work >= WORK) && position.shard < store.shard_count() {
+        if is_full(&page, limit, work) && position.shard < store.shard_count() {
             page.next = Some(position.to_cursor());
             break;
         }
     }
     Some(page)
+}
+
+fn is_full(page: &Page, limit: usize, work: usize) -> bool {
+    page.keys.len() == limit || work >= WORK
 }

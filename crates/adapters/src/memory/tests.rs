@@ -1,6 +1,7 @@
 //! The store against a plain model on a clock of our own, its bounds, and its threads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -315,4 +316,23 @@ fn threads_at_once_leave_it_whole() {
     });
     validate(&store);
     assert!(store.weight() <= SMALL.max_memory);
+}
+
+#[test]
+fn of_threads_that_race_for_a_key_one_sets_it() {
+    const KEYS: usize = 20_000;
+    let store = Store::new(Options { max_memory: 64 << 20, max_value: 1000 });
+    let now = Instant::now();
+    let if_absent = SetOptions { if_absent: true, ttl: None };
+    let start = Barrier::new(4);
+    let won: usize = std::thread::scope(|scope| {
+        let race = || {
+            start.wait();
+            (0..KEYS).filter(|n| store.set(&n.to_le_bytes(), Value::plain("v"), if_absent, now)).count()
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(race)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(store.len(), KEYS, "none had to make room");
+    assert_eq!(won, KEYS);
 }

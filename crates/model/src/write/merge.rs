@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::check::service_fields;
+use crate::cluster_fields::SERVICE;
 use crate::field::{Field, Shape};
-use crate::kind::Kinds;
 
 /// A value of the file (absent: not written), its meaning with all defaults, and the new meaning.
 #[derive(Clone, Copy)]
@@ -25,20 +24,20 @@ impl<'j> Three<'j> {
 }
 
 /// What the file is to say; `None` when it needs to say nothing.
-pub(super) fn merge(three: Three<'_>, shape: Shape, kinds: &dyn Kinds) -> Option<Json> {
+pub(super) fn merge(three: Three<'_>, shape: Shape) -> Option<Json> {
     let Three { present, old, new } = three;
     if old == Some(new) {
         return present.cloned();
     }
     match new {
-        Json::Object(map) => Some(mapping(three, map, shape, kinds)),
-        Json::Array(items) => Some(list(three, items, shape, kinds)),
+        Json::Object(map) => Some(mapping(three, map, shape)),
+        Json::Array(items) => Some(list(three, items, shape)),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => Some(new.clone()),
     }
 }
 
-fn mapping(three: Three<'_>, new: &Map<String, Json>, shape: Shape, kinds: &dyn Kinds) -> Json {
-    let fields = fields(shape, new, kinds);
+fn mapping(three: Three<'_>, new: &Map<String, Json>, shape: Shape) -> Json {
+    let fields = fields(shape);
     let field = |key: &str| fields.iter().find(|field| field.name == key);
     let old = three.old.and_then(Json::as_object);
     let mut out = Map::new();
@@ -48,7 +47,7 @@ fn mapping(three: Three<'_>, new: &Map<String, Json>, shape: Shape, kinds: &dyn 
         if !is_gone && !new.contains_key(key) {
             out.insert(key.clone(), value.clone());
         } else if let Some(new) = new.get(key)
-            && let Some(value) = merge(three.key(key, new), inner(shape, field(key)), kinds)
+            && let Some(value) = merge(three.key(key, new), inner(shape, field(key)))
         {
             out.insert(key.clone(), value);
         }
@@ -59,14 +58,14 @@ fn mapping(three: Three<'_>, new: &Map<String, Json>, shape: Shape, kinds: &dyn 
         }
         let three = three.key(key, new);
         let holds_anyway = three.old.is_none() && field(key).is_some_and(|field| is_default(new, field));
-        if !holds_anyway && let Some(value) = merge(three, inner(shape, field(key)), kinds) {
+        if !holds_anyway && let Some(value) = merge(three, inner(shape, field(key))) {
             out.insert(key.clone(), value);
         }
     }
     Json::Object(out)
 }
 
-fn list(three: Three<'_>, new: &[Json], shape: Shape, kinds: &dyn Kinds) -> Json {
+fn list(three: Three<'_>, new: &[Json], shape: Shape) -> Json {
     let shape = match shape {
         Shape::List(inner) => *inner,
         _ => Shape::Any,
@@ -81,7 +80,7 @@ fn list(three: Three<'_>, new: &[Json], shape: Shape, kinds: &dyn Kinds) -> Json
         next = at.map_or(next, |at| at + 1);
         let at = at.filter(|_| present.len() == old.len());
         let three = Three { present: at.map(|at| &present[at]), old: at.map(|at| &old[at]), new };
-        merged.push(merge(three, shape, kinds).unwrap_or_else(|| new.clone()));
+        merged.push(merge(three, shape).unwrap_or_else(|| new.clone()));
     }
     merged.into()
 }
@@ -92,13 +91,15 @@ fn is_same(old: &Json, new: &Json) -> bool {
     old == new || names("id") || (names("host") && names("port"))
 }
 
-fn fields(shape: Shape, value: &Map<String, Json>, kinds: &dyn Kinds) -> Vec<&'static Field> {
+fn fields(shape: Shape) -> Vec<&'static Field> {
     match shape {
         Shape::Fields(fields) => fields.iter().collect(),
-        Shape::Service => {
-            let kind = value.get("type").and_then(Json::as_str).and_then(|name| kinds.find(name));
-            kind.map(service_fields).unwrap_or_default()
-        }
+        // Only these hold structs of ours, with their defaults. What a kind knows is kept as it was said, and
+        // there a default that is said may mean more than nothing: `health` lies over the cluster's.
+        Shape::Service => SERVICE
+            .iter()
+            .filter(|field| ["endpoints", "replicas", "outlier"].contains(&field.name))
+            .collect(),
         _ => Vec::new(),
     }
 }

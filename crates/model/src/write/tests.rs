@@ -192,6 +192,8 @@ fn any_file() -> impl Strategy<Value = Json> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Whatever a file said and whatever a spec says now: the text reads back as the spec.
     #[test]
     fn what_is_written_is_the_spec(old in any_file(), new in any_file()) {

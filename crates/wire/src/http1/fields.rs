@@ -125,9 +125,9 @@ pub struct Fields {
 impl Fields {
     /// Name and value of each, in the order received.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], Known)> {
-        self.lines.iter().map(|field| {
-            (field.name.of_bytes(&self.bytes), field.value.of_bytes(&self.bytes), field.known)
-        })
+        self.lines
+            .iter()
+            .map(|field| (field.name.of_bytes(&self.bytes), field.value.of_bytes(&self.bytes), field.known))
     }
 
     /// The first value of that name, in any case.
@@ -138,7 +138,10 @@ impl Fields {
 
     /// Every value of a known field.
     pub fn all(&self, known: Known) -> impl Iterator<Item = &[u8]> {
-        self.lines.iter().filter(move |field| field.known == known).map(|field| field.value.of_bytes(&self.bytes))
+        self.lines
+            .iter()
+            .filter(move |field| field.known == known)
+            .map(|field| field.value.of_bytes(&self.bytes))
     }
 
     /// How many there are.
@@ -179,6 +182,9 @@ impl Fields {
             if count == MOST_NAMED {
                 return Err(Error::Malformed("Connection names too many fields"));
             }
+            if !token.iter().copied().all(is_token) {
+                return Err(Error::Malformed("Connection names what cannot be a field"));
+            }
             for field in lines.iter_mut() {
                 if !field.name.of_bytes(bytes).eq_ignore_ascii_case(token) {
                     continue;
@@ -194,6 +200,11 @@ impl Fields {
         }
         Ok(())
     }
+}
+
+/// What names are made of (RFC 9110 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// The elements of a comma list, trimmed, empty ones left out.

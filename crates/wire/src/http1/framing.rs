@@ -9,6 +9,7 @@ use crate::error::Error;
 /// A chunk's size line with its extension, and all trailers together, are no longer than this.
 const MOST_SIZE_LINE: usize = 1024;
 const MOST_TRAILERS: usize = 8 * 1024;
+const MOST_TRAILER_FIELDS: usize = 64;
 /// All extensions of a body together, which count as no part of its size.
 const MOST_EXTENSIONS: usize = 16 * 1024;
 /// Chunks up to this size that arrived together go on together.
@@ -238,7 +239,8 @@ impl BodyReader {
             return Ok(Step::Again);
         }
         check_trailer(line)?;
-        if self.trailers.len() + line.len() > MOST_TRAILERS {
+        let fields = memchr::memchr_iter(b'\n', &self.trailers).count() + 1;
+        if fields > MOST_TRAILER_FIELDS || self.trailers.len() + line.len() > MOST_TRAILERS {
             return Err(Error::HeadTooLarge);
         }
         self.trailers.extend_from_slice(line);

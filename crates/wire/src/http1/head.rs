@@ -61,6 +61,7 @@ impl RequestHead {
     pub fn parse(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, Error> {
         let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let mut request = httparse::Request::new(&mut []);
+        self.forget();
         if bytes.starts_with(TOO_MANY_EMPTY_LINES) {
             return Err(Error::Malformed("too many empty lines before a request"));
         }
@@ -79,6 +80,13 @@ impl RequestHead {
             self.host = Some(authority);
         }
         Ok(Some(length))
+    }
+
+    /// What the last request said is not this one's, should this one be refused.
+    fn forget(&mut self) {
+        self.fields.bytes.clear();
+        self.fields.lines.clear();
+        (self.method, self.target, self.host) = (At::default(), Target::default(), None);
     }
 
     fn take_fields(&mut self, head: &[u8], headers: &[httparse::Header<'_>]) -> Result<(), Error> {
@@ -227,9 +235,9 @@ impl ResponseHead {
     /// Whether it is a stream of server-sent events.
     #[must_use]
     pub fn is_event_stream(&self) -> bool {
-        self.fields.all(Known::ContentType).any(|value| {
-            value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream")
-        })
+        self.fields
+            .all(Known::ContentType)
+            .any(|value| value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream"))
     }
 }
 

@@ -45,7 +45,15 @@ impl Pump {
     /// A pump for this body, framed so.
     #[must_use]
     pub fn new(body: Body, writer: BodyWriter) -> Self {
-        Pump { body, writer, piece: 0, state: State::Moving, moved: 0, sink_waits: 0, waits_for: Side::Source }
+        Pump {
+            body,
+            writer,
+            piece: 0,
+            state: State::Moving,
+            moved: 0,
+            sink_waits: 0,
+            waits_for: Side::Source,
+        }
     }
 
     /// A pump with nothing to move: over before it begins.
@@ -62,7 +70,12 @@ impl Pump {
 
     /// Moves what can be moved. Ready when the body is over and sent. What stands in the sink's outbox goes
     /// first, with the first bytes of the body.
-    pub fn poll(&mut self, cx: &mut Context<'_>, from: &mut Conn, to: &mut Conn) -> Poll<Result<(), PumpError>> {
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Conn,
+        to: &mut Conn,
+    ) -> Poll<Result<(), PumpError>> {
         loop {
             match self.state {
                 State::Done => return Poll::Ready(Ok(())),
@@ -90,7 +103,9 @@ impl Pump {
                     Poll::Pending => {
                         self.waits_for = Side::Source;
                         // Nothing to add for now: a head or a piece's end that still waits is sent alone.
-                        if to.has_unsent() && let Poll::Ready(Err(error)) = to.poll_flush(cx) {
+                        if to.has_unsent()
+                            && let Poll::Ready(Err(error)) = to.poll_flush(cx)
+                        {
                             return Poll::Ready(Err(sink(error)));
                         }
                         return Poll::Pending;
@@ -100,7 +115,12 @@ impl Pump {
         }
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Conn, to: &mut Conn) -> Poll<Result<(), PumpError>> {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Conn,
+        to: &mut Conn,
+    ) -> Poll<Result<(), PumpError>> {
         let data = self.body.ready(from, self.piece);
         let after = self.writer.after();
         let Poll::Ready(sent) = to.poll_send(cx, data, after) else {

@@ -33,7 +33,9 @@ pub(super) fn parse(method: &str, uri: &str, at: At) -> Result<Target, Error> {
     }
     let scheme = ["http://", "https://"]
         .into_iter()
-        .find(|scheme| uri.len() > scheme.len() && uri.as_bytes()[..scheme.len()].eq_ignore_ascii_case(scheme.as_bytes()))
+        .find(|scheme| {
+            uri.len() > scheme.len() && uri.as_bytes()[..scheme.len()].eq_ignore_ascii_case(scheme.as_bytes())
+        })
         .ok_or(Error::Malformed("a target that is neither a path nor an http address"))?;
     let rest = &uri[scheme.len()..];
     let authority_length = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -154,8 +156,22 @@ mod tests {
             assert_eq!(check_path(good), Ok(()), "{good}");
         }
         for bad in [
-            "/.", "/..", "/a/../b", "/a/./b", "/%2e", "/%2E%2e/x", "/.%2e", "/a%2fb", "/a%2Fb", "/a%5cb", "/a%00",
-            "/a;b", "/..;/b", "/a%", "/a%2", "/a%zz",
+            "/.",
+            "/..",
+            "/a/../b",
+            "/a/./b",
+            "/%2e",
+            "/%2E%2e/x",
+            "/.%2e",
+            "/a%2fb",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a%00",
+            "/a;b",
+            "/..;/b",
+            "/a%",
+            "/a%2",
+            "/a%zz",
         ] {
             assert!(check_path(bad).is_err(), "{bad}");
         }

@@ -30,7 +30,8 @@ pub(super) fn mutated(random: &mut Random, seeds: &[&[u8]]) -> Vec<u8> {
     for _ in 0..random.below(3) {
         bytes.extend_from_slice(GOOD[random.below(GOOD.len())]);
     }
-    let last = if random.below(3) == 0 { GOOD[random.below(GOOD.len())] } else { seeds[random.below(seeds.len())] };
+    let last =
+        if random.below(3) == 0 { GOOD[random.below(GOOD.len())] } else { seeds[random.below(seeds.len())] };
     bytes.extend_from_slice(last);
     for _ in 0..random.below(5) {
         change(random, seeds, &mut bytes);

@@ -97,7 +97,12 @@ fn request(
         }
     }
     let host = head.host().unwrap_or_default().to_owned();
-    Ok(Some(Understood { method: head.method().to_owned(), target: head.path_and_query().to_owned(), host, body }))
+    Ok(Some(Understood {
+        method: head.method().to_owned(),
+        target: head.path_and_query().to_owned(),
+        host,
+        body,
+    }))
 }
 
 /// The same bytes as a response: nothing breaks, and parts make no difference.
@@ -107,7 +112,9 @@ pub(super) fn survive_as_response(bytes: &[u8], random: &mut Random) {
     let mut head = ResponseHead::default();
     let Ok(Some(length)) = head.parse(bytes, HeadLimits::default(), false) else { return };
     let (before, body) = bytes.split_at(length);
-    assert!(matches!(ResponseHead::default().parse(before, HeadLimits::default(), false), Ok(Some(n)) if n == length));
+    assert!(
+        matches!(ResponseHead::default().parse(before, HeadLimits::default(), false), Ok(Some(n)) if n == length)
+    );
     let whole = read_body(head.framing, u64::MAX, &[body]);
     let parts: Vec<&[u8]> = body.chunks(1 + random.below(20)).collect();
     let cut = read_body(head.framing, u64::MAX, &parts);

@@ -1,0 +1,202 @@
+//! Clusters: listed, shown, created, replaced, deleted; and what a replacement would do.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use bytes::Bytes;
+use clusters::{RequestId, Shown};
+use model::cluster_fields::CLUSTER;
+use model::field::Field;
+use model::view::{ClusterHealth, ClusterMetrics, ClusterSummary, Plan};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{carried_through, json as answer, page};
+use crate::body::{self, Table};
+use crate::door::{Answer, Door, by};
+use crate::etag;
+use crate::query::Query;
+
+/// A page of clusters.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ClusterList {
+    /// By id.
+    clusters: Vec<ClusterSummary>,
+    /// How many this page has.
+    count: usize,
+    /// `cursor` of the next page; null at the end.
+    next_cursor: Option<String>,
+}
+
+/// A cluster as asked.
+pub(crate) struct ClusterDocument;
+
+impl Table for ClusterDocument {
+    const NAME: &'static str = "ClusterDocument";
+    const FIELDS: &'static [Field] = CLUSTER;
+}
+
+/// Lists clusters
+#[utoipa::path(get, path = "/api/v1/clusters", operation_id = "listClusters", tag = "clusters",
+    params(("limit" = Option<u32>, Query, description = "Items in a page, 1 to 1000; 100 when left out."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.")),
+    responses((status = 200, description = "A page of clusters with their services.", body = ClusterList)))]
+pub(crate) async fn list(State(door): State<Arc<Door>>, uri: Uri) -> Answer {
+    let mut query = Query::of(&uri);
+    let (cursor, limit) = (query.text("cursor"), query.limit());
+    query.done()?;
+    let (clusters, next_cursor) = page(door.clusters().list(), |cluster| &cluster.id, cursor.as_deref(), limit);
+    Ok(answer(StatusCode::OK, &ClusterList { count: clusters.len(), clusters, next_cursor }))
+}
+
+/// Creates a cluster
+///
+/// Waits until it is there. `services` may stand at the top or below `config`; `cluster_id` left out is made
+/// from the name.
+#[utoipa::path(post, path = "/api/v1/clusters", operation_id = "createCluster", tag = "clusters",
+    request_body(content = ref("#/components/schemas/ClusterDocument")),
+    responses((status = 201, description = "The finished cluster; `Location` and `ETag` are its own.",
+        body = ref("#/components/schemas/Cluster"))))]
+pub(crate) async fn create(
+    State(door): State<Arc<Door>>,
+    Extension(id): Extension<RequestId>,
+    uri: Uri,
+    bytes: Bytes,
+) -> Answer {
+    Query::of(&uri).done()?;
+    let body = body::any(&bytes)?;
+    let clusters = door.clusters().clone();
+    let Shown { mut body, revision } =
+        carried_through(async move { clusters.create(&body, by(id)).await }).await?;
+    let location = body["id"].as_str().map(|id| format!("/api/v1/clusters/{id}"));
+    if let Value::Object(fields) = &mut body {
+        // What earlier clients print.
+        fields.insert("message".to_owned(), json!("Cluster created successfully"));
+    }
+    let mut response = etag::tagged(answer(StatusCode::CREATED, &body), revision);
+    if let Some(location) = location.and_then(|location| HeaderValue::try_from(location).ok()) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// Shows a cluster
+///
+/// Secrets are masked as `***`. Written back with PUT, it changes nothing.
+#[utoipa::path(get, path = "/api/v1/clusters/{id}", operation_id = "getCluster", tag = "clusters",
+    params(("id" = String, Path, description = "The cluster.")),
+    responses((status = 200, description = "The cluster; `ETag` is its version.", body = ref("#/components/schemas/Cluster"))))]
+pub(crate) async fn show(State(door): State<Arc<Door>>, Path(id): Path<String>, uri: Uri) -> Answer {
+    Query::of(&uri).done()?;
+    let Shown { body, revision } = door.clusters().show(&id)?;
+    Ok(etag::tagged(answer(StatusCode::OK, &body), revision))
+}
+
+/// Replaces a cluster
+///
+/// What does not change is left alone. A secret that is sent as `***` stays as it is.
+#[utoipa::path(put, path = "/api/v1/clusters/{id}", operation_id = "replaceCluster", tag = "clusters",
+    params(("id" = String, Path, description = "The cluster."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that was read: 412 if it has changed since.")),
+    request_body(content = ref("#/components/schemas/ClusterDocument")),
+    responses((status = 200, description = "The cluster as it is now.", body = ref("#/components/schemas/Cluster"))))]
+pub(crate) async fn replace(
+    State(door): State<Arc<Door>>,
+    Extension(request): Extension<RequestId>,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Answer {
+    Query::of(&uri).done()?;
+    let if_match = etag::if_match(&headers, || revision(&door, &id))?;
+    let body = body::any(&bytes)?;
+    let clusters = door.clusters().clone();
+    let Shown { body, revision } =
+        carried_through(async move { clusters.replace(&id, &body, if_match, by(request)).await }).await?;
+    Ok(etag::tagged(answer(StatusCode::OK, &body), revision))
+}
+
+/// What an answer to a deletion says.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Gone {
+    /// What was deleted.
+    pub(crate) id: String,
+    /// True.
+    pub(crate) deleted: bool,
+    /// For people.
+    pub(crate) message: String,
+}
+
+/// Deletes a cluster
+///
+/// With its services and the routes that lead to them.
+#[utoipa::path(delete, path = "/api/v1/clusters/{id}", operation_id = "deleteCluster", tag = "clusters",
+    params(("id" = String, Path, description = "The cluster."),
+        ("keep_data" = Option<bool>, Query, description = "Keeps the data of what the gateway runs for it. It runs \
+            nothing yet, so there is nothing to keep or to remove."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that was read: 412 if it has changed since.")),
+    responses((status = 200, description = "It is gone.", body = Gone)))]
+pub(crate) async fn delete(
+    State(door): State<Arc<Door>>,
+    Extension(request): Extension<RequestId>,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
+    let mut query = Query::of(&uri);
+    let _: Option<bool> = query.parse("keep_data", "`true` or `false`");
+    query.done()?;
+    let if_match = etag::if_match(&headers, || revision(&door, &id))?;
+    let clusters = door.clusters().clone();
+    let own = id.clone();
+    carried_through(async move { clusters.delete(&own, if_match, by(request)).await }).await?;
+    // What earlier clients print.
+    let message = "Cluster and all containers deleted successfully".to_owned();
+    Ok(answer(StatusCode::OK, &Gone { id, deleted: true, message }))
+}
+
+/// Shows what replacing a cluster would do
+///
+/// Nothing is changed.
+#[utoipa::path(post, path = "/api/v1/clusters/{id}/plan", operation_id = "planCluster", tag = "clusters",
+    params(("id" = String, Path, description = "The cluster.")),
+    request_body(content = ref("#/components/schemas/ClusterDocument")),
+    responses((status = 200, description = "The steps, in order.", body = Plan)))]
+pub(crate) async fn plan(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    uri: Uri,
+    bytes: Bytes,
+) -> Answer {
+    Query::of(&uri).done()?;
+    let plan = door.clusters().plan(&id, &body::any(&bytes)?).await?;
+    Ok(answer(StatusCode::OK, &plan))
+}
+
+/// The health of a cluster
+#[utoipa::path(get, path = "/api/v1/clusters/{id}/health", operation_id = "clusterHealth", tag = "clusters",
+    params(("id" = String, Path, description = "The cluster.")),
+    responses((status = 200, description = "The facts of each of its services.", body = ClusterHealth)))]
+pub(crate) async fn health(State(door): State<Arc<Door>>, Path(id): Path<String>, uri: Uri) -> Answer {
+    Query::of(&uri).done()?;
+    Ok(answer(StatusCode::OK, &door.clusters().health(&id)?))
+}
+
+/// Counts and times of a cluster
+///
+/// Since the gateway started.
+#[utoipa::path(get, path = "/api/v1/clusters/{id}/metrics", operation_id = "clusterMetrics", tag = "clusters",
+    params(("id" = String, Path, description = "The cluster.")),
+    responses((status = 200, description = "Of all its services together, and of each.", body = ClusterMetrics)))]
+pub(crate) async fn metrics(State(door): State<Arc<Door>>, Path(id): Path<String>, uri: Uri) -> Answer {
+    Query::of(&uri).done()?;
+    Ok(answer(StatusCode::OK, &door.clusters().metrics(&id)?))
+}
+
+fn revision(door: &Door, id: &str) -> Option<u64> {
+    door.clusters().show(id).ok().map(|shown| shown.revision)
+}

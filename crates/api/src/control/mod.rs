@@ -1,0 +1,79 @@
+//! What the control door answers, one file for each kind of thing; and what their handlers share.
+
+pub(crate) mod activity;
+pub(crate) mod clusters;
+pub(crate) mod events;
+pub(crate) mod explain;
+pub(crate) mod health;
+pub(crate) mod kinds;
+pub(crate) mod later;
+pub(crate) mod metrics;
+pub(crate) mod routes;
+pub(crate) mod services;
+pub(crate) mod validate;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use ::clusters::RequestId;
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use model::{Code, Failure};
+use serde::Serialize;
+
+use crate::door::Door;
+use crate::respond;
+
+/// An answer with a JSON body.
+pub(crate) fn json<T: Serialize + ?Sized>(status: StatusCode, body: &T) -> Response {
+    respond::json(status, body).map(Body::from)
+}
+
+/// Carries a call of the data API from the control door.
+pub(crate) async fn carry(
+    State(door): State<Arc<Door>>,
+    Extension(id): Extension<RequestId>,
+    head: http::request::Parts,
+    body: Bytes,
+) -> Response {
+    door.data.call(Request::from_parts(head, body), id).await.map(Body::from)
+}
+
+/// Carries a change through even when its client goes away in the middle of it.
+async fn carried_through<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::spawn(change).await.unwrap_or_else(|error| {
+        Err(Failure::gateway(Code::Internal, "The change could not be carried out.").with_cause(error))
+    })
+}
+
+/// One page of a list that is sorted by a unique text, and the cursor of the next.
+fn page<T>(mut items: Vec<T>, id: impl Fn(&T) -> &str, cursor: Option<&str>, limit: usize) -> (Vec<T>, Option<String>) {
+    items.sort_by(|a, b| id(a).cmp(id(b)));
+    if let Some(cursor) = cursor {
+        items.retain(|item| id(item) > cursor);
+    }
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|last| id(last).to_owned());
+    (items, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+
+    #[test]
+    fn pages_follow_each_other_and_end() {
+        let all = || ["d", "a", "c", "b", "e"].map(str::to_owned).to_vec();
+        let (first, next) = page(all(), |item| item, None, 2);
+        assert_eq!((first, next.as_deref()), (vec!["a".to_owned(), "b".to_owned()], Some("b")));
+        let (last, next) = page(all(), |item| item, Some("c"), 2);
+        assert_eq!((last, next), (vec!["d".to_owned(), "e".to_owned()], None));
+    }
+}

@@ -1,0 +1,135 @@
+//! One service: its facts, and what an operator may do to it.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use bytes::Bytes;
+use clusters::RequestId;
+use model::field::{Field, Shape, field};
+use model::view::ServiceFacts;
+use serde::Deserialize;
+
+use super::{carried_through, json as answer};
+use crate::body::{Table, read_or_default};
+use crate::door::{Answer, Door, by};
+use crate::query::Query;
+
+const REASON: Field = field("reason", Shape::Text, "Why, for the history.");
+
+/// `{reason?}`; the body may be left out.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reason {
+    reason: Option<String>,
+}
+
+impl Table for Reason {
+    const NAME: &'static str = "Reason";
+    const FIELDS: &'static [Field] = &[REASON];
+}
+
+/// `{endpoint?, reason?}`; the body may be left out.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reset {
+    endpoint: Option<String>,
+    reason: Option<String>,
+}
+
+impl Table for Reset {
+    const NAME: &'static str = "BreakerReset";
+    const FIELDS: &'static [Field] =
+        &[field("endpoint", Shape::Text, "The endpoint, as its address is shown; left out, all."), REASON];
+}
+
+/// Shows the facts of a service
+///
+/// Lifecycle, health, rotation and breaker are four separate facts; one verdict and its reason sum them up.
+#[utoipa::path(get, path = "/api/v1/clusters/{id}/services/{name}", operation_id = "getService", tag = "services",
+    params(("id" = String, Path, description = "The cluster."), ("name" = String, Path, description = "The service.")),
+    responses((status = 200, description = "The facts.", body = ServiceFacts)))]
+pub(crate) async fn show(
+    State(door): State<Arc<Door>>,
+    Path((id, name)): Path<(String, String)>,
+    uri: Uri,
+) -> Answer {
+    Query::of(&uri).done()?;
+    Ok(answer(StatusCode::OK, &door.clusters().service_facts(&id, &name)?))
+}
+
+/// Drains a service
+///
+/// It gets no new requests; those under way end in peace. Draining twice is the same as once.
+#[utoipa::path(post, path = "/api/v1/clusters/{id}/services/{name}/drain", operation_id = "drainService",
+    tag = "services",
+    params(("id" = String, Path, description = "The cluster."), ("name" = String, Path, description = "The service.")),
+    request_body(content = ref("#/components/schemas/Reason")),
+    responses((status = 200, description = "The facts as they are now.", body = ServiceFacts)))]
+pub(crate) async fn drain(
+    door: State<Arc<Door>>,
+    id: Extension<RequestId>,
+    path: Path<(String, String)>,
+    uri: Uri,
+    bytes: Bytes,
+) -> Answer {
+    set_draining(door, id, path, &uri, &bytes, true).await
+}
+
+/// Puts a drained service back
+#[utoipa::path(post, path = "/api/v1/clusters/{id}/services/{name}/undrain", operation_id = "undrainService",
+    tag = "services",
+    params(("id" = String, Path, description = "The cluster."), ("name" = String, Path, description = "The service.")),
+    request_body(content = ref("#/components/schemas/Reason")),
+    responses((status = 200, description = "The facts as they are now.", body = ServiceFacts)))]
+pub(crate) async fn undrain(
+    door: State<Arc<Door>>,
+    id: Extension<RequestId>,
+    path: Path<(String, String)>,
+    uri: Uri,
+    bytes: Bytes,
+) -> Answer {
+    set_draining(door, id, path, &uri, &bytes, false).await
+}
+
+async fn set_draining(
+    State(door): State<Arc<Door>>,
+    Extension(request): Extension<RequestId>,
+    Path((id, name)): Path<(String, String)>,
+    uri: &Uri,
+    bytes: &[u8],
+    draining: bool,
+) -> Answer {
+    Query::of(uri).done()?;
+    let Reason { reason } = read_or_default(bytes)?;
+    let clusters = door.clusters().clone();
+    let facts = carried_through(async move {
+        clusters.set_draining(&id, &name, draining, reason.as_deref(), by(request)).await
+    });
+    Ok(answer(StatusCode::OK, &facts.await?))
+}
+
+/// Closes the breakers of a service
+///
+/// Its endpoints are tried again at once.
+#[utoipa::path(post, path = "/api/v1/clusters/{id}/services/{name}/reset-breaker", operation_id = "resetBreaker",
+    tag = "services",
+    params(("id" = String, Path, description = "The cluster."), ("name" = String, Path, description = "The service.")),
+    request_body(content = ref("#/components/schemas/BreakerReset")),
+    responses((status = 200, description = "The facts as they are now.", body = ServiceFacts)))]
+pub(crate) async fn reset_breaker(
+    State(door): State<Arc<Door>>,
+    Extension(request): Extension<RequestId>,
+    Path((id, name)): Path<(String, String)>,
+    uri: Uri,
+    bytes: Bytes,
+) -> Answer {
+    Query::of(&uri).done()?;
+    let Reset { endpoint, reason } = read_or_default(&bytes)?;
+    let clusters = door.clusters().clone();
+    let facts = carried_through(async move {
+        clusters.reset_breaker(&id, &name, endpoint.as_deref(), reason.as_deref(), by(request)).await
+    });
+    Ok(answer(StatusCode::OK, &facts.await?))
+}

@@ -1,0 +1,182 @@
+//! What every request of the control door passes: its id, the guard, its body, and one form of failure.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use clusters::{By, Clusters, RequestId};
+use http_body_util::BodyExt;
+use model::{Code, Failure, problem};
+
+use crate::Options;
+use crate::data::Data;
+use crate::guard::Open;
+use crate::respond::{self, Refused, Telling, X_REQUEST_ID};
+
+/// What the handlers of the control door share.
+pub(crate) struct Door {
+    pub(crate) options: Options,
+    pub(crate) data: Data,
+    telling: Telling,
+    /// No new connections are taken.
+    pub(crate) closing: AtomicBool,
+}
+
+/// A failure on its way to [`pass`], which puts it into words.
+#[derive(Clone)]
+pub(crate) struct Told(Arc<Failure>);
+
+/// What handlers answer.
+pub(crate) type Answer = Result<Response, Told>;
+
+impl From<Failure> for Told {
+    fn from(failure: Failure) -> Self {
+        Told(Arc::new(failure))
+    }
+}
+
+impl IntoResponse for Told {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl Door {
+    pub(crate) fn new(options: Options) -> Self {
+        let data = Data::new(options.clusters.clone(), options.timeout_status);
+        let telling = Telling { timeout_status: options.timeout_status };
+        Door { options, data, telling, closing: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn clusters(&self) -> &Clusters {
+        &self.options.clusters
+    }
+
+    pub(crate) fn is_metrics(&self, path: &str) -> bool {
+        self.options.metrics_path.as_deref() == Some(path)
+    }
+
+    fn open(&self, path: &str) -> Open {
+        let health = matches!(path, "/health" | "/api/v1/health");
+        let metrics = self.options.guard.public_metrics && self.is_metrics(path);
+        if health || metrics { Open::ToAll } else { Open::No }
+    }
+
+    /// Collects the body within its limits.
+    async fn body(&self, body: Body) -> Result<Bytes, Failure> {
+        let limits = &self.options.limits;
+        let said = usize::try_from(axum::body::HttpBody::size_hint(&body).lower()).unwrap_or(usize::MAX);
+        if said > limits.body {
+            return Err(too_large(limits.body));
+        }
+        match tokio::time::timeout(limits.body_deadline, collect(body, limits.body, limits.read_timeout)).await {
+            Ok(collected) => collected,
+            Err(_) => Err(too_late()),
+        }
+    }
+
+    /// An answer that says nothing for itself: a failure to put into words, or a refusal of the router's own.
+    fn put_into_words(&self, mut response: Response, method: &Method, id: &RequestId) -> Response {
+        if let Some(Told(failure)) = response.extensions_mut().remove::<Told>() {
+            if failure.code() == Code::Internal {
+                tracing::error!(request_id = %id, error = %failure, cause = ?std::error::Error::source(&*failure), "failed");
+            }
+            return self.telling.problem(&failure, id).map(Body::from);
+        }
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED && kind.is_none_or(|kind| kind != problem::CONTENT_TYPE) {
+            let allow = response.headers().get(header::ALLOW).cloned();
+            let allow = allow.unwrap_or(HeaderValue::from_static(""));
+            if method == Method::OPTIONS {
+                // No other origin is ever allowed anything: there is nothing else to say.
+                let mut response = respond::empty(StatusCode::NO_CONTENT);
+                response.headers_mut().insert(header::ALLOW, allow);
+                return response.map(Body::from);
+            }
+            return Telling::wrong_method(method, &allow, id).map(Body::from);
+        }
+        response
+    }
+}
+
+/// The walk of every request through the door.
+pub(crate) async fn pass(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let id = RequestId::take_or_make(request.headers().get(X_REQUEST_ID).map(HeaderValue::as_bytes));
+    let method = request.method().clone();
+    let response = match enter(&door, request, id).await {
+        Ok(request) => unless_it_panics(next.run(request)).await,
+        Err(failure) => Told::from(failure).into_response(),
+    };
+    let mut response = door.put_into_words(response, &method, &id);
+    respond::finish(response.headers_mut(), &id);
+    if let Some(Refused(code)) = response.extensions().get::<Refused>() {
+        door.clusters().control().refuse(*code);
+    }
+    response
+}
+
+async fn enter(door: &Door, request: Request, id: RequestId) -> Result<Request, Failure> {
+    let (mut head, body) = request.into_parts();
+    let caller = door.options.guard.check(&head, door.open(head.uri.path()))?;
+    let body = door.body(body).await?;
+    head.extensions.insert(caller);
+    head.extensions.insert(id);
+    Ok(Request::from_parts(head, Body::from(body)))
+}
+
+async fn collect(mut body: Body, most: usize, read_timeout: Duration) -> Result<Bytes, Failure> {
+    let mut whole = BytesMut::new();
+    loop {
+        let Ok(frame) = tokio::time::timeout(read_timeout, body.frame()).await else { return Err(too_late()) };
+        let Some(frame) = frame else { return Ok(whole.freeze()) };
+        let frame = frame.map_err(|error| {
+            Failure::client(Code::InvalidRequest, "The body of the request broke off.").with_cause(error)
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > most {
+            return Err(too_large(most));
+        }
+        whole.extend_from_slice(&data);
+    }
+}
+
+/// A handler that panics fails one request, and says so; nothing it had locked is trusted again by its locks.
+async fn unless_it_panics(work: impl Future<Output = Response>) -> Response {
+    let mut work = pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(poll) => poll,
+        Err(_) => {
+            let failure = Failure::gateway(Code::Internal, "The gateway could not carry the request out.")
+                .with_hint("The log of the gateway has the reason. It is a bug: please report it.");
+            Poll::Ready(Told::from(failure).into_response())
+        }
+    })
+    .await
+}
+
+/// Who changes something, for the history.
+pub(crate) fn by(id: RequestId) -> By {
+    By { actor: "api", request_id: Some(id.to_string()) }
+}
+
+fn too_large(most: usize) -> Failure {
+    Failure::client(Code::TooLarge, format!("The body of the request is larger than {most} bytes."))
+        .with_hint("Send less at once.")
+}
+
+fn too_late() -> Failure {
+    Failure::client(Code::RequestTimeout, "The body of the request did not arrive in time.")
+}

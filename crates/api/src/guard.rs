@@ -1,0 +1,193 @@
+//! Who may ask what: a pure look at the head of a request, before anything else is done with it.
+//!
+//! A door on loopback asks for no token, so it makes sure that the asker means it: pages of other sites can
+//! send requests there, and can point their names there, but choose neither `Host` nor `Origin`.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
+use http::request::Parts;
+use http::{HeaderValue, Method};
+use model::{Code, Failure};
+use store::{Store, TokenRole, TokenVerdict};
+
+use crate::data::Data;
+
+/// How a door decides who may ask.
+#[derive(Clone)]
+pub struct GuardOptions {
+    /// It is bound to loopback: requests must name loopback as their host.
+    pub loopback: bool,
+    /// Every request needs a token, but for those that [`Open`] names.
+    pub token_required: bool,
+    /// The metrics need none either.
+    pub public_metrics: bool,
+    /// Where our own pages come from beside the host that was asked, such as `http://localhost:9000`.
+    pub own_origins: Vec<String>,
+    /// Knows the tokens.
+    pub store: Store,
+}
+
+/// Whether a path answers also those who bring no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// It does, with what anybody may know.
+    ToAll,
+    /// It does not.
+    No,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Somebody without a token at a door that wants one: sees what anybody may know.
+    Stranger,
+    /// Somebody at a door that wants no token.
+    Trusted,
+    /// The holder of a token.
+    Holder(Arc<str>),
+}
+
+impl GuardOptions {
+    /// Decides.
+    ///
+    /// # Errors
+    /// `permission_denied` for a host, an origin or a role that may not; `unauthenticated` for a token that is
+    /// missing, revoked, expired or, where one is needed, unknown; `invalid_request` for a head that says two
+    /// things at once.
+    pub(crate) fn check(&self, head: &Parts, open: Open) -> Result<Caller, Failure> {
+        self.check_host(head)?;
+        if changes(&head.method) {
+            self.check_origin(head)?;
+        }
+        let verdict = token(head)?.map(|token| self.store.check_token(token));
+        match verdict {
+            Some(TokenVerdict::Valid { name, role }) => {
+                let needed = needed(&head.method, head.uri.path());
+                if role >= needed { Ok(Caller::Holder(name)) } else { Err(beneath(&name, role, needed)) }
+            }
+            // Its sender believes that it counts, also where none is needed.
+            Some(TokenVerdict::Revoked) => Err(unauthenticated("The token was revoked.")),
+            Some(TokenVerdict::Expired) => Err(unauthenticated("The token has expired.")),
+            _ if !self.token_required => Ok(Caller::Trusted),
+            _ if open == Open::ToAll => Ok(Caller::Stranger),
+            Some(TokenVerdict::Unknown) => Err(unauthenticated("The token was not issued by this gateway.")),
+            None => Err(unauthenticated("This door asks for a token.")),
+        }
+    }
+
+    fn check_host(&self, head: &Parts) -> Result<(), Failure> {
+        let said = one(head, HOST)?.map(HeaderValue::as_bytes);
+        // A target in absolute form names the host as well; both must be fine.
+        let target = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+        if !self.loopback {
+            return Ok(());
+        }
+        let mut names = said.into_iter().chain(target).peekable();
+        if names.peek().is_none() {
+            return Err(Failure::client(Code::InvalidRequest, "The request names no `Host`."));
+        }
+        match names.find(|name| !is_loopback(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let name = String::from_utf8_lossy(name).into_owned();
+                Err(Failure::client(
+                    Code::PermissionDenied,
+                    format!("`{name}` is not a name of this machine's loopback."),
+                )
+                .with_hint(
+                    "Ask `localhost`, 127.0.0.1 or [::1]; beyond loopback set `server.host`, which asks for a token.",
+                ))
+            }
+        }
+    }
+
+    /// A token in a header is never sent by a page of another site; where none is needed, the origin must show.
+    fn check_origin(&self, head: &Parts) -> Result<(), Failure> {
+        let Some(origin) = one(head, ORIGIN)? else { return Ok(()) };
+        if self.token_required && !self.loopback {
+            return Ok(());
+        }
+        let origin = origin.as_bytes();
+        let own = self.own_origins.iter().any(|own| own.as_bytes().eq_ignore_ascii_case(origin));
+        let scheme_and_host =
+            [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| origin.strip_prefix(scheme));
+        let asked = one(head, HOST)?.map(HeaderValue::as_bytes);
+        if own || scheme_and_host.is_some_and(|host| asked.is_some_and(|asked| asked.eq_ignore_ascii_case(host))) {
+            return Ok(());
+        }
+        let origin = String::from_utf8_lossy(origin).into_owned();
+        Err(Failure::client(Code::PermissionDenied, format!("A page of `{origin}` may not change anything here."))
+            .with_hint("Only the gateway's own pages and programs may; a program sends no `Origin`."))
+    }
+}
+
+/// What a request needs at least: looking, working the running services and their data, or changing the rest.
+fn needed(method: &Method, path: &str) -> TokenRole {
+    /// Calls whose method says change and whose work is looking.
+    const LOOKS: [&str; 3] = ["/plan", "/validate", "/explain"];
+    /// What operators do to a running service.
+    const WORKS: [&str; 4] = ["/restart", "/drain", "/undrain", "/reset-breaker"];
+    let ends = |endings: &[&str]| endings.iter().any(|ending| path.ends_with(ending));
+    if Data::is_at(path) || (path.contains("/services/") && ends(&WORKS)) {
+        TokenRole::Operator
+    } else if !changes(method) || ends(&LOOKS) {
+        TokenRole::Viewer
+    } else {
+        TokenRole::Admin
+    }
+}
+
+fn changes(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// The token that a request brings, if it does.
+fn token(head: &Parts) -> Result<Option<&str>, Failure> {
+    let value = one(head, AUTHORIZATION)?.and_then(|value| value.to_str().ok());
+    let bearer = value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    Ok(bearer.map(|(_, token)| token.trim()))
+}
+
+/// The header of that name; two of them could be read differently by somebody else on the way.
+fn one(head: &Parts, name: HeaderName) -> Result<Option<&HeaderValue>, Failure> {
+    let mut all = head.headers.get_all(&name).iter();
+    match (all.next(), all.next()) {
+        (first, None) => Ok(first),
+        (_, Some(_)) => {
+            Err(Failure::client(Code::InvalidRequest, format!("The request has several `{name}` headers.")))
+        }
+    }
+}
+
+/// Whether `host` or `host:port` is a name of loopback.
+fn is_loopback(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    let (name, port) = match host.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((name, port))) => {
+            return name.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback())
+                && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+        }
+        Some(None) => return false,
+        None => host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port))),
+    };
+    port.is_none_or(is_port)
+        && (name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback()))
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn unauthenticated(detail: &'static str) -> Failure {
+    Failure::client(Code::Unauthenticated, detail).with_hint("Send `Authorization: Bearer TOKEN`.")
+}
+
+fn beneath(name: &str, role: TokenRole, needed: TokenRole) -> Failure {
+    let (role, needed) = (role.name(), needed.name());
+    Failure::client(Code::PermissionDenied, format!("The token `{name}` has the role {role}; this needs {needed}."))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! The control door's own accept loop: bounded connections, a deadline for heads, and a graceful end.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use crate::door::Door;
+use crate::{Options, router_of};
+
+/// The largest head of a request that is read.
+const HEAD: usize = 64 << 10;
+
+/// How long accepting rests when the system has no descriptor or memory for a connection.
+const REST: Duration = Duration::from_millis(50);
+
+/// Serves the control door until `closing` ends; then takes no new connection, lets requests under way finish
+/// for at most `grace`, and returns.
+///
+/// # Errors
+/// The listener cannot be used at all. A connection that fails ends by itself.
+pub async fn serve(
+    listener: std::net::TcpListener,
+    options: Options,
+    closing: impl Future<Output = ()>,
+    grace: Duration,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let permits = Arc::new(Semaphore::new(options.limits.connections));
+    let door = Arc::new(Door::new(options));
+    let router = router_of(&door);
+    let (close, closed) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut closing = pin!(closing);
+    loop {
+        // A connection beyond the cap waits in the system's queue, not here.
+        let accepting = async {
+            let permit = Arc::clone(&permits).acquire_owned().await.map_err(io::Error::other)?;
+            listener.accept().await.map(|(stream, _)| (stream, permit))
+        };
+        tokio::select! {
+            () = &mut closing => break,
+            Some(_) = connections.join_next() => {}
+            accepted = accepting => match accepted {
+                Ok((stream, permit)) => {
+                    let service = TowerToHyperService::new(router.clone());
+                    let (door, closed) = (Arc::clone(&door), closed.clone());
+                    connections.spawn(async move {
+                        let _permit = permit;
+                        converse(stream, service, &door, closed).await;
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(REST).await;
+                }
+            },
+        }
+    }
+    door.closing.store(true, Relaxed);
+    drop(listener);
+    drop(close);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if timeout(grace, all).await.is_err() {
+        tracing::warn!(left = connections.len(), "requests were still under way when the time to finish was over");
+    }
+    Ok(())
+}
+
+async fn converse(
+    stream: TcpStream,
+    service: TowerToHyperService<axum::Router>,
+    door: &Door,
+    mut closed: watch::Receiver<()>,
+) {
+    let limits = &door.options.limits;
+    // Answers are written whole: waiting for more to send would only delay them.
+    let _ = stream.set_nodelay(true);
+    let _open = Counted::new(door);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.read_timeout)
+        .max_buf_size(HEAD)
+        .serve_connection(Progress::new(TokioIo::new(stream), limits.write_timeout), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        _ = closed.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection of the control door ended early");
+    }
+}
+
+/// Counts a connection as open while it lives.
+struct Counted<'d>(&'d Door);
+
+impl<'d> Counted<'d> {
+    fn new(door: &'d Door) -> Self {
+        door.clusters().control().connections.fetch_add(1, Relaxed);
+        Counted(door)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.clusters().control().connections.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A connection whose writes fail when the peer takes nothing for so long.
+struct Progress<T> {
+    io: T,
+    limit: Duration,
+    alarm: Pin<Box<Sleep>>,
+    waiting: bool,
+}
+
+impl<T> Progress<T> {
+    fn new(io: T, limit: Duration) -> Self {
+        Progress { io, limit, alarm: Box::pin(sleep(limit)), waiting: false }
+    }
+
+    fn watch<R>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if poll.is_ready() {
+            self.waiting = false;
+            return poll;
+        }
+        if !std::mem::replace(&mut self.waiting, true) {
+            self.alarm.as_mut().reset(Instant::now() + self.limit);
+        }
+        self.alarm.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<T: Read + Unpin> Read for Progress<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<T: Write + Unpin> Write for Progress<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.watch(cx, poll)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.io).poll_flush(cx);
+        self.watch(cx, poll)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.watch(cx, poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.watch(cx, poll)
+    }
+}
