@@ -1,7 +1,7 @@
 //! Samples, interleaved rounds, medians and ratios, and the reasons that make a ratio void. Pure but for the one
 //! function that takes a sample.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::contestants::Contestant;
 use crate::proc;
@@ -53,15 +53,15 @@ pub fn sample(
     seconds: u64,
 ) -> anyhow::Result<Sample> {
     let pids = contestant.pids()?;
-    let started = Instant::now();
     let cpu = proc::cpu_time(&pids)?;
     let (core, load) = (proc::core_time(rig.cores.contestant)?, proc::core_time(rig.cores.load)?);
     let outcome = rig.wrk().run(contestant.address, requests, seconds)?;
     let cpu = proc::cpu_time(&pids)? - cpu;
     let core = proc::core_time(rig.cores.contestant)? - core;
     let load = proc::core_time(rig.cores.load)? - load;
-    // Shares are of the time between the readings, which is a little longer than what wrk counts.
-    let share = |time: Duration| time.as_secs_f64() / started.elapsed().as_secs_f64();
+    // Of the time under load: what lies between the readings besides it, wrk's own start and end, leaves the
+    // contestant idle and would make it look as if it had waited.
+    let share = |time: Duration| (time.as_secs_f64() / outcome.seconds).min(1.0);
     Ok(Sample {
         requests: outcome.requests,
         errors: outcome.errors,
@@ -128,7 +128,7 @@ pub fn ratio(figures: &[Vec<f64>], subject: usize, better: Better) -> Option<f64
     (rounds > 0).then(|| median(ratios))
 }
 
-/// Reasons why ratios with this contestant say nothing; empty when they do.
+/// Reasons why ratios with this contestant say nothing at all; empty when they do.
 #[must_use]
 pub fn void_reasons(samples: &[Sample]) -> Vec<String> {
     let mut reasons = Vec::new();
@@ -139,12 +139,19 @@ pub fn void_reasons(samples: &[Sample]) -> Vec<String> {
     if samples.iter().any(|sample| sample.requests == 0) {
         reasons.push("a round without any answer".to_owned());
     }
-    let starved =
-        samples.iter().filter(|sample| sample.load_core > SATURATED && sample.own < WAITING).count();
-    if starved * 2 > samples.len() {
-        reasons.push(format!("the load core was the limit in {starved} of {} rounds", samples.len()));
-    }
     reasons
+}
+
+/// In how many rounds the load core was full while the contestant waited for work.
+#[must_use]
+pub fn starved_rounds(samples: &[Sample]) -> usize {
+    samples.iter().filter(|sample| sample.load_core > SATURATED && sample.own < WAITING).count()
+}
+
+/// Whether that was so in most of them: one bad round is noise.
+#[must_use]
+pub fn is_starved(samples: &[Sample]) -> bool {
+    starved_rounds(samples) * 2 > samples.len()
 }
 
 /// Facts that a reader should know of, though ratios stand.

@@ -176,9 +176,9 @@ fn introduction(arguments: &Arguments) -> String {
         "Written by `make bench`. Absolute figures belong to one machine and one hour; read the ratios. A ratio is \
          taken round by round against whichever peer was better in that round, and the median of the rounds stands \
          here. CPU is user and system time of all processes of a program, from the process counters, divided by \
-         completed requests. One error in any round makes a ratio void, and so does a load core that was full while \
-         the contestant used under 90 % of its own core in most rounds; void ratios stay, in brackets. Rows that we \
-         lose stay too.{pace}"
+         completed requests. One error in any round makes a ratio void. Where the load core was full while a contestant \
+         used under 90 % of its own in most rounds, the contestant was not at its limit: for a peer that makes the ratio \
+         void, for Throome it makes it a bound (\"≥\"). Void ratios stay, in brackets. Rows that we lose stay too.{pace}"
     )
 }
 

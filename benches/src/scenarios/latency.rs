@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Judged, Lineup, names};
+use super::{Judged, Lineup, Worth, names};
 use crate::contestants::{Contestant, Setup};
 use crate::measure::{Better, interleave, median, sample};
 use crate::openload::Report;
@@ -89,7 +89,7 @@ fn table(lineup: &Lineup, names: &[String], reports: &[Vec<Report>]) -> Table {
         let reasons = void_reasons(its);
         table.notes.extend(reasons.into_iter().map(|reason| format!("**Void**: {name}: {reason}.")));
     }
-    let void = !table.notes.is_empty();
+    let worth = if table.notes.is_empty() { Worth::Sound } else { Worth::Void };
     let quantiles: [fn(&Report) -> f64; 3] =
         [|report| report.p50_us, |report| report.p99_us, |report| report.p999_us];
     // Of the three only p99 has a goal: no worse than the better peer.
@@ -99,7 +99,7 @@ fn table(lineup: &Lineup, names: &[String], reports: &[Vec<Report>]) -> Table {
         let mut cells = vec![name.clone()];
         for (figures, goal) in figures.iter().zip(goals) {
             cells.push(format!("{:.0}", median(figures[row].iter().copied())));
-            cells.push(Judged { figures, better: Better::Lower, goal, void }.cell(row));
+            cells.push(Judged { figures, better: Better::Lower, goal, worth }.cell(row));
         }
         let sum = |count: fn(&Report) -> u64| reports[row].iter().map(count).sum::<u64>().to_string();
         cells.extend([

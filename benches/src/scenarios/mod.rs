@@ -9,7 +9,7 @@ pub mod routes;
 pub mod start;
 
 use crate::contestants::{Contestant, Proxy, Setup};
-use crate::measure::{Better, Sample, disturbances, median, ratio, void_reasons};
+use crate::measure::{Better, Sample, disturbances, is_starved, median, ratio, starved_rounds, void_reasons};
 use crate::process::Placement;
 use crate::report::Table;
 use crate::rig::{Rig, require_program};
@@ -51,13 +51,22 @@ impl Lineup {
     }
 }
 
-/// A ratio with what it should be at most, or at least.
+/// What a ratio is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Worth {
+    Sound,
+    /// The truth is at least this good: the subject could have done more than the load asked of it.
+    AtLeast,
+    Void,
+}
+
+/// A ratio with what it is worth, and what it should be at most or at least.
 #[derive(Debug, Clone, Copy)]
 struct Judged<'a> {
     figures: &'a [Vec<f64>],
     better: Better,
     goal: Option<f64>,
-    void: bool,
+    worth: Worth,
 }
 
 impl Judged<'_> {
@@ -67,15 +76,35 @@ impl Judged<'_> {
             return "peer".to_owned();
         }
         let Some(ratio) = ratio(self.figures, 0, self.better) else { return "no peer".to_owned() };
-        if self.void {
+        if self.worth == Worth::Void {
             return format!("void ({ratio:.2})");
         }
-        let Some(goal) = self.goal else { return format!("**{ratio:.2}**") };
-        let (met, sign) = match self.better {
-            Better::Lower => (ratio <= goal, '≤'),
-            Better::Higher => (ratio >= goal, '≥'),
+        let sign = match self.better {
+            Better::Lower => '≤',
+            Better::Higher => '≥',
         };
-        format!("**{ratio:.2}** ({} {sign} {goal})", if met { "met" } else { "missed" })
+        let bound = if self.worth == Worth::AtLeast { format!("{sign} ") } else { String::new() };
+        let Some(goal) = self.goal else { return format!("**{bound}{ratio:.2}**") };
+        let met = match self.better {
+            Better::Lower => ratio <= goal,
+            Better::Higher => ratio >= goal,
+        };
+        format!("**{bound}{ratio:.2}** ({} {sign} {goal})", if met { "met" } else { "missed" })
+    }
+}
+
+/// What ratios of the first to the others are worth. A contestant that waits for work spends more on each request, not
+/// less, since fewer of them share a wake-up. So if the subject starved, it is at least as good as it looks; if a peer
+/// did, the subject may look better than it is.
+fn worth(samples: &[Vec<Sample>]) -> Worth {
+    let failed = samples.iter().any(|its| !void_reasons(its).is_empty());
+    let (subject, peers) = samples.split_at(samples.len().min(1));
+    if failed || peers.iter().any(|its| is_starved(its)) {
+        Worth::Void
+    } else if subject.iter().any(|its| is_starved(its)) {
+        Worth::AtLeast
+    } else {
+        Worth::Sound
     }
 }
 
@@ -128,6 +157,10 @@ fn notes(names: &[String], samples: &[Vec<Sample>]) -> Vec<String> {
     let mut notes = Vec::new();
     for (name, its) in names.iter().zip(samples) {
         notes.extend(void_reasons(its).into_iter().map(|reason| format!("**Void**: {name}: {reason}.")));
+        if is_starved(its) {
+            let (starved, all) = (starved_rounds(its), its.len());
+            notes.push(format!("{name}: the load core was the limit in {starved} of {all} rounds."));
+        }
         notes.extend(disturbances(its).into_iter().map(|fact| format!("{name}: {fact}.")));
     }
     notes
@@ -213,5 +246,19 @@ mod tests {
         let void = table(&[rounds(1_000, 0), rounds(2_000, 0), rounds(2_000, 3)]);
         assert_eq!((void.rows[0][3].as_str(), void.rows[2][8].as_str()), ("void (0.50)", "9"));
         assert_eq!(void.notes, ["**Void**: HAProxy: 9 errors."]);
+    }
+
+    fn starved(cpu_ms: u64) -> Vec<Sample> {
+        rounds(cpu_ms, 0).into_iter().map(|sample| Sample { own: 0.8, load_core: 1.0, ..sample }).collect()
+    }
+
+    #[test]
+    fn a_starved_subject_is_at_least_as_good_and_a_starved_peer_voids() {
+        let subject = table(&[starved(1_800), rounds(2_000, 0), rounds(1_900, 0)]);
+        assert_eq!(subject.rows[0][3], "**≤ 0.95** (met ≤ 0.95)");
+        assert_eq!(subject.rows[0][5], "**≥ 1.00** (met ≥ 1)");
+        assert_eq!(subject.notes, ["throome: the load core was the limit in 3 of 3 rounds."]);
+        let peer = table(&[rounds(1_800, 0), starved(2_000), rounds(1_900, 0)]);
+        assert_eq!((peer.rows[0][3].as_str(), peer.rows[0][5].as_str()), ("void (0.95)", "void (1.00)"));
     }
 }

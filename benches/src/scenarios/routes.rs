@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::{Judged, Lineup, closed_loop_words, notes, per_round};
+use super::{Judged, Lineup, closed_loop_words, notes, per_round, worth};
 use crate::contestants::{Contestant, Proxy, Routes, Setup};
-use crate::measure::{Better, Sample, interleave, median, sample, void_reasons};
+use crate::measure::{Better, Sample, interleave, median, sample};
 use crate::proc::{self, Memory};
 use crate::report::{Section, Table};
 use crate::rig::Rig;
@@ -79,24 +79,23 @@ fn table(lineup: &Lineup, entries: &[Entry], samples: &[Vec<Sample>]) -> Table {
         entries.iter().map(|entry| format!("{}, {}", entry.contestant.name, entry.routes)).collect();
     let mut table = Table::new("", &HEAD);
     table.notes = notes(&names, samples);
-    let void: Vec<bool> = samples.iter().map(|its| !void_reasons(its).is_empty()).collect();
     let cpu = per_round(samples, Sample::cpu_per_request);
     let throughput = per_round(samples, Sample::throughput);
     // Entries lie in groups of one count each, the subject first in its group.
     let group = 1 + lineup.peers.len();
     for (index, entry) in entries.iter().enumerate() {
         let (first, own_first) = (index - index % group, index % group);
-        let pair_void = void[index] || void[own_first];
         let against_own = |figures: &[Vec<f64>], better, goal| {
             let pair = [figures[index].clone(), figures[own_first].clone()];
-            let judged = Judged { figures: &pair, better, goal, void: pair_void };
+            let worth = worth(&[samples[index].clone(), samples[own_first].clone()]);
+            let judged = Judged { figures: &pair, better, goal, worth };
             if index == own_first { String::new() } else { judged.cell(0) }
         };
         let peers = Judged {
             figures: &cpu[first..first + group],
             better: Better::Lower,
             goal: None,
-            void: void[first..first + group].contains(&true),
+            worth: worth(&samples[first..first + group]),
         };
         let goal = if own_first == 0 { lineup.goal(GOAL_KEPT) } else { None };
         table.rows.push(vec![

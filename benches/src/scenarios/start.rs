@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::{Judged, Lineup, range};
+use super::{Judged, Lineup, Worth, range};
 use crate::client::{Connection, get};
 use crate::contestants::{Launch, Setup};
 use crate::measure::{Better, interleave, median};
@@ -29,7 +29,7 @@ pub fn run(rig: &Rig, lineup: &Lineup) -> anyhow::Result<Section> {
         Ok(time_to_health(launch).with_context(|| launch.name.clone())?.as_secs_f64() * 1e3)
     })?;
     let mut table = Table::new("", &["program", "ms", "least to most", "against the better peer"]);
-    let judged = Judged { figures: &milliseconds, better: Better::Lower, goal: None, void: false };
+    let judged = Judged { figures: &milliseconds, better: Better::Lower, goal: None, worth: Worth::Sound };
     for (row, launch) in launches.iter().enumerate() {
         let its = &milliseconds[row];
         table.rows.push(vec![

@@ -177,3 +177,41 @@ fn door_options(settings: &Settings) -> anyhow::Result<proxy::Options> {
 fn timeout_status(settings: &Settings) -> u16 {
     settings.errors.timeout_status.parse().unwrap_or(504)
 }
+
+/// The control door's options. Beyond loopback a token is required: made at the first start, printed once.
+async fn control_options(settings: &Settings, clusters: &Clusters, store: &Store) -> anyhow::Result<api::Options> {
+    let loopback = is_loopback(&settings.server.host);
+    let token_required = !loopback && settings.auth.mode == "auto";
+    if token_required && let Some(token) = store.ensure_admin_token().await? {
+        show_token(token.reveal());
+    }
+    if !loopback && !token_required {
+        tracing::warn!(host = settings.server.host, "the control door lets anybody in who can reach it");
+    }
+    Ok(api::Options {
+        clusters: clusters.clone(),
+        guard: api::GuardOptions {
+            loopback,
+            token_required,
+            public_metrics: settings.monitoring.public,
+            own_origins: Vec::new(),
+            store: store.clone(),
+        },
+        limits: api::Limits {
+            body: settings.server.max_body,
+            read_timeout: settings.server.read_timeout.0,
+            write_timeout: settings.server.write_timeout.0,
+            ..api::Limits::default()
+        },
+        metrics_path: settings.monitoring.enabled.then(|| settings.monitoring.metrics_path.clone()),
+        timeout_status: timeout_status(settings),
+        version: env!("CARGO_PKG_VERSION"),
+        dashboard_enabled: settings.dashboard.enabled,
+    })
+}
+
+/// The one time that the token is seen. Standard error, as the log: whoever reads it may use it.
+fn show_token(token: &str) {
+    eprintln!("\nThe token of the control door, shown this once:\n\n    {token}\n");
+    eprintln!("Clients send it as `Authorization: Bearer …`; the CLI reads THROOME_TOKEN.\n");
+}

@@ -276,6 +276,12 @@ fn what_is_asked_of_the_connection() {
         ("Upgrade: websocket\r\n", "POST /p host=a 1.1 none keep"),
         ("Connection: upgrade\r\n", "POST /p host=a 1.1 none keep"),
         ("Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n", "POST /p host=a 1.1 none keep upgrade"),
+        ("Connection: upgrade\r\nUpgrade: WebSocket\r\n", "POST /p host=a 1.1 none keep upgrade"),
+        // What is not read here is not carried: no HTTP/2 in the clear, no TLS, no choice.
+        ("Connection: upgrade\r\nUpgrade: h2c\r\n", "POST /p host=a 1.1 none keep"),
+        ("Connection: upgrade\r\nUpgrade: websocket, h2c\r\n", "POST /p host=a 1.1 none keep"),
+        ("Connection: upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n", "POST /p host=a 1.1 none keep"),
+        ("Connection: upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n", "POST /p host=a 1.1 none keep"),
         // RFC 9110 7.6.1: what framing and routing rest on cannot be named away.
         ("Connection: host\r\n", "! Connection names a field that it may not name"),
         (

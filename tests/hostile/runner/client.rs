@@ -7,6 +7,13 @@ use std::time::Duration;
 /// Nothing here takes as long.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// What was asked, as far as it says how the answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    Head,
+    Other,
+}
+
 pub(super) struct Client {
     stream: TcpStream,
     inbox: Vec<u8>,
@@ -31,8 +38,9 @@ impl Client {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// The status of the next answer that is final; its body is read and thrown away.
-    pub(super) fn status(&mut self) -> Result<u16, String> {
+    /// The status of the next answer that is final; its body, which an answer to HEAD has not, is read and
+    /// thrown away.
+    pub(super) fn status(&mut self, method: Method) -> Result<u16, String> {
         loop {
             let head = loop {
                 if let Some(end) = self.inbox.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -47,6 +55,7 @@ impl Client {
                 continue;
             }
             let length = text.lines().find_map(|line| line.strip_prefix("content-length:"));
+            let length = length.filter(|_| method == Method::Other);
             let length: usize = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
             while self.inbox.len() < length {
                 self.more()?;

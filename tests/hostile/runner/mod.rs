@@ -13,7 +13,7 @@ pub(crate) use case::Case;
 pub(crate) use service::{Seen, Service};
 
 use case::Expect;
-use client::Client;
+use client::{Client, Method};
 
 /// The way in which a case's bytes come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,21 +86,24 @@ fn play(door: SocketAddr, service: &Service, case: &Case, mode: Mode) -> Result<
     }
     let mut wanted = Vec::new();
     if mode == Mode::Behind {
-        expect_status(&mut client, &[200])?;
+        expect_status(&mut client, Method::Other, &[200])?;
         wanted.push(plain("GET /before HTTP/1.1"));
     }
+    let method = if case.bytes.starts_with(b"HEAD ") { Method::Head } else { Method::Other };
     let mut may_be_cut = false;
     let mut forwards = case.forwarded.iter();
     for expect in &case.expect {
         match expect {
             Expect::Forwarded => {
-                expect_status(&mut client, &[200])?;
+                expect_status(&mut client, method, &[200])?;
                 wanted.push(forwards.next().expect("there are as many as were read").clone());
             }
-            Expect::Answered(statuses) | Expect::Refused(statuses) => expect_status(&mut client, statuses)?,
+            Expect::Answered(statuses) | Expect::Refused(statuses) => {
+                expect_status(&mut client, method, statuses)?
+            }
             Expect::Cut(statuses) => {
                 may_be_cut = true;
-                match client.status() {
+                match client.status(method) {
                     Ok(status) if statuses.contains(&status) => {}
                     Ok(status) => return Err(format!("was answered {status}, not {statuses:?}")),
                     // The answer may be lost with the connection.
@@ -111,7 +114,8 @@ fn play(door: SocketAddr, service: &Service, case: &Case, mode: Mode) -> Result<
     }
     if case.open && !case.then_close {
         client.send(AFTER);
-        expect_status(&mut client, &[200]).map_err(|problem| format!("a request after it {problem}"))?;
+        expect_status(&mut client, Method::Other, &[200])
+            .map_err(|problem| format!("a request after it {problem}"))?;
         wanted.push(plain("GET /after HTTP/1.1"));
     } else if case.closed {
         client.expect_end()?;
@@ -128,8 +132,8 @@ fn plain(line: &str) -> Seen {
     Seen::read(format!("{line}\r\nHost: app.test\r\n\r\n").as_bytes())
 }
 
-fn expect_status(client: &mut Client, statuses: &[u16]) -> Result<(), String> {
-    match client.status() {
+fn expect_status(client: &mut Client, method: Method, statuses: &[u16]) -> Result<(), String> {
+    match client.status(method) {
         Ok(status) if statuses.contains(&status) => Ok(()),
         Ok(status) => Err(format!("was answered {status}, not {statuses:?}")),
         Err(problem) => Err(format!("was not answered: {problem}")),

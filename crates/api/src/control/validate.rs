@@ -10,7 +10,6 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::clusters::ClusterDocument;
 use super::json as answer;
 use crate::body;
 use crate::door::{Answer, Door};

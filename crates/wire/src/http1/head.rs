@@ -49,7 +49,8 @@ pub struct RequestHead {
     pub keep_alive: bool,
     /// Whether the client waits for 100 before it sends the body.
     pub expects_continue: bool,
-    /// Whether the client asks for another protocol.
+    /// Whether the client asks for a WebSocket. Any other protocol is not for the gateway to carry: what a
+    /// client says in one that is not read here escapes its route.
     pub upgrade: bool,
 }
 
@@ -257,6 +258,7 @@ impl Facts {
     fn gather(fields: &mut Fields, minor: u8) -> Result<Facts, Error> {
         let mut facts = Facts::default();
         let (mut close, mut alive, mut upgrade_asked, mut upgrade_named) = (false, false, false, false);
+        let mut upgrades = 0;
         for i in 0..fields.lines.len() {
             let FieldAt { value: at, known, .. } = fields.lines[i];
             let value = at.of_bytes(&fields.bytes);
@@ -287,7 +289,10 @@ impl Facts {
                     }
                     facts.expects_continue = true;
                 }
-                Known::Upgrade => upgrade_asked = true,
+                Known::Upgrade => {
+                    upgrades += 1;
+                    upgrade_asked = upgrades == 1 && value.eq_ignore_ascii_case(b"websocket");
+                }
                 Known::Connection => {
                     let mut others = false;
                     for token in tokens(value) {

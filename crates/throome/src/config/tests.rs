@@ -1,0 +1,101 @@
+use std::io::Write;
+
+use super::*;
+
+fn args(file: Option<&Path>) -> ServeArgs {
+    ServeArgs {
+        config: file.map(Path::to_owned),
+        port: None,
+        proxy_port: None,
+        clusters_dir: None,
+        data_dir: None,
+        log_level: None,
+        insecure: false,
+        check: false,
+    }
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn source(sources: &[Setting], path: &str) -> (String, String) {
+    let setting = sources.iter().find(|setting| setting.path == path).unwrap_or_else(|| panic!("{path}"));
+    (setting.value.clone(), setting.source.clone())
+}
+
+#[test]
+fn defaults_alone_are_whole() {
+    let (settings, sources) = layered(&args(Some(file("{}").path())), &|_| None).unwrap();
+    assert_eq!((settings.server.port, settings.proxy.port), (9000, 8080));
+    assert_eq!(settings.proxy.limits.idle_timeout.0.as_secs(), 75);
+    assert_eq!(settings.data_dir(), PathBuf::from("./clusters/.throome"));
+    assert_eq!(source(&sources, "logging.level"), ("info".into(), "default".into()));
+}
+
+#[test]
+fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
+    let file = file("server: { port: 9001, read_timeout: 5s }\nlogging: { level: warn }\nproxy: { port: 8081 }\n");
+    let env = |name: &str| match name {
+        "THROOME_SERVER_PORT" => Some("9002".to_owned()),
+        "THROOME_LOG_LEVEL" => Some("debug".to_owned()),
+        "THROOME_PROXY_TRUSTED_PROXIES" => Some("10.0.0.0/8, ::1".to_owned()),
+        _ => None,
+    };
+    let mut args = args(Some(file.path()));
+    args.port = Some(9003);
+    let (settings, sources) = layered(&args, &env).unwrap();
+    assert_eq!(settings.server.port, 9003);
+    assert_eq!(source(&sources, "server.port").1, "flag --port");
+    assert_eq!(source(&sources, "logging.level"), ("debug".into(), "environment THROOME_LOG_LEVEL".into()));
+    assert_eq!(settings.proxy.trusted_proxies, ["10.0.0.0/8", "::1"]);
+    assert!(source(&sources, "proxy.port").1.starts_with("file "));
+    assert_eq!(settings.server.read_timeout.0.as_secs(), 5);
+}
+
+#[test]
+fn every_fault_of_every_layer_is_told() {
+    let file = file("sever: { port: 1 }\nserver: { port: ninety }\nproxy: { tls: { certificates: [] } }\n");
+    let env = |name: &str| (name == "THROOME_SERVER_READ_TIMEOUT").then(|| "soon".to_owned());
+    let faults = layered(&args(Some(file.path())), &env).err().unwrap();
+    let words: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let words = words.join("\n");
+    for part in [":1:1: sever: ", "server", ":2:17: server.port", "proxy.tls", "THROOME_SERVER_READ_TIMEOUT"] {
+        assert!(words.contains(part), "`{part}` is not in\n{words}");
+    }
+}
+
+#[test]
+fn what_cannot_be_enforced_is_refused() {
+    for (text, part) in [
+        ("server: { host: 0.0.0.0 }\nauth: { mode: off }\n", "auth.mode"),
+        ("server: { host: example.com }\n", "server.host"),
+        ("server: { port: 8080 }\n", "proxy.port"),
+        ("proxy: { trusted_proxies: [ here ] }\n", "proxy.trusted_proxies"),
+        ("gateway: { enable_ai: true }\n", "gateway.enable_ai"),
+        ("monitoring: { collection_interval: 5 }\n", "monitoring.collection_interval"),
+        ("monitoring: { metrics_path: metrics }\n", "monitoring.metrics_path"),
+    ] {
+        let file = file(text);
+        let faults = layered(&args(Some(file.path())), &|_| None).err().unwrap_or_else(|| panic!("{text}"));
+        assert!(faults.iter().any(|fault| fault.path == part), "{text}: {faults:?}");
+    }
+}
+
+#[test]
+fn the_samples_of_the_seeds_load() {
+    let file = file(
+        "server:\n  host: \"0.0.0.0\"\n  port: 9000\n\ngateway:\n  clusters_dir: \"./clusters\"\n  enable_ai: false\n\n\
+         monitoring:\n  enabled: true\n  metrics_path: \"/metrics\"\n  collection_interval: 10  # seconds\n\n\
+         logging:\n  level: \"info\"\n",
+    );
+    layered(&args(Some(file.path())), &|_| None).unwrap();
+}
+
+#[test]
+fn names_that_only_look_like_settings_are_found() {
+    let names = ["THROOME_PORT", "THROOME_PORT_9000_TCP", "THROOME_TOKEN", "PATH", "THROOME_SEVER_PORT"];
+    assert_eq!(unknown(names.map(str::to_owned).into_iter()), ["THROOME_PORT_9000_TCP", "THROOME_SEVER_PORT"]);
+}
