@@ -91,6 +91,9 @@ pub struct Memory {
     pub resident_kib: u64,
     /// Resident pages, each divided by the number of processes that share it.
     pub proportional_kib: u64,
+    /// Of the proportional ones, those that hold no file: what the program has made for itself. The only figure that
+    /// other instances of the same program do not change.
+    pub own_kib: u64,
 }
 
 /// Reads it for all of these processes.
@@ -101,6 +104,7 @@ pub fn memory(pids: &[u32]) -> anyhow::Result<Memory> {
         let text = fs::read_to_string(&path).with_context(|| path.clone())?;
         sum.resident_kib += kib(&text, "Rss:").with_context(|| path.clone())?;
         sum.proportional_kib += kib(&text, "Pss:").with_context(|| path.clone())?;
+        sum.own_kib += kib(&text, "Pss_Anon:").with_context(|| path.clone())?;
     }
     Ok(sum)
 }
@@ -153,7 +157,9 @@ mod tests {
             std::hint::black_box(start);
         }
         assert!(cpu_time(&me).unwrap() - before >= Duration::from_millis(50));
-        assert!(memory(&me).unwrap().resident_kib > 500);
+        let memory = memory(&me).unwrap();
+        assert!(memory.own_kib > 100 && memory.own_kib < memory.proportional_kib, "{memory:?}");
+        assert!(memory.proportional_kib <= memory.resident_kib, "{memory:?}");
     }
 
     #[test]

@@ -62,7 +62,8 @@ pub fn run(rig: &Rig, lineup: &Lineup) -> anyhow::Result<Section> {
     let about = format!(
         "All processes of a program together; resident counts pages that they share once for each, proportional \
          divides them. No connection: as configured for {} of them. With connections: configured for {ROOM}, each \
-         asked for 200 B once and then left open; growth against the same program before the first one.",
+         asked for 200 B once and then left open; growth of what it holds besides its files, against the same program \
+         before the first one.",
         crate::contestants::USUAL_CONNECTIONS
     );
     Ok(Section { title: "Memory at rest".to_owned(), about, tables: vec![table] })
@@ -80,7 +81,7 @@ fn growth(contestant: &Contestant) -> anyhow::Result<[f64; OPEN.len()]> {
         while connections.len() < count {
             connections.push(open_asked_once(contestant, &request)?);
         }
-        let grown = at_rest(contestant)?.proportional_kib as f64 - before.proportional_kib as f64;
+        let grown = at_rest(contestant)?.own_kib as f64 - before.own_kib as f64;
         *slot = grown / count as f64;
     }
     Ok(growth)

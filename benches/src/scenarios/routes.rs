@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::{Judged, Lineup, closed_loop_words, notes, per_round, worth};
+use super::{Judged, Lineup, Worth, closed_loop_words, notes, per_round, worth};
 use crate::contestants::{Contestant, Proxy, Routes, Setup};
-use crate::measure::{Better, Sample, interleave, median, sample};
+use crate::measure::{Better, Sample, interleave, median, sample, void_reasons};
 use crate::proc::{self, Memory};
 use crate::report::{Section, Table};
 use crate::rig::Rig;
@@ -45,8 +45,8 @@ pub fn run(rig: &Rig, lineup: &Lineup, counts: &[usize]) -> anyhow::Result<Secti
     })?;
     let about = format!(
         "Each route is one prefix; requests go to all of them in a scattered order, 200 B answers. nginx has a \
-         `location` for each, HAProxy a `map_beg` file. {} Memory is that of all processes just after the start, \
-         shared pages divided; a route's is the growth against one route.",
+         `location` for each, HAProxy a `map_beg` file. {} Memory is what the program holds besides its \
+         files, just after the start, shared pages divided; a route's is the growth against one route.",
         closed_loop_words(rig, rig.pace.short_seconds)
     );
     let table = table(lineup, &entries, &samples);
@@ -69,7 +69,7 @@ const HEAD: [&str; 9] = [
     "against the better peer",
     "a second",
     "against one route",
-    "memory MiB",
+    "own memory MiB",
     "KiB a route",
     "errors",
 ];
@@ -85,9 +85,13 @@ fn table(lineup: &Lineup, entries: &[Entry], samples: &[Vec<Sample>]) -> Table {
     let group = 1 + lineup.peers.len();
     for (index, entry) in entries.iter().enumerate() {
         let (first, own_first) = (index - index % group, index % group);
-        let against_own = |figures: &[Vec<f64>], better, goal| {
+        let pair = [samples[index].clone(), samples[own_first].clone()];
+        let pair_worth = worth(&pair);
+        // Both starving alike says nothing of throughput, and still something of what a request costs.
+        let failed = pair.iter().any(|its| !void_reasons(its).is_empty());
+        let pair_cost_worth = if failed { Worth::Void } else { Worth::Sound };
+        let against_own = |figures: &[Vec<f64>], better, goal, worth| {
             let pair = [figures[index].clone(), figures[own_first].clone()];
-            let worth = worth(&[samples[index].clone(), samples[own_first].clone()]);
             let judged = Judged { figures: &pair, better, goal, worth };
             if index == own_first { String::new() } else { judged.cell(0) }
         };
@@ -101,11 +105,11 @@ fn table(lineup: &Lineup, entries: &[Entry], samples: &[Vec<Sample>]) -> Table {
         table.rows.push(vec![
             names[index].clone(),
             format!("{:.1}", median(cpu[index].iter().copied())),
-            against_own(&cpu, Better::Lower, None),
+            against_own(&cpu, Better::Lower, None, pair_cost_worth),
             peers.cell(index - first),
             format!("{:.0}", median(throughput[index].iter().copied())),
-            against_own(&throughput, Better::Higher, goal),
-            format!("{:.1}", entry.memory.proportional_kib as f64 / 1024.0),
+            against_own(&throughput, Better::Higher, goal, pair_worth),
+            format!("{:.1}", entry.memory.own_kib as f64 / 1024.0),
             growth(entry, &entries[own_first]),
             samples[index].iter().map(|sample| sample.errors).sum::<u64>().to_string(),
         ]);
@@ -117,6 +121,6 @@ fn growth(entry: &Entry, of_one: &Entry) -> String {
     if entry.routes == of_one.routes {
         return String::new();
     }
-    let grown = entry.memory.proportional_kib as f64 - of_one.memory.proportional_kib as f64;
+    let grown = entry.memory.own_kib as f64 - of_one.memory.own_kib as f64;
     format!("{:.2}", grown / (entry.routes - of_one.routes) as f64)
 }

@@ -27,6 +27,14 @@ impl<'b, T: Table + Deserialize<'b>> Body<'b> for T {}
 /// # Errors
 /// `invalid_request` with every fault, or with line and column when it is no JSON.
 pub(crate) fn read<'b, T: Body<'b>>(bytes: &'b [u8]) -> Result<T, Failure> {
+    // A list of the fields' values would be read as well; no client means that.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(explain(
+            bytes,
+            T::FIELDS,
+            &serde::de::Error::custom("a list where an object is expected"),
+        ));
+    }
     serde_json::from_slice(bytes).map_err(|error| explain(bytes, T::FIELDS, &error))
 }
 
@@ -111,7 +119,7 @@ mod tests {
             (r#"{"key": true}"#, "key: must be"),
             (r#"{"key": "a", "by": "x"}"#, "by: must be a whole number"),
             ("[1]", "must be a mapping"),
-            (r#"{"key": "a", "key": "b"}"#, "1:17: The body cannot be read: duplicate field `key`"),
+            (r#"{"key": "a", "key": "b"}"#, "1:18: The body cannot be read: duplicate field `key`"),
             ("{\n \"key\": }", "2:9: The body is not JSON: expected value at line 2 column 9."),
             ("", "The body is empty"),
             (r#"{"key": "a"} x"#, "1:14: The body is not JSON: trailing characters"),

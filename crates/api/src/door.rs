@@ -20,7 +20,7 @@ use model::{Code, Failure, problem};
 
 use crate::Options;
 use crate::data::Data;
-use crate::guard::Open;
+use crate::guard::{Caller, Open, changes};
 use crate::respond::{self, Refused, Telling, X_REQUEST_ID};
 
 /// What the handlers of the control door share.
@@ -82,7 +82,9 @@ impl Door {
         if said > limits.body {
             return Err(too_large(limits.body));
         }
-        match tokio::time::timeout(limits.body_deadline, collect(body, limits.body, limits.read_timeout)).await {
+        match tokio::time::timeout(limits.body_deadline, collect(body, limits.body, limits.read_timeout))
+            .await
+        {
             Ok(collected) => collected,
             Err(_) => Err(too_late()),
         }
@@ -92,12 +94,17 @@ impl Door {
     fn put_into_words(&self, mut response: Response, method: &Method, id: &RequestId) -> Response {
         if let Some(Told(failure)) = response.extensions_mut().remove::<Told>() {
             if failure.code() == Code::Internal {
-                tracing::error!(request_id = %id, error = %failure, cause = ?std::error::Error::source(&*failure), "failed");
+                let cause = std::error::Error::source(&*failure).map(ToString::to_string).unwrap_or_default();
+                tracing::error!(request_id = %id, error = %failure, cause, "failed");
             }
             return self.telling.problem(&failure, id).map(Body::from);
         }
-        let kind = response.headers().get(header::CONTENT_TYPE);
-        if response.status() == StatusCode::METHOD_NOT_ALLOWED && kind.is_none_or(|kind| kind != problem::CONTENT_TYPE) {
+        let said =
+            response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == problem::CONTENT_TYPE);
+        if said || !response.status().is_client_error() {
+            return response;
+        }
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
             let allow = response.headers().get(header::ALLOW).cloned();
             let allow = allow.unwrap_or(HeaderValue::from_static(""));
             if method == Method::OPTIONS {
@@ -108,7 +115,9 @@ impl Door {
             }
             return Telling::wrong_method(method, &allow, id).map(Body::from);
         }
-        response
+        // What is left is a part of the path that is no text.
+        let failure = Failure::client(Code::InvalidRequest, "The path of the request cannot be read.");
+        self.telling.problem(&failure, id).map(Body::from)
     }
 }
 
@@ -131,6 +140,12 @@ pub(crate) async fn pass(State(door): State<Arc<Door>>, request: Request, next: 
 async fn enter(door: &Door, request: Request, id: RequestId) -> Result<Request, Failure> {
     let (mut head, body) = request.into_parts();
     let caller = door.options.guard.check(&head, door.open(head.uri.path()))?;
+    if let Caller::Holder(name) = &caller
+        && changes(&head.method)
+    {
+        // The event of a change has the same id: this line says whose token it was.
+        tracing::info!(token = %name, request_id = %id, method = %head.method, path = head.uri.path(), "asked");
+    }
     let body = door.body(body).await?;
     head.extensions.insert(caller);
     head.extensions.insert(id);
@@ -140,7 +155,9 @@ async fn enter(door: &Door, request: Request, id: RequestId) -> Result<Request, 
 async fn collect(mut body: Body, most: usize, read_timeout: Duration) -> Result<Bytes, Failure> {
     let mut whole = BytesMut::new();
     loop {
-        let Ok(frame) = tokio::time::timeout(read_timeout, body.frame()).await else { return Err(too_late()) };
+        let Ok(frame) = tokio::time::timeout(read_timeout, body.frame()).await else {
+            return Err(too_late());
+        };
         let Some(frame) = frame else { return Ok(whole.freeze()) };
         let frame = frame.map_err(|error| {
             Failure::client(Code::InvalidRequest, "The body of the request broke off.").with_cause(error)
@@ -179,4 +196,17 @@ fn too_large(most: usize) -> Failure {
 
 fn too_late() -> Failure {
     Failure::client(Code::RequestTimeout, "The body of the request did not arrive in time.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_fails_one_request() {
+        let mut response = unless_it_panics(async { panic!("a test") }).await;
+        let Told(failure) = response.extensions_mut().remove::<Told>().unwrap();
+        assert_eq!(failure.code(), Code::Internal);
+        assert!(!failure.detail().contains("a test"), "what went wrong inside stays inside");
+    }
 }

@@ -17,7 +17,10 @@ pub(crate) fn tagged(mut response: Response, revision: u64) -> Response {
 ///
 /// # Errors
 /// `precondition_failed` when no revision can match, `invalid_request` for what is no tag at all.
-pub(crate) fn if_match(headers: &HeaderMap, current: impl FnOnce() -> Option<u64>) -> Result<Option<u64>, Failure> {
+pub(crate) fn if_match(
+    headers: &HeaderMap,
+    current: impl FnOnce() -> Option<u64>,
+) -> Result<Option<u64>, Failure> {
     let mut revisions = Vec::new();
     let mut any_tag = false;
     for value in headers.get_all(header::IF_MATCH) {
@@ -27,7 +30,8 @@ pub(crate) fn if_match(headers: &HeaderMap, current: impl FnOnce() -> Option<u64
                 return Ok(None);
             }
             let (weak, quoted) = tag.strip_prefix("W/").map_or((false, tag), |rest| (true, rest));
-            let opaque = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or_else(no_tag)?;
+            let opaque =
+                quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or_else(no_tag)?;
             any_tag = true;
             // A weak tag never matches where a change depends on it (RFC 9110, 13.1.1).
             revisions.extend(opaque.parse::<u64>().ok().filter(|_| !weak));

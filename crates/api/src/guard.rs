@@ -19,7 +19,7 @@ use crate::data::Data;
 pub struct GuardOptions {
     /// It is bound to loopback: requests must name loopback as their host.
     pub loopback: bool,
-    /// Every request needs a token, but for those that [`Open`] names.
+    /// Every request needs a token, but for those that ask how the gateway is.
     pub token_required: bool,
     /// The metrics need none either.
     pub public_metrics: bool,
@@ -64,8 +64,8 @@ impl GuardOptions {
         let verdict = token(head)?.map(|token| self.store.check_token(token));
         match verdict {
             Some(TokenVerdict::Valid { name, role }) => {
-                let needed = needed(&head.method, head.uri.path());
-                if role >= needed { Ok(Caller::Holder(name)) } else { Err(beneath(&name, role, needed)) }
+                holds(&name, role, needed(&head.method, head.uri.path()))?;
+                Ok(Caller::Holder(name))
             }
             // Its sender believes that it counts, also where none is needed.
             Some(TokenVerdict::Revoked) => Err(unauthenticated("The token was revoked.")),
@@ -114,12 +114,17 @@ impl GuardOptions {
         let scheme_and_host =
             [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| origin.strip_prefix(scheme));
         let asked = one(head, HOST)?.map(HeaderValue::as_bytes);
-        if own || scheme_and_host.is_some_and(|host| asked.is_some_and(|asked| asked.eq_ignore_ascii_case(host))) {
+        if own
+            || scheme_and_host.is_some_and(|host| asked.is_some_and(|asked| asked.eq_ignore_ascii_case(host)))
+        {
             return Ok(());
         }
         let origin = String::from_utf8_lossy(origin).into_owned();
-        Err(Failure::client(Code::PermissionDenied, format!("A page of `{origin}` may not change anything here."))
-            .with_hint("Only the gateway's own pages and programs may; a program sends no `Origin`."))
+        Err(Failure::client(
+            Code::PermissionDenied,
+            format!("A page of `{origin}` may not change anything here."),
+        )
+        .with_hint("Only the gateway's own pages and programs may; a program sends no `Origin`."))
     }
 }
 
@@ -139,14 +144,17 @@ fn needed(method: &Method, path: &str) -> TokenRole {
     }
 }
 
-fn changes(method: &Method) -> bool {
+/// Whether a method may change something.
+pub(crate) fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// The token that a request brings, if it does.
 fn token(head: &Parts) -> Result<Option<&str>, Failure> {
     let value = one(head, AUTHORIZATION)?.and_then(|value| value.to_str().ok());
-    let bearer = value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let bearer = value
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     Ok(bearer.map(|(_, token)| token.trim()))
 }
 
@@ -173,7 +181,8 @@ fn is_loopback(host: &[u8]) -> bool {
         None => host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port))),
     };
     port.is_none_or(is_port)
-        && (name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback()))
+        && (name.eq_ignore_ascii_case("localhost")
+            || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback()))
 }
 
 fn is_port(text: &str) -> bool {
@@ -184,9 +193,13 @@ fn unauthenticated(detail: &'static str) -> Failure {
     Failure::client(Code::Unauthenticated, detail).with_hint("Send `Authorization: Bearer TOKEN`.")
 }
 
-fn beneath(name: &str, role: TokenRole, needed: TokenRole) -> Failure {
+fn holds(name: &str, role: TokenRole, needed: TokenRole) -> Result<(), Failure> {
+    if role >= needed {
+        return Ok(());
+    }
     let (role, needed) = (role.name(), needed.name());
-    Failure::client(Code::PermissionDenied, format!("The token `{name}` has the role {role}; this needs {needed}."))
+    let detail = format!("The token `{name}` has the role {role}; this needs {needed}.");
+    Err(Failure::client(Code::PermissionDenied, detail))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The control room: the REST API, the data API, metrics, OpenAPI and the front page.
 //!
-//! [`router`] shows every URL on one screen, but for those of the data API, which `data/mod.rs` has on its
+//! `routes_of` below shows every URL on one screen, but for those of the data API, which `data/mod.rs` has on its
 //! own. Services are reached only through `clusters`; traffic is not carried here.
 
 mod options;
@@ -36,7 +36,9 @@ use std::sync::Arc;
 use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 
-use control::{activity, clusters, events, explain, health, kinds, later, metrics, routes, services, validate};
+use control::{
+    activity, clusters, events, explain, health, kinds, later, metrics, routes, services, validate,
+};
 use door::Door;
 
 /// The control door as a service, for whoever brings the connections.
@@ -44,8 +46,16 @@ pub fn router(options: Options) -> Router {
     router_of(&Arc::new(Door::new(options)))
 }
 
-#[rustfmt::skip]
+/// All of it passes the door. The door stands around the routes as a whole, and not in front of each, since
+/// only so does it see what the routes say of methods that they do not know.
 fn router_of(door: &Arc<Door>) -> Router {
+    Router::new()
+        .fallback_service(routes_of(door))
+        .layer(middleware::from_fn_with_state(Arc::clone(door), door::pass))
+}
+
+#[rustfmt::skip]
+fn routes_of(door: &Arc<Door>) -> Router {
     Router::new()
         .route("/", get(page::front))
         .route("/health", get(health::show))
@@ -109,6 +119,5 @@ fn router_of(door: &Arc<Door>) -> Router {
 
         // `metrics_path`, which a setting names, and nothing else.
         .fallback(metrics::show)
-        .layer(middleware::from_fn_with_state(Arc::clone(door), door::pass))
         .with_state(Arc::clone(door))
 }

@@ -1,24 +1,22 @@
 //! The OpenAPI document, made from the code: paths from the handlers, bodies from their tables of fields.
 
+mod schemas;
+
 use std::sync::LazyLock;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
-use model::cluster_fields::{CLUSTER, HEALTH, ROUTE, ROUTING};
-use model::failure::CODES;
-use model::schema::field_schema;
 use serde_json::{Value, json};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::body::Table;
-use crate::control::clusters::ClusterDocument;
-use crate::control::routes::RouteDocument;
 use crate::control::services::{Reason, Reset};
-use crate::control::{activity, clusters, events, explain, health, kinds, metrics, routes, services, validate};
-use crate::data::bodies::{ExpireBody, IncrBody, KeyBody, SetBody};
+use crate::control::{
+    activity, clusters, events, explain, health, kinds, metrics, routes, services, validate,
+};
 use crate::data::{cache, keys};
 use crate::{page, respond};
 
@@ -37,9 +35,9 @@ pub(crate) async fn show() -> Response {
 }
 
 static TEXT: LazyLock<String> = LazyLock::new(|| {
-    let mut document = Api::openapi().to_pretty_json().map_or(Value::Null, |text| {
-        serde_json::from_str(&text).unwrap_or_default()
-    });
+    let mut document = Api::openapi()
+        .to_pretty_json()
+        .map_or(Value::Null, |text| serde_json::from_str(&text).unwrap_or_default());
     complete(&mut document);
     format!("{document:#}\n")
 });
@@ -80,139 +78,34 @@ impl Modify for Bearer {
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("A token of the gateway. A door on loopback asks for none."))
             .build();
-        openapi.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        openapi
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
 }
 
-/// Something with a schema that no Rust type has. Handlers refer to it by its name, and [`complete`] puts it in.
-trait Documented {
-    const NAME: &'static str;
-    fn schema() -> Value;
-}
-
-impl<T: Table> Documented for T {
-    const NAME: &'static str = T::NAME;
-
-    fn schema() -> Value {
-        let mut schema = field_schema(T::FIELDS);
-        if let Value::Object(fields) = &mut schema {
-            // Free keys are for files.
-            fields.shift_remove("patternProperties");
-        }
-        schema
-    }
-}
-
-/// A cluster as shown.
-struct Cluster;
-
-impl Documented for Cluster {
-    const NAME: &'static str = "Cluster";
-
-    fn schema() -> Value {
-        let mut properties = json!({
-            "id": { "type": "string", "description": "Unique in the gateway." },
-            "cluster_id": { "type": "string", "description": "The same as `id`." },
-            "name": { "type": "string", "description": "For people." },
-            "created_at": { "type": "string", "format": "date-time", "description": "RFC 3339, UTC." },
-            "healthy": { "type": "boolean", "description": "Whether all that is known of it is healthy." },
-            "status": { "$ref": "#/components/schemas/Status" },
-        });
-        let shown = field_schema(CLUSTER);
-        for part in ["services", "routes"] {
-            properties[part] = shown["properties"][part].clone();
-        }
-        properties["routing"] = field_schema(ROUTING);
-        properties["health"] = field_schema(HEALTH);
-        let required = ["id", "cluster_id", "name", "created_at", "healthy", "status", "services", "routing", "health"];
-        json!({ "type": "object", "description": "A cluster as it runs; secrets are `***`.",
-            "properties": properties, "required": required })
-    }
-}
-
-/// A route as shown.
-struct Route;
-
-impl Documented for Route {
-    const NAME: &'static str = "Route";
-
-    fn schema() -> Value {
-        let mut schema = field_schema(ROUTE);
-        if let Value::Object(fields) = &mut schema {
-            fields.shift_remove("patternProperties");
-            fields.shift_remove("additionalProperties");
-        }
-        schema["properties"]["owner"] = json!({ "enum": ["file", "api"],
-            "description": "Who owns it. What a cluster's file owns is read-only here." });
-        schema["required"] = json!(["id", "cluster", "service", "path", "enabled", "owner"]);
-        schema
-    }
-}
-
-/// A failure.
-struct Problem;
-
-impl Documented for Problem {
-    const NAME: &'static str = "Problem";
-
-    fn schema() -> Value {
-        let codes: Vec<&str> = CODES.iter().map(|row| row.name).collect();
-        let text = |about: &str| json!({ "type": "string", "description": about });
-        json!({
-            "type": "object",
-            "description": "A failure (RFC 9457).",
-            "properties": {
-                "type": text("A page about the code."),
-                "title": text("A few words, the same for every occurrence."),
-                "status": { "type": "integer", "description": "The HTTP status." },
-                "detail": text("What happened, in one sentence."),
-                "code": { "enum": codes, "description": "What kind of failure it is." },
-                "retryable": { "type": "boolean", "description": "Whether the same request may be sent again as it is." },
-                "hint": text("What the reader can do about it."),
-                "request_id": text("As in `X-Request-Id`."),
-                "service": text("The service that it happened on."),
-                "errors": { "type": "array", "items": { "$ref": "#/components/schemas/Fault" },
-                    "description": "Every place of a document or request that is wrong." },
-                "error": text("The same as `detail`, for older clients."),
-                "message": text("The same as `detail`, for older clients."),
-            },
-            "required": ["type", "title", "status", "detail", "code", "retryable", "request_id", "errors", "error", "message"],
-        })
-    }
-}
-
-/// Every such schema.
-fn documented() -> Vec<(&'static str, Value)> {
-    fn of<D: Documented>() -> (&'static str, Value) {
-        (D::NAME, D::schema())
-    }
-    vec![
-        of::<Cluster>(),
-        of::<ClusterDocument>(),
-        of::<Route>(),
-        of::<RouteDocument>(),
-        of::<Problem>(),
-        of::<Reason>(),
-        of::<Reset>(),
-        of::<KeyBody<'_>>(),
-        of::<SetBody<'_>>(),
-        of::<IncrBody<'_>>(),
-        of::<ExpireBody<'_>>(),
-    ]
-}
+/// Bodies that a request does not need.
+const MAY_BE_LEFT_OUT: [&str; 2] = [<Reason as Table>::NAME, <Reset as Table>::NAME];
 
 /// Puts in what the handlers do not say one by one: schemas from tables, and how every operation fails.
 fn complete(document: &mut Value) {
-    for (name, schema) in documented() {
+    for (name, schema) in schemas::documented() {
         document["components"]["schemas"][name] = schema;
     }
-    document["components"]["responses"]["Problem"] = json!({
+    document["components"]["responses"]["Failed"] = json!({
         "description": "It failed; `code` says how. 401 and 403 come from the door, 413 and 408 from its limits.",
-        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/ProblemDocument" } } },
     });
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     for operation in paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
-        operation["responses"]["default"] = json!({ "$ref": "#/components/responses/Problem" });
+        operation["responses"]["default"] = json!({ "$ref": "#/components/responses/Failed" });
+        if let Some(body) = operation.get_mut("requestBody") {
+            let schema = &body["content"]["application/json"]["schema"]["$ref"];
+            let may_be_left_out =
+                MAY_BE_LEFT_OUT.iter().any(|name| schema.as_str().is_some_and(|s| s.ends_with(name)));
+            body["required"] = (!may_be_left_out).into();
+        }
     }
 }
 

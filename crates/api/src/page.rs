@@ -37,12 +37,16 @@ pub(crate) struct Front {
 pub(crate) async fn front(State(door): State<Arc<Door>>, uri: Uri, headers: HeaderMap) -> Answer {
     Query::of(&uri).done()?;
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let wants_page = accept.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("text/html"));
+    let wants_page =
+        accept.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("text/html"));
     let version = door.options.version;
     let mut response = if wants_page && door.options.dashboard_enabled {
         html(page(version, door.options.metrics_path.as_deref()))
     } else {
-        super::control::json(StatusCode::OK, &Front { service: "Throome Gateway", version, status: "running" })
+        super::control::json(
+            StatusCode::OK,
+            &Front { service: "Throome Gateway", version, status: "running" },
+        )
     };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)

@@ -1,6 +1,7 @@
 //! Percent-encoding, undone: paths and queries carry bytes.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 /// What a `+` stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,21 @@ pub(crate) fn decode_text(text: &str, plus: Plus) -> Option<Cow<'_, str>> {
     }
 }
 
+/// A text as one segment of a path.
+pub(crate) fn segment(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte))
+            }
+            // Writing to a string cannot fail.
+            other => drop(write!(encoded, "%{other:02X}")),
+        }
+    }
+    encoded
+}
+
 fn digit(byte: Option<&u8>) -> Option<u8> {
     char::from(*byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
@@ -52,6 +68,8 @@ mod tests {
         for broken in ["%", "%1", "%zz", "a%+1"] {
             assert_eq!(decode(broken, Plus::Plus), None, "{broken}");
         }
+        assert_eq!(segment("a/b ü-1"), "a%2Fb%20%C3%BC-1");
+        assert_eq!(decode_text(&segment("a/b ü%-1+"), Plus::Plus).unwrap(), "a/b ü%-1+");
         assert_eq!(decode_text("%c3%bc", Plus::Plus).unwrap(), "ü");
         assert_eq!(decode_text("%ff", Plus::Plus), None);
     }

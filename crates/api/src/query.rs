@@ -17,9 +17,12 @@ const PAGE: usize = 100;
 /// Items in a page at most.
 const LARGEST_PAGE: usize = 1000;
 
+/// A name with its value.
+type Pair<'u> = (Cow<'u, [u8]>, Cow<'u, [u8]>);
+
 /// The query of one request, while its names are asked for.
 pub(crate) struct Query<'u> {
-    pairs: Vec<(Cow<'u, [u8]>, Cow<'u, [u8]>)>,
+    pairs: Vec<Pair<'u>>,
     known: Vec<&'static str>,
     problems: Problems,
 }
@@ -40,6 +43,10 @@ impl<'u> Query<'u> {
 
     /// The value of this name as it is; given twice, it is a fault.
     pub(crate) fn bytes(&mut self, name: &'static str) -> Option<Cow<'u, [u8]>> {
+        if self.pairs.is_empty() {
+            // Most calls have no query: nothing is left that could be unknown, and nothing is allocated.
+            return None;
+        }
         self.known.push(name);
         let mut found = None;
         while let Some(at) = self.pairs.iter().position(|(own, _)| &**own == name.as_bytes()) {

@@ -83,7 +83,11 @@ impl Telling {
     }
 
     /// A method that this path does not know; `allow` lists those it does.
-    pub(crate) fn wrong_method(method: &http::Method, allow: &HeaderValue, id: &RequestId) -> Response<Bytes> {
+    pub(crate) fn wrong_method(
+        method: &http::Method,
+        allow: &HeaderValue,
+        id: &RequestId,
+    ) -> Response<Bytes> {
         let known = allow.to_str().unwrap_or_default();
         let failure = Failure::client(Code::InvalidRequest, format!("`{method}` is not known here."))
             .with_hint(format!("This path knows {}.", known.replace(',', ", ")));
@@ -111,4 +115,60 @@ pub(crate) fn unknown_path(path: &str) -> Failure {
 /// A path that is documented and belongs to a later stage.
 pub(crate) fn not_built(path: &str) -> Failure {
     Failure::client(Code::NotBuilt, format!("`{path}` is not built yet."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use model::failure::CODES;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn told(failure: &Failure, timeout_status: u16) -> Response<Bytes> {
+        Telling { timeout_status }.problem(failure, &RequestId::make())
+    }
+
+    #[test]
+    fn a_failure_has_the_status_and_headers_that_http_wants() {
+        let late = Failure::service(Code::Timeout, "Too late.");
+        assert_eq!((told(&late, 504).status().as_u16(), told(&late, 408).status().as_u16()), (504, 408));
+        let after = |time| {
+            let failure = Failure::gateway(Code::BreakerOpen, "No.").with_retry_after(time);
+            told(&failure, 504).headers()[RETRY_AFTER].clone()
+        };
+        assert_eq!(
+            (after(Duration::from_millis(1)), after(Duration::from_secs(2))),
+            ("1".parse().unwrap(), "2".parse().unwrap())
+        );
+        let nobody = told(&Failure::client(Code::Unauthenticated, "Who?"), 504);
+        assert_eq!(nobody.headers()[WWW_AUTHENTICATE], "Bearer");
+        assert!(nobody.headers().get(RETRY_AFTER).is_none());
+        let large = told(&Failure::client(Code::TooLarge, "No."), 504);
+        assert_eq!(large.headers()[CONNECTION], "close");
+    }
+
+    #[test]
+    fn the_page_of_a_code_shows_what_is_sent() {
+        for row in CODES {
+            let path = format!("{}/../../docs/errors/{}.md", env!("CARGO_MANIFEST_DIR"), row.name);
+            let page = std::fs::read_to_string(&path).unwrap();
+            let example = page.split("```http").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+            let (head, body) = example.trim().split_once("\n\n").unwrap();
+            let shown: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}"));
+            let response =
+                told(&Failure::client(row.code, shown["detail"].as_str().unwrap().to_owned()), 504);
+            let sent: Value = serde_json::from_slice(response.body()).unwrap();
+            for field in ["type", "title", "status", "code", "retryable", "error", "message"] {
+                assert_eq!(shown[field], sent[field], "{path}: {field}");
+            }
+            assert!(head.starts_with(&format!("HTTP/1.1 {} ", response.status().as_u16())), "{path}");
+            assert!(head.contains("Content-Type: application/problem+json\n"), "{path}");
+            assert!(
+                shown["errors"].is_array() && head.ends_with(shown["request_id"].as_str().unwrap()),
+                "{path}"
+            );
+        }
+    }
 }

@@ -75,7 +75,10 @@ pub async fn serve(
     drop(close);
     let all = async { while connections.join_next().await.is_some() {} };
     if timeout(grace, all).await.is_err() {
-        tracing::warn!(left = connections.len(), "requests were still under way when the time to finish was over");
+        tracing::warn!(
+            left = connections.len(),
+            "requests were still under way when the time to finish was over"
+        );
     }
     Ok(())
 }
@@ -150,7 +153,11 @@ impl<T> Progress<T> {
 }
 
 impl<T: Read + Unpin> Read for Progress<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }

@@ -1,5 +1,6 @@
 //! The API to read and to try: Swagger UI, from files inside the binary.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
@@ -16,8 +17,9 @@ use crate::{openapi, respond};
 
 /// The document stands beside the page, so that the page also works behind a prefix. Nothing is asked of a
 /// validator on the internet.
-static CONFIG: LazyLock<Arc<Config<'static>>> =
-    LazyLock::new(|| Arc::new(Config::new(["doc.json"]).validator_url("none").display_request_duration(true)));
+static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
+    Arc::new(Config::new(["doc.json"]).validator_url("none").display_request_duration(true))
+});
 
 /// Files that change only with the version of the gateway.
 const KEPT: HeaderValue = HeaderValue::from_static("public, max-age=86400");
@@ -40,7 +42,10 @@ fn serve(file: &str) -> Answer {
     let found = found.ok_or_else(|| respond::unknown_path(&format!("/swagger/{file}")))?;
     let kind = HeaderValue::try_from(found.content_type)
         .map_err(|error| Failure::gateway(Code::Internal, "A file has no usable type.").with_cause(error))?;
-    let body = Bytes::from(found.bytes.into_owned());
+    let body = match found.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    };
     let mut response = guarded(respond::with(StatusCode::OK, kind, body).map(Body::from));
     if !matches!(file, "index.html" | "swagger-initializer.js") {
         response.headers_mut().insert(header::CACHE_CONTROL, KEPT);

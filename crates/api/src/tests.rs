@@ -5,6 +5,7 @@ mod calls;
 mod control;
 mod doors;
 mod lists;
+mod random;
 mod served;
 
 use axum::Router;

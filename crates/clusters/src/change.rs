@@ -182,7 +182,8 @@ impl Clusters {
         let plan = plan::plan(old.map(|old| &old.spec), asked.as_ref());
         let built = asked.map(|spec| build::cluster(spec, old.map(|c| &**c), self.events(), self.next_revision()));
         let built = built.transpose()?.map(Arc::new);
-        let after = replaced(&before, id, built.clone())?;
+        let forget = matches!(save, Save::Remove);
+        let after = replaced(&before, id, built.clone(), forget)?;
         self.save(desk, id, built.as_deref(), save).await?;
         self.0.world.store(Arc::new(after));
         if plan.changes {
@@ -281,8 +282,14 @@ impl From<Read> for Save {
     }
 }
 
-/// The world with one cluster put in place of the old one, or taken out.
-fn replaced(before: &Snapshot, id: &ClusterId, built: Option<Arc<Cluster>>) -> Result<Snapshot, Failure> {
+/// The world with one cluster put in place of the old one, or taken out; then routes of the API that led
+/// there are kept for when it comes back, unless they are to be forgotten too.
+fn replaced(
+    before: &Snapshot,
+    id: &ClusterId,
+    built: Option<Arc<Cluster>>,
+    forget: bool,
+) -> Result<Snapshot, Failure> {
     let mut clusters = before.clusters.clone();
     let mut routes = before.routes.clone();
     let mut stranded = before.stranded.clone();
@@ -304,7 +311,7 @@ fn replaced(before: &Snapshot, id: &ClusterId, built: Option<Arc<Cluster>>) -> R
     match built {
         None => {
             clusters.remove(id.as_str());
-            stranded.extend(of_api);
+            stranded.extend(of_api.into_iter().filter(|_| !forget));
         }
         Some(cluster) => {
             for spec in cluster.spec.routes.iter().filter(|spec| !file_ids.contains(&spec.id)) {

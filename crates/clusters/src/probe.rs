@@ -15,6 +15,8 @@ use crate::{Clusters, choice};
 
 /// How often it is looked around.
 const TICK: Duration = Duration::from_millis(100);
+/// Between a probe that contradicts the verdict and the next: a service that comes back is not kept waiting.
+const TO_BE_SURE: Duration = Duration::from_millis(300);
 /// Between the probes of an endpoint that was never probed, until its verdict stands.
 const QUICK: Duration = Duration::from_millis(50);
 /// How long a creation waits for the first verdicts.
@@ -37,8 +39,8 @@ pub(crate) async fn watch(clusters: Clusters) {
                 if service.health.enabled && endpoint.take_probe(now) {
                     let (service, endpoint) = (Arc::clone(service), Arc::clone(endpoint));
                     probes.spawn(async move {
-                        probe(&service, &endpoint).await;
-                        endpoint.schedule(&service.health);
+                        let passed = probe(&service, &endpoint).await;
+                        endpoint.schedule(&service.health, passed);
                     });
                 }
             }
@@ -72,9 +74,11 @@ pub(crate) async fn first_verdicts(services: &[Arc<Service>]) {
     probes.detach_all();
 }
 
-async fn probe(service: &Service, endpoint: &Endpoint) {
+/// Probes once. Says whether it passed.
+async fn probe(service: &Service, endpoint: &Endpoint) -> bool {
     let result = endpoint.adapter.probe().await;
     let now = clock::now();
+    let passed = result.is_ok();
     match result {
         Ok(()) => {
             endpoint.health.probe(now, true);
@@ -89,6 +93,7 @@ async fn probe(service: &Service, endpoint: &Endpoint) {
         }
     }
     tell(service, endpoint, now, "probe");
+    passed
 }
 
 fn tell(service: &Service, endpoint: &Endpoint, now: Time, actor: &'static str) {
@@ -101,11 +106,15 @@ impl Endpoint {
         now >= Time(self.next_probe.load(Relaxed)) && !self.probing.swap(true, Acquire)
     }
 
-    /// When the next probe is due: sooner while something is wrong, and never in step with its siblings.
-    fn schedule(&self, health: &HealthSpec) {
+    /// When the next probe is due: sooner while something is wrong, soon when the last one contradicts the
+    /// verdict, and never in step with its siblings.
+    fn schedule(&self, health: &HealthSpec, passed: bool) {
         let now = clock::now();
-        let suspicious = !self.standing(now).is_in();
-        let interval = next_interval(health, self.health_state(), suspicious);
+        let suspicious = !passed || !self.standing(now).is_in();
+        let mut interval = next_interval(health, self.health_state(), suspicious);
+        if passed != (self.health_state() == HealthState::Healthy) {
+            interval = interval.min(TO_BE_SURE);
+        }
         let jitter = interval.mul_f64(0.1 * ((choice::seed() >> 40) as f64 / f64::from(1 << 24)));
         self.next_probe.store(now.plus(interval.saturating_sub(jitter)).0, Relaxed);
         self.probing.store(false, Release);

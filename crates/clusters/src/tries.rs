@@ -180,8 +180,10 @@ impl Tries {
         if self.count >= tactics.attempts || now >= self.deadline || !tactics.retries_on(cause) {
             return false;
         }
-        // What never left may run anywhere, and costs nobody anything: it draws nothing from the budget.
-        !sent || (self.order.rerun && self.service.shared.budget.try_retry(clock::at(now), self.service.in_flight()))
+        // What never left may run anywhere, and costs nobody anything: it draws nothing from the budget. The
+        // attempt has ended, but the request itself is still in flight.
+        let in_flight = self.service.in_flight() + 1;
+        !sent || (self.order.rerun && self.service.shared.budget.try_retry(clock::at(now), in_flight))
     }
 
     fn choose(&self, now: Time) -> Result<(usize, bool), Failure> {

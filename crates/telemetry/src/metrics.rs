@@ -7,7 +7,7 @@ use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
@@ -188,7 +188,7 @@ fn counter(out: &mut MetricEncoder<'_>, labels: &[(&str, &str)], value: u64) -> 
 
 fn gauge(out: &mut MetricEncoder<'_>, labels: &[(&str, &str)], value: u64) -> fmt::Result {
     if labels.is_empty() {
-        return prometheus_client::metrics::gauge::ConstGauge::new(value).encode(out.encode_family(&labels)?);
+        return out.encode_gauge(&value);
     }
     out.encode_family(&labels)?.encode_gauge(&value)
 }

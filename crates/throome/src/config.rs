@@ -104,6 +104,9 @@ fn check(settings: &Settings, args: &ServeArgs) -> Result<(), Vec<Problem>> {
     if let Err(why) = proxy::TrustedProxies::parse(settings.proxy.trusted_proxies.iter().map(String::as_str)) {
         faults.push(fault("proxy.trusted_proxies", why));
     }
+    if !matches!(settings.errors.timeout_status, 408 | 504) {
+        faults.push(fault("errors.timeout_status", "it is 504, or 408 for clients that expect it".to_owned()));
+    }
     let same = settings.server.port == settings.proxy.port;
     if same && (settings.server.host == settings.proxy.host || settings.proxy.host == "0.0.0.0") {
         faults.push(fault("proxy.port", format!("both doors would listen on port {}", settings.proxy.port)));

@@ -1,6 +1,8 @@
 //! The binary: hands the commands what only it can do.
 
 mod config;
+#[cfg(test)]
+mod contract;
 mod dev;
 mod serve;
 mod settings;

@@ -170,12 +170,8 @@ fn door_options(settings: &Settings) -> anyhow::Result<proxy::Options> {
         },
         trusted_proxies: TrustedProxies::parse(settings.proxy.trusted_proxies.iter().map(String::as_str))
             .map_err(|why| anyhow!(why))?,
-        timeout_status: timeout_status(settings),
+        timeout_status: settings.errors.timeout_status,
     })
-}
-
-fn timeout_status(settings: &Settings) -> u16 {
-    settings.errors.timeout_status.parse().unwrap_or(504)
 }
 
 /// The control door's options. Beyond loopback a token is required: made at the first start, printed once.
@@ -204,7 +200,7 @@ async fn control_options(settings: &Settings, clusters: &Clusters, store: &Store
             ..api::Limits::default()
         },
         metrics_path: settings.monitoring.enabled.then(|| settings.monitoring.metrics_path.clone()),
-        timeout_status: timeout_status(settings),
+        timeout_status: settings.errors.timeout_status,
         version: env!("CARGO_PKG_VERSION"),
         dashboard_enabled: settings.dashboard.enabled,
     })

@@ -108,7 +108,7 @@ const AUTH: &[Field] = &[
 ];
 
 const ERRORS: &[Field] = &[
-    field("timeout_status", Shape::Choice(&[word("504"), word("408")]), "HTTP status of a timeout.").default("504"),
+    field("timeout_status", Shape::Integer(400, 599), "HTTP status of a timeout: 504, or 408.").default("504"),
 ];
 
 /// The settings, checked and ready. Each stands under the key of the table that it comes from.
@@ -188,7 +188,7 @@ pub(crate) struct Auth {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Errors {
-    pub(crate) timeout_status: String,
+    pub(crate) timeout_status: u16,
 }
 
 impl Settings {

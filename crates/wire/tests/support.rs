@@ -1,15 +1,21 @@
 //! What several of these tests need: a pair of connected sockets, a seeded generator, and bodies read whole.
 
 use std::future::Future;
+use std::time::Duration;
 
 use throome_wire::buffer::SMALL;
 use throome_wire::http1::framing::{BodyReader, Framing, Piece};
 use throome_wire::{Buffer, Conn, Error, Socket};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Runs a test that needs sockets and clocks.
+/// Runs a test that needs sockets and clocks. One that waits for what never comes fails.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+    let limited = async { tokio::time::timeout(Duration::from_secs(60), test).await };
+    runtime().block_on(limited).expect("the test ends")
+}
+
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// Our end and the peer's of a connection over loopback.

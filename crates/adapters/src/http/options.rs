@@ -34,8 +34,8 @@ const HEALTH: &[Field] = &[
     field("path", Shape::Text, "Asked with GET; left out, a connection that opens is enough."),
     field("expect", Shape::Text, "The statuses that pass, as `200` or `200-399`.").default("200-399"),
     field("enabled", Shape::Bool, "Whether endpoints are probed."),
-    field("interval", Shape::Span, "Time between two probes of one endpoint."),
-    field("timeout", Shape::Span, "Time for one probe."),
+    field("interval", Shape::SpanFrom(100), "Time between two probes of one endpoint."),
+    field("timeout", Shape::SpanFrom(1), "Time for one probe."),
     field("threshold", Shape::Integer(1, 100), "Probes in a row that change the verdict, either way."),
 ];
 

@@ -7,15 +7,13 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use bytes::Bytes;
 use clusters::{RequestId, Shown};
-use model::cluster_fields::CLUSTER;
-use model::field::Field;
 use model::view::{ClusterHealth, ClusterMetrics, ClusterSummary, Plan};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{carried_through, json as answer, page};
-use crate::body::{self, Table};
+use crate::body;
 use crate::door::{Answer, Door, by};
 use crate::etag;
 use crate::query::Query;
@@ -31,14 +29,6 @@ pub(crate) struct ClusterList {
     next_cursor: Option<String>,
 }
 
-/// A cluster as asked.
-pub(crate) struct ClusterDocument;
-
-impl Table for ClusterDocument {
-    const NAME: &'static str = "ClusterDocument";
-    const FIELDS: &'static [Field] = CLUSTER;
-}
-
 /// Lists clusters
 #[utoipa::path(get, path = "/api/v1/clusters", operation_id = "listClusters", tag = "clusters",
     params(("limit" = Option<u32>, Query, description = "Items in a page, 1 to 1000; 100 when left out."),
@@ -48,7 +38,8 @@ pub(crate) async fn list(State(door): State<Arc<Door>>, uri: Uri) -> Answer {
     let mut query = Query::of(&uri);
     let (cursor, limit) = (query.text("cursor"), query.limit());
     query.done()?;
-    let (clusters, next_cursor) = page(door.clusters().list(), |cluster| &cluster.id, cursor.as_deref(), limit);
+    let (clusters, next_cursor) =
+        page(door.clusters().list(), |cluster| &cluster.id, cursor.as_deref(), limit);
     Ok(answer(StatusCode::OK, &ClusterList { count: clusters.len(), clusters, next_cursor }))
 }
 
@@ -88,7 +79,8 @@ pub(crate) async fn create(
 /// Secrets are masked as `***`. Written back with PUT, it changes nothing.
 #[utoipa::path(get, path = "/api/v1/clusters/{id}", operation_id = "getCluster", tag = "clusters",
     params(("id" = String, Path, description = "The cluster.")),
-    responses((status = 200, description = "The cluster; `ETag` is its version.", body = ref("#/components/schemas/Cluster"))))]
+    responses((status = 200, description = "The cluster; `ETag` is its version.",
+        body = ref("#/components/schemas/Cluster"))))]
 pub(crate) async fn show(State(door): State<Arc<Door>>, Path(id): Path<String>, uri: Uri) -> Answer {
     Query::of(&uri).done()?;
     let Shown { body, revision } = door.clusters().show(&id)?;
@@ -100,7 +92,8 @@ pub(crate) async fn show(State(door): State<Arc<Door>>, Path(id): Path<String>, 
 /// What does not change is left alone. A secret that is sent as `***` stays as it is.
 #[utoipa::path(put, path = "/api/v1/clusters/{id}", operation_id = "replaceCluster", tag = "clusters",
     params(("id" = String, Path, description = "The cluster."),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that was read: 412 if it has changed since.")),
+        ("If-Match" = Option<String>, Header,
+            description = "The `ETag` that was read: 412 if it has changed since.")),
     request_body(content = ref("#/components/schemas/ClusterDocument")),
     responses((status = 200, description = "The cluster as it is now.", body = ref("#/components/schemas/Cluster"))))]
 pub(crate) async fn replace(
@@ -138,7 +131,8 @@ pub(crate) struct Gone {
     params(("id" = String, Path, description = "The cluster."),
         ("keep_data" = Option<bool>, Query, description = "Keeps the data of what the gateway runs for it. It runs \
             nothing yet, so there is nothing to keep or to remove."),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that was read: 412 if it has changed since.")),
+        ("If-Match" = Option<String>, Header,
+            description = "The `ETag` that was read: 412 if it has changed since.")),
     responses((status = 200, description = "It is gone.", body = Gone)))]
 pub(crate) async fn delete(
     State(door): State<Arc<Door>>,

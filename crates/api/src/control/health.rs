@@ -44,7 +44,8 @@ pub(crate) struct Check {
 
 /// Says whether the gateway can serve
 #[utoipa::path(get, path = "/health", operation_id = "health", tag = "gateway", security(()),
-    responses((status = 200, description = "It can.", body = Health), (status = 503, description = "It cannot.", body = Health)))]
+    responses((status = 200, description = "It can.", body = Health),
+        (status = 503, description = "It cannot.", body = Health)))]
 pub(crate) async fn show(
     State(door): State<Arc<Door>>,
     Extension(caller): Extension<Caller>,
@@ -69,7 +70,8 @@ pub(crate) async fn show(
 
 /// Says whether the gateway can serve, under its older path
 #[utoipa::path(get, path = "/api/v1/health", operation_id = "apiHealth", tag = "gateway", security(()),
-    responses((status = 200, description = "It can.", body = Health), (status = 503, description = "It cannot.", body = Health)))]
+    responses((status = 200, description = "It can.", body = Health),
+        (status = 503, description = "It cannot.", body = Health)))]
 #[expect(dead_code, reason = "describes the second path of `show`")]
 fn show_as_well() {}
 
@@ -78,7 +80,11 @@ const UNHEALTHY: &str = "unhealthy";
 
 fn doors(door: &Door) -> Check {
     if door.closing.load(Relaxed) {
-        return Check { name: "doors", status: UNHEALTHY, detail: "The gateway is shutting down.".to_owned() };
+        return Check {
+            name: "doors",
+            status: UNHEALTHY,
+            detail: "The gateway is shutting down.".to_owned(),
+        };
     }
     let count = |of: &clusters::doors::Door| of.connections.load(Relaxed);
     let (control, traffic) = (count(door.clusters().control()), count(door.clusters().traffic()));

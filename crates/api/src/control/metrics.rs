@@ -14,7 +14,8 @@ use crate::respond::unknown_path;
 ///
 /// OpenMetrics text, which Prometheus reads. `monitoring.metrics_path` may name another path.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "gateway",
-    responses((status = 200, description = "Every series.", body = String, content_type = "application/openmetrics-text")))]
+    responses((status = 200, description = "Every series.", body = String,
+        content_type = "application/openmetrics-text")))]
 pub(crate) async fn show(State(door): State<Arc<Door>>, request: Request) -> Answer {
     let path = request.uri().path();
     if !door.is_metrics(path) {

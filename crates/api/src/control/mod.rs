@@ -53,7 +53,12 @@ async fn carried_through<T: Send + 'static>(
 }
 
 /// One page of a list that is sorted by a unique text, and the cursor of the next.
-fn page<T>(mut items: Vec<T>, id: impl Fn(&T) -> &str, cursor: Option<&str>, limit: usize) -> (Vec<T>, Option<String>) {
+fn page<T>(
+    mut items: Vec<T>,
+    id: impl Fn(&T) -> &str,
+    cursor: Option<&str>,
+    limit: usize,
+) -> (Vec<T>, Option<String>) {
     items.sort_by(|a, b| id(a).cmp(id(b)));
     if let Some(cursor) = cursor {
         items.retain(|item| id(item) > cursor);

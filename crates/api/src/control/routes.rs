@@ -8,8 +8,6 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use bytes::Bytes;
 use clusters::RequestId;
-use model::cluster_fields::ROUTE;
-use model::field::Field;
 use model::view::RouteView;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,9 +15,10 @@ use utoipa::openapi::{Array, ArrayBuilder, Ref};
 
 use super::clusters::Gone;
 use super::{carried_through, json as answer, page};
-use crate::body::{self, Table};
+use crate::body;
 use crate::door::{Answer, Door, by};
 use crate::etag;
+use crate::percent::segment;
 use crate::query::Query;
 
 /// A page of routes.
@@ -36,14 +35,6 @@ pub(crate) struct RouteList {
 
 fn routes_schema() -> Array {
     ArrayBuilder::new().items(Ref::new("#/components/schemas/Route")).build()
-}
-
-/// A route as asked.
-pub(crate) struct RouteDocument;
-
-impl Table for RouteDocument {
-    const NAME: &'static str = "RouteDocument";
-    const FIELDS: &'static [Field] = ROUTE;
 }
 
 /// Lists routes
@@ -67,7 +58,8 @@ pub(crate) async fn list(State(door): State<Arc<Door>>, uri: Uri) -> Answer {
 /// Creates a route
 #[utoipa::path(post, path = "/api/v1/routes", operation_id = "createRoute", tag = "routes",
     request_body(content = ref("#/components/schemas/RouteDocument")),
-    responses((status = 201, description = "The route; `Location` and `ETag` are its own.", body = ref("#/components/schemas/Route"))))]
+    responses((status = 201, description = "The route; `Location` and `ETag` are its own.",
+        body = ref("#/components/schemas/Route"))))]
 pub(crate) async fn create(
     State(door): State<Arc<Door>>,
     Extension(id): Extension<RequestId>,
@@ -77,8 +69,9 @@ pub(crate) async fn create(
     Query::of(&uri).done()?;
     let body = body::any(&bytes)?;
     let clusters = door.clusters().clone();
-    let (route, revision) = carried_through(async move { clusters.create_route(&body, by(id)).await }).await?;
-    let location = HeaderValue::try_from(format!("/api/v1/routes/{}", route.spec.id));
+    let (route, revision) =
+        carried_through(async move { clusters.create_route(&body, by(id)).await }).await?;
+    let location = HeaderValue::try_from(format!("/api/v1/routes/{}", segment(&route.spec.id)));
     let mut response = etag::tagged(answer(StatusCode::CREATED, &route), revision);
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
@@ -89,7 +82,8 @@ pub(crate) async fn create(
 /// Shows a route
 #[utoipa::path(get, path = "/api/v1/routes/{id}", operation_id = "getRoute", tag = "routes",
     params(("id" = String, Path, description = "The route.")),
-    responses((status = 200, description = "The route; `ETag` is its version.", body = ref("#/components/schemas/Route"))))]
+    responses((status = 200, description = "The route; `ETag` is its version.",
+        body = ref("#/components/schemas/Route"))))]
 pub(crate) async fn show(State(door): State<Arc<Door>>, Path(id): Path<String>, uri: Uri) -> Answer {
     Query::of(&uri).done()?;
     let (route, revision) = door.clusters().route(&id)?;
@@ -99,7 +93,8 @@ pub(crate) async fn show(State(door): State<Arc<Door>>, Path(id): Path<String>, 
 /// Replaces a route
 #[utoipa::path(put, path = "/api/v1/routes/{id}", operation_id = "replaceRoute", tag = "routes",
     params(("id" = String, Path, description = "The route."),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that was read: 412 if it has changed since.")),
+        ("If-Match" = Option<String>, Header,
+            description = "The `ETag` that was read: 412 if it has changed since.")),
     request_body(content = ref("#/components/schemas/RouteDocument")),
     responses((status = 200, description = "The route as it is now.", body = ref("#/components/schemas/Route"))))]
 pub(crate) async fn replace(
@@ -115,14 +110,16 @@ pub(crate) async fn replace(
     let body = body::any(&bytes)?;
     let clusters = door.clusters().clone();
     let (route, revision) =
-        carried_through(async move { clusters.replace_route(&id, &body, if_match, by(request)).await }).await?;
+        carried_through(async move { clusters.replace_route(&id, &body, if_match, by(request)).await })
+            .await?;
     Ok(etag::tagged(answer(StatusCode::OK, &route), revision))
 }
 
 /// Deletes a route
 #[utoipa::path(delete, path = "/api/v1/routes/{id}", operation_id = "deleteRoute", tag = "routes",
     params(("id" = String, Path, description = "The route."),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that was read: 412 if it has changed since.")),
+        ("If-Match" = Option<String>, Header,
+            description = "The `ETag` that was read: 412 if it has changed since.")),
     responses((status = 200, description = "It is gone.", body = Gone)))]
 pub(crate) async fn delete(
     State(door): State<Arc<Door>>,

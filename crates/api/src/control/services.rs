@@ -48,7 +48,8 @@ impl Table for Reset {
 ///
 /// Lifecycle, health, rotation and breaker are four separate facts; one verdict and its reason sum them up.
 #[utoipa::path(get, path = "/api/v1/clusters/{id}/services/{name}", operation_id = "getService", tag = "services",
-    params(("id" = String, Path, description = "The cluster."), ("name" = String, Path, description = "The service.")),
+    params(("id" = String, Path, description = "The cluster."),
+        ("name" = String, Path, description = "The service.")),
     responses((status = 200, description = "The facts.", body = ServiceFacts)))]
 pub(crate) async fn show(
     State(door): State<Arc<Door>>,
@@ -64,7 +65,8 @@ pub(crate) async fn show(
 /// It gets no new requests; those under way end in peace. Draining twice is the same as once.
 #[utoipa::path(post, path = "/api/v1/clusters/{id}/services/{name}/drain", operation_id = "drainService",
     tag = "services",
-    params(("id" = String, Path, description = "The cluster."), ("name" = String, Path, description = "The service.")),
+    params(("id" = String, Path, description = "The cluster."),
+        ("name" = String, Path, description = "The service.")),
     request_body(content = ref("#/components/schemas/Reason")),
     responses((status = 200, description = "The facts as they are now.", body = ServiceFacts)))]
 pub(crate) async fn drain(
@@ -80,7 +82,8 @@ pub(crate) async fn drain(
 /// Puts a drained service back
 #[utoipa::path(post, path = "/api/v1/clusters/{id}/services/{name}/undrain", operation_id = "undrainService",
     tag = "services",
-    params(("id" = String, Path, description = "The cluster."), ("name" = String, Path, description = "The service.")),
+    params(("id" = String, Path, description = "The cluster."),
+        ("name" = String, Path, description = "The service.")),
     request_body(content = ref("#/components/schemas/Reason")),
     responses((status = 200, description = "The facts as they are now.", body = ServiceFacts)))]
 pub(crate) async fn undrain(
@@ -115,7 +118,8 @@ async fn set_draining(
 /// Its endpoints are tried again at once.
 #[utoipa::path(post, path = "/api/v1/clusters/{id}/services/{name}/reset-breaker", operation_id = "resetBreaker",
     tag = "services",
-    params(("id" = String, Path, description = "The cluster."), ("name" = String, Path, description = "The service.")),
+    params(("id" = String, Path, description = "The cluster."),
+        ("name" = String, Path, description = "The service.")),
     request_body(content = ref("#/components/schemas/BreakerReset")),
     responses((status = 200, description = "The facts as they are now.", body = ServiceFacts)))]
 pub(crate) async fn reset_breaker(

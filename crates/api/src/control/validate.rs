@@ -28,7 +28,8 @@ pub(crate) struct Validation {
 ///
 /// As JSON, as `{"yaml": "…"}`, or as YAML with content type `application/yaml`. Nothing is changed.
 #[utoipa::path(post, path = "/api/v1/validate", operation_id = "validate", tag = "clusters",
-    request_body(content((ref("#/components/schemas/ClusterDocument") = "application/json"), (String = "application/yaml"))),
+    request_body(content((ref("#/components/schemas/ClusterDocument") = "application/json"),
+        (String = "application/yaml"))),
     responses((status = 200, description = "What is wrong with it.", body = Validation)))]
 pub(crate) async fn check(
     State(door): State<Arc<Door>>,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use adapters::KeyValue;
-use clusters::{Access, Attempt, Clusters, Ending, Miss, Order, Outcome, RequestId, Service, Settled, Shape, Tries};
+use clusters::{
+    Access, Attempt, Clusters, Ending, Miss, Order, Outcome, RequestId, Service, Settled, Shape, Tries,
+};
 use model::kind::Ability;
 use model::route::RetryOn;
 use model::{Code, Failure, Origin};
@@ -71,7 +73,11 @@ impl Target<'_> {
         }
     }
 
-    async fn until_answered<O: Operation>(&self, tries: &mut Tries, operation: &O) -> Result<O::Answer, Failure> {
+    async fn until_answered<O: Operation>(
+        &self,
+        tries: &mut Tries,
+        operation: &O,
+    ) -> Result<O::Answer, Failure> {
         loop {
             let attempt = tries.next().await?;
             let result = once(&attempt, operation).await;
@@ -124,7 +130,10 @@ fn shape(key: &[u8]) -> Box<str> {
     let end = key.iter().take(LONGEST).position(|byte| *byte == b':');
     match end.and_then(|end| std::str::from_utf8(&key[..=end]).ok()) {
         Some(prefix) if !prefix.contains(|c: char| c.is_control() || "*?[\\".contains(c)) => {
-            format!("{prefix}*").into()
+            let mut shape = String::with_capacity(prefix.len() + 1);
+            shape.push_str(prefix);
+            shape.push('*');
+            shape.into()
         }
         _ => "*".into(),
     }
@@ -132,7 +141,29 @@ fn shape(key: &[u8]) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
-    use super::shape;
+    use model::route::RetryOn;
+    use model::{Code, Failure};
+
+    use super::{Outcome, miss, shape};
+
+    #[test]
+    fn a_failure_of_the_service_says_what_may_follow() {
+        let timeout = miss(Failure::service(Code::Timeout, "late"));
+        assert_eq!(
+            (timeout.cause, timeout.sent, timeout.outcome),
+            (RetryOn::Timeout, true, Outcome::Late("late".into()))
+        );
+        let broken = miss(Failure::service(Code::BadGateway, "broke"));
+        assert_eq!(
+            (broken.cause, broken.sent, broken.outcome),
+            (RetryOn::Reset, true, Outcome::Bad("broke".into()))
+        );
+        let refused = miss(Failure::service(Code::BadGateway, "no").with_retryable(true));
+        assert_eq!(
+            (refused.cause, refused.sent, refused.outcome),
+            (RetryOn::Connect, false, Outcome::Bad("no".into()))
+        );
+    }
 
     #[test]
     fn a_shape_never_holds_what_tells_one_key_from_another() {

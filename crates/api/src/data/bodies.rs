@@ -58,7 +58,7 @@ impl Table for SetBody<'_> {
         KEY,
         field("value", Shape::Text, "The value: text, or base64 where `encoding` says so.").required(),
         field("ttl", SECONDS, "How long it stays, in seconds, above 0; left out, for ever."),
-        field("expiration", SECONDS, "The same as `ttl`, for clients that send this name."),
+        field("expiration", SECONDS, "The same as `ttl`, for clients that send this name; 0 is for ever."),
         field("encoding", Shape::Choice(&[word("base64")]), "How `value` is written; left out, as text."),
     ];
 }
@@ -125,9 +125,14 @@ impl SetBody<'_> {
             (None, None) => return Ok(None),
             #[expect(clippy::float_cmp, reason = "the same number twice, as it was written")]
             (Some(ttl), Some(other)) if ttl != other => {
-                return Err(fault("expiration", &format!("says {other} where `ttl` says {ttl}; write one of them")));
+                return Err(fault(
+                    "expiration",
+                    &format!("says {other} where `ttl` says {ttl}; write one of them"),
+                ));
             }
             (Some(ttl), _) => ("ttl", ttl),
+            // Earlier clients send it always, and mean no end by 0.
+            (None, Some(0.0)) => return Ok(None),
             (None, Some(expiration)) => ("expiration", expiration),
         };
         seconds_of(name, seconds).map(Some)
@@ -151,7 +156,10 @@ impl ExpireBody<'_> {
 pub(crate) fn seconds_of(name: &str, seconds: f64) -> Result<Duration, Failure> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(time) if seconds <= LONGEST && !time.is_zero() => Ok(time),
-        _ => Err(fault(name, &format!("must be a number of seconds above 0 and up to {LONGEST}, not {seconds}"))),
+        _ => Err(fault(
+            name,
+            &format!("must be a number of seconds above 0 and up to {LONGEST}, not {seconds}"),
+        )),
     }
 }
 

@@ -39,7 +39,8 @@ pub(crate) async fn get(target: &Target<'_>, query: Query<'_>, body: &[u8]) -> A
     let KeyBody { key } = read(body)?;
     let value = target.ask(&Get { key: key.as_bytes() }).await?;
     let written = value.as_ref().map(|value| written(&value.bytes));
-    let (value, encoding) = written.as_ref().map_or((None, None), |(text, encoding)| (Some(&**text), *encoding));
+    let (value, encoding) =
+        written.as_ref().map_or((None, None), |(text, encoding)| (Some(&**text), *encoding));
     Ok(json(StatusCode::OK, &Found { key: &key, found: value.is_some(), value, encoding }))
 }
 
@@ -176,7 +177,11 @@ pub(crate) async fn ttl(target: &Target<'_>, mut query: Query<'_>) -> Answer {
 /// A command in the engine's own words. No kind that exists takes any.
 pub(crate) fn native(target: &Target<'_>) -> Answer {
     let service = target.service()?;
-    let detail = format!("The service `{}` (kind `{}`) takes no native commands.", service.name, service.driver.name());
+    let detail = format!(
+        "The service `{}` (kind `{}`) takes no native commands.",
+        service.name,
+        service.driver.name()
+    );
     Err(Failure::client(Code::UnsupportedCommand, detail)
         .with_hint("`cache/get`, `cache/set` and the other calls work with every cache.")
         .with_service(service.name.clone()))

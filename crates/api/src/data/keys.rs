@@ -31,12 +31,13 @@ const SANDBOX: HeaderValue = HeaderValue::from_static("default-src 'none'; sandb
         ("key" = String, Path, description = "The key: any bytes, percent-encoded."),
         ("service" = Option<String>, Query, description = "The cache, where the cluster has several.")),
     responses((status = 200, description = "The value.", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 404, description = "`not_found`: there is no such key.", body = ref("#/components/schemas/Problem"),
-            content_type = "application/problem+json")))]
+        (status = 404, description = "`not_found`: there is no such key.",
+            body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn get(target: &Target<'_>, query: Query<'_>, key: &[u8]) -> Answer {
     query.done()?;
     let value = target.ask(&Get { key }).await?.ok_or_else(missing)?;
-    let kind = value.content_type.as_deref().and_then(|kind| HeaderValue::from_str(kind).ok()).unwrap_or(BYTES);
+    let kind =
+        value.content_type.as_deref().and_then(|kind| HeaderValue::from_str(kind).ok()).unwrap_or(BYTES);
     let mut response = with(StatusCode::OK, kind, value.bytes);
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, SANDBOX);
     Ok(response)
@@ -53,9 +54,10 @@ pub(crate) async fn get(target: &Target<'_>, query: Query<'_>, key: &[u8]) -> An
         ("If-None-Match" = Option<String>, Header, description = "`*`: only where there is none."),
         ("service" = Option<String>, Query, description = "The cache, where the cluster has several.")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, description = "It was not there, and is now."), (status = 204, description = "It is stored."),
-        (status = 412, description = "`precondition_failed`: it is there already.", body = ref("#/components/schemas/Problem"),
-            content_type = "application/problem+json")))]
+    responses((status = 201, description = "It was not there, and is now."),
+        (status = 204, description = "It is stored."),
+        (status = 412, description = "`precondition_failed`: it is there already.",
+            body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn put(
     target: &Target<'_>,
     mut query: Query<'_>,
@@ -87,13 +89,14 @@ pub(crate) async fn put(
 }
 
 /// Deletes a key
-#[utoipa::path(delete, path = "/api/v1/clusters/{id}/cache/keys/{key}", operation_id = "cacheDeleteKey", tag = "cache",
+#[utoipa::path(delete, path = "/api/v1/clusters/{id}/cache/keys/{key}", operation_id = "cacheDeleteKey",
+    tag = "cache",
     params(("id" = String, Path, description = "The cluster."),
         ("key" = String, Path, description = "The key: any bytes, percent-encoded."),
         ("service" = Option<String>, Query, description = "The cache, where the cluster has several.")),
     responses((status = 204, description = "It is gone."),
-        (status = 404, description = "`not_found`: there is no such key.", body = ref("#/components/schemas/Problem"),
-            content_type = "application/problem+json")))]
+        (status = 404, description = "`not_found`: there is no such key.",
+            body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn delete(target: &Target<'_>, query: Query<'_>, key: &[u8]) -> Answer {
     query.done()?;
     if target.ask(&Delete { key }).await? { Ok(empty(StatusCode::NO_CONTENT)) } else { Err(missing()) }

@@ -6,8 +6,6 @@ pub(crate) mod bodies;
 pub(crate) mod cache;
 pub(crate) mod keys;
 mod operations;
-#[cfg(test)]
-mod tests;
 
 use bytes::Bytes;
 use clusters::{Clusters, RequestId};
@@ -143,4 +141,12 @@ fn find(rest: &str) -> Option<(Call, &'static str, &str)> {
             .map(|(_, methods, call)| (*call, *methods, key));
     }
     CALLS.iter().find(|(path, ..)| *path == rest).map(|(_, methods, call)| (*call, *methods, ""))
+}
+
+/// Every path below `cache/`, as a document writes it; those that no kind takes are not promised.
+#[cfg(test)]
+pub(crate) fn paths() -> impl Iterator<Item = String> {
+    let promised = CALLS.iter().filter(|(_, _, call)| *call != Call::Native);
+    promised
+        .map(|(path, _, call)| if *call == Call::Key { format!("{path}{{key}}") } else { (*path).to_owned() })
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use adapters::key_value::{KeyValue, Page, SetOptions, Ttl, Value};
 use adapters::Call;
+use adapters::key_value::{KeyValue, Page, SetOptions, Ttl, Value};
 use bytes::Bytes;
 use clusters::Access;
 

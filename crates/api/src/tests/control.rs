@@ -53,10 +53,16 @@ async fn a_bad_cluster_is_refused_whole() {
     }
     let list = gateway.get("/api/v1/clusters").await.json();
     assert_eq!(list["count"], 1);
-    for path in ["/api/v1/clusters/nope", "/api/v1/clusters/nope/health", "/api/v1/clusters/nope/metrics",
-        "/api/v1/clusters/nope/activity", "/api/v1/clusters/nope/services/x", "/api/v1/clusters/shop/services/nope",
-        "/api/v1/clusters/shop/services/nope/activity", "/api/v1/routes/nope"]
-    {
+    for path in [
+        "/api/v1/clusters/nope",
+        "/api/v1/clusters/nope/health",
+        "/api/v1/clusters/nope/metrics",
+        "/api/v1/clusters/nope/activity",
+        "/api/v1/clusters/nope/services/x",
+        "/api/v1/clusters/shop/services/nope",
+        "/api/v1/clusters/shop/services/nope/activity",
+        "/api/v1/routes/nope",
+    ] {
         assert_eq!(gateway.get(path).await.problem(), (404, "not_found".to_owned()), "{path}");
     }
     assert_eq!(gateway.put("/api/v1/clusters/nope", &shop_document()).await.problem().0, 404);
@@ -92,7 +98,12 @@ async fn a_route_is_created_shown_replaced_and_deleted() {
     let gateway = shop().await;
     let route = json!({ "id": "r1", "cluster": "shop", "service": "web", "path": "/x/*" });
     let created = gateway.post("/api/v1/routes", &route).await;
-    assert_eq!((created.status.as_u16(), created.header("location")), (201, "/api/v1/routes/r1"), "{}", created.text());
+    assert_eq!(
+        (created.status.as_u16(), created.header("location")),
+        (201, "/api/v1/routes/r1"),
+        "{}",
+        created.text()
+    );
     assert_eq!(created.json()["owner"], "api");
     assert_eq!(gateway.post("/api/v1/routes", &route).await.problem().0, 409);
 
@@ -108,7 +119,8 @@ async fn a_route_is_created_shown_replaced_and_deleted() {
     let put = Request::put("/api/v1/routes/r1").header("if-match", shown.header("etag"));
     assert_eq!(gateway.send(put, route.to_string()).await.problem().0, 412);
 
-    let wrong = gateway.post("/api/v1/routes", &json!({ "cluster": "shop", "service": "web", "pth": "/x" })).await;
+    let wrong =
+        gateway.post("/api/v1/routes", &json!({ "cluster": "shop", "service": "web", "pth": "/x" })).await;
     assert_eq!(wrong.problem().0, 400);
     assert!(wrong.faults().contains(&"pth".to_owned()), "{}", wrong.text());
     // What a file owns is read-only here.
@@ -121,9 +133,13 @@ async fn a_route_is_created_shown_replaced_and_deleted() {
 async fn an_operator_drains_and_resets() {
     let gateway = shop().await;
     let facts = gateway.get("/api/v1/clusters/shop/services/cache").await.json();
-    assert_eq!((&facts["name"], &facts["type"], &facts["rotation"]), (&json!("cache"), &json!("memory"), &json!("in")));
+    assert_eq!(
+        (&facts["name"], &facts["type"], &facts["rotation"]),
+        (&json!("cache"), &json!("memory"), &json!("in"))
+    );
 
-    let drained = gateway.post("/api/v1/clusters/shop/services/cache/drain", &json!({ "reason": "a test" })).await;
+    let drained =
+        gateway.post("/api/v1/clusters/shop/services/cache/drain", &json!({ "reason": "a test" })).await;
     assert_eq!(drained.json()["rotation"], "draining");
     let refused = gateway.post("/api/v1/clusters/shop/cache/get", &json!({ "key": "a" })).await;
     assert_eq!(refused.problem(), (503, "draining".to_owned()));
@@ -132,7 +148,12 @@ async fn an_operator_drains_and_resets() {
     assert_eq!(gateway.ask("POST", "/api/v1/clusters/shop/services/web/reset-breaker", "").await.status, 200);
 
     let events = gateway.get("/api/v1/events?service=cache").await.json();
-    let drain = events["events"].as_array().unwrap().iter().find(|event| event["kind"] == "service.draining").unwrap();
+    let drain = events["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|event| event["kind"] == "service.draining")
+        .unwrap();
     assert!(drain["message"].as_str().unwrap().contains("a test"), "{drain}");
     assert_eq!((&drain["actor"], drain["request_id"].is_string()), (&json!("api"), true));
 
@@ -149,7 +170,9 @@ async fn a_document_is_checked_without_being_applied() {
     let gateway = gateway().await;
     let good = gateway.post("/api/v1/validate", &shop_document()).await.json();
     assert_eq!(good, json!({ "valid": true, "errors": [] }));
-    let bad = gateway.post("/api/v1/validate", &json!({ "name": "x", "services": { "a": {} }, "rotues": [] })).await;
+    let bad = gateway
+        .post("/api/v1/validate", &json!({ "name": "x", "services": { "a": {} }, "rotues": [] }))
+        .await;
     assert_eq!((bad.status.as_u16(), &bad.json()["valid"]), (200, &json!(false)));
     assert!(bad.json()["errors"].as_array().unwrap().len() >= 2, "{}", bad.text());
 
@@ -167,7 +190,8 @@ async fn a_document_is_checked_without_being_applied() {
 #[tokio::test]
 async fn a_request_is_explained_and_not_sent() {
     let gateway = shop().await;
-    let explained = gateway.post("/api/v1/explain", &json!({ "path": "/api/users", "host": "x" })).await.json();
+    let explained =
+        gateway.post("/api/v1/explain", &json!({ "path": "/api/users", "host": "x" })).await.json();
     assert_eq!((&explained["route"]["id"], &explained["service"]), (&json!("api"), &json!("shop/web")));
     assert_eq!(explained["candidates"][0]["endpoint"], "127.0.0.1:1");
     let nothing = gateway.post("/api/v1/explain", &json!({ "path": "/none" })).await.json();

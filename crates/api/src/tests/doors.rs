@@ -1,12 +1,13 @@
 //! What every request passes: unknown paths and methods, ids, limits, pages.
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
 use bytes::Bytes;
-use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use serde_json::json;
 
@@ -15,10 +16,18 @@ use super::{gateway, gateway_with, shop};
 #[tokio::test]
 async fn what_is_not_there_says_so() {
     let gateway = shop().await;
-    for path in ["/api", "/api/v2/clusters", "/api/v1/nothing", "/assets/app.js", "/clusters", "/swagger/none.js",
-        "/api/v1/clusters/shop/cache", "/api/v1/clusters/shop/cache/nothing", "/api/v1/clusters/shop/cache/keys/",
-        "/api/v1/clusters/"]
-    {
+    for path in [
+        "/api",
+        "/api/v2/clusters",
+        "/api/v1/nothing",
+        "/assets/app.js",
+        "/clusters",
+        "/swagger/none.js",
+        "/api/v1/clusters/shop/cache",
+        "/api/v1/clusters/shop/cache/nothing",
+        "/api/v1/clusters/shop/cache/keys/",
+        "/api/v1/clusters/",
+    ] {
         assert_eq!(gateway.get(path).await.problem(), (404, "not_found".to_owned()), "{path}");
     }
     for (method, path, allow) in [
@@ -59,7 +68,11 @@ async fn what_belongs_to_a_later_stage_says_so() {
         ("GET", "/api/routes"),
         ("GET", "/api/status"),
     ] {
-        assert_eq!(gateway.ask(method, path, "").await.problem(), (422, "not_built".to_owned()), "{method} {path}");
+        assert_eq!(
+            gateway.ask(method, path, "").await.problem(),
+            (422, "not_built".to_owned()),
+            "{method} {path}"
+        );
     }
 }
 
@@ -86,27 +99,36 @@ async fn a_body_is_bounded_in_size_and_time() {
     assert_eq!(large.problem(), (413, "too_large".to_owned()));
     assert_eq!(large.header("connection"), "close");
     // Also when its size is not said beforehand.
-    let pieces = (0..20).map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from(vec![b' '; 100]))));
-    let body = Body::new(StreamBody::new(tokio_stream_of(pieces)));
-    assert_eq!(gateway.ask("POST", "/api/v1/validate", body).await.problem().0, 413);
-    let stalled = Body::new(Stalled.boxed());
-    assert_eq!(gateway.ask("POST", "/api/v1/validate", stalled).await.problem(), (408, "request_timeout".to_owned()));
+    let pieces = Body::new(Pieces { left: 20, then_stall: false });
+    assert_eq!(gateway.ask("POST", "/api/v1/validate", pieces).await.problem().0, 413);
+    let stalled = Body::new(Pieces { left: 1, then_stall: true });
+    assert_eq!(
+        gateway.ask("POST", "/api/v1/validate", stalled).await.problem(),
+        (408, "request_timeout".to_owned())
+    );
     let fits = gateway.ask("POST", "/api/v1/validate", vec![b' '; 1000]).await;
     assert_eq!(fits.problem().1, "invalid_request");
 }
 
-/// A body that never comes.
-struct Stalled;
+/// A body of pieces of 100 bytes, whose size nobody knows; then its end, or nothing more.
+struct Pieces {
+    left: usize,
+    then_stall: bool,
+}
 
-impl hyper::body::Body for Stalled {
+impl hyper::body::Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        std::task::Poll::Pending
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.left > 0 {
+            self.left -= 1;
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![b' '; 100])))));
+        }
+        if self.then_stall { Poll::Pending } else { Poll::Ready(None) }
     }
 }
 
@@ -120,7 +142,10 @@ async fn the_front_page_is_for_programs_and_browsers() {
     assert!(page.header("content-type").starts_with("text/html"), "{page:?}");
     assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"));
     assert!(page.text().contains("href=\"/swagger/\"") && page.text().contains("1.2.3"), "{}", page.text());
-    assert!(!page.text().contains("http://") && !page.text().contains("https://"), "nothing comes from elsewhere");
+    assert!(
+        !page.text().contains("http://") && !page.text().contains("https://"),
+        "nothing comes from elsewhere"
+    );
     let off = gateway_with(|options| options.dashboard_enabled = false).await;
     assert_eq!(off.send(browser(), "").await.json()["status"], "running");
 }

@@ -16,9 +16,15 @@ async fn lists_come_in_pages() {
         body["clusters"].as_array().unwrap().iter().map(|c| c["id"].as_str().unwrap().to_owned()).collect()
     };
     let all = gateway.get("/api/v1/clusters").await.json();
-    assert_eq!((ids(&all), &all["count"], &all["next_cursor"]), (vec!["a".into(), "b".into(), "c".into()], &json!(3), &json!(null)));
+    assert_eq!(
+        (ids(&all), &all["count"], &all["next_cursor"]),
+        (vec!["a".into(), "b".into(), "c".into()], &json!(3), &json!(null))
+    );
     let first = gateway.get("/api/v1/clusters?limit=2").await.json();
-    assert_eq!((ids(&first), &first["count"], &first["next_cursor"]), (vec!["a".into(), "b".into()], &json!(2), &json!("b")));
+    assert_eq!(
+        (ids(&first), &first["count"], &first["next_cursor"]),
+        (vec!["a".into(), "b".into()], &json!(2), &json!("b"))
+    );
     let last = gateway.get("/api/v1/clusters?limit=2&cursor=b").await.json();
     assert_eq!((ids(&last), &last["next_cursor"]), (vec!["c".into()], &json!(null)));
 
@@ -55,8 +61,14 @@ async fn every_operation_is_one_line_without_its_values() {
     let body = reply.json();
     assert_eq!(body["count"], 2);
     let (incr, set) = (&body["activities"][0], &body["activities"][1]);
-    assert_eq!((&set["operation"], &set["shape"], &set["outcome"]), (&json!("SET"), &json!("user:*"), &json!("success")));
-    assert_eq!((&set["request_id"], &set["tries"], &set["service"]), (&json!("mine-1"), &json!(1), &json!("cache")));
+    assert_eq!(
+        (&set["operation"], &set["shape"], &set["outcome"]),
+        (&json!("SET"), &json!("user:*"), &json!("success"))
+    );
+    assert_eq!(
+        (&set["request_id"], &set["tries"], &set["service"]),
+        (&json!("mine-1"), &json!(1), &json!("cache"))
+    );
     assert_eq!((&incr["outcome"], &incr["code"]), (&json!("error"), &json!("command_failed")));
 
     for (path, count) in [
@@ -85,7 +97,10 @@ async fn kinds_say_what_their_services_take() {
     let body = gateway.get("/api/v1/kinds").await.json();
     assert_eq!(body["count"], body["kinds"].as_array().unwrap().len());
     for kind in body["kinds"].as_array().unwrap() {
-        assert!(kind["name"].is_string() && kind["about"].is_string() && kind["abilities"].is_array(), "{kind}");
+        assert!(
+            kind["name"].is_string() && kind["about"].is_string() && kind["abilities"].is_array(),
+            "{kind}"
+        );
         assert_eq!(kind["options"]["type"], "object", "{kind}");
         assert_eq!(kind["default_port"].is_null(), kind["place"] == "embedded", "{kind}");
     }
@@ -121,13 +136,27 @@ async fn health_looks_at_the_gateway_and_its_store() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_shuts_down_cannot_serve() {
+    let (options, _dir) = super::options().await;
+    let door = std::sync::Arc::new(crate::door::Door::new(options));
+    door.closing.store(true, std::sync::atomic::Ordering::Relaxed);
+    let request =
+        Request::get("/health").header("host", "localhost").body(axum::body::Body::empty()).unwrap();
+    let response = tower::ServiceExt::oneshot(crate::router_of(&door), request).await.unwrap();
+    assert_eq!(response.status(), 503);
+}
+
+#[tokio::test]
 async fn metrics_are_where_the_setting_says() {
     let gateway = gateway_with(|options| options.metrics_path = Some("/own/metrics".to_owned())).await;
     gateway.create_shop().await;
     gateway.get("/api/v1/clusters/none").await;
     let reply = gateway.get("/own/metrics").await;
     assert!(reply.header("content-type").starts_with("application/openmetrics-text"), "{reply:?}");
-    for line in ["throome_cluster_total 1", "throome_refused_total{code=\"not_found\"} 1"] {
+    for line in [
+        "throome_service_health{cluster_id=\"shop\",service=\"cache\",type=\"memory\"} 1",
+        "throome_refused_total{code=\"not_found\"} 1",
+    ] {
         assert!(reply.text().contains(line), "{line} is not in\n{}", reply.text());
     }
     assert_eq!(gateway.get("/metrics").await.problem(), (404, "not_found".to_owned()));

@@ -1,0 +1,42 @@
+//! The living state as doors use it: changes, files and the try loop, over real stores and directories.
+
+mod changes;
+mod files;
+mod tries;
+
+use throome_clusters::{By, Clusters, Options};
+use serde_json::Value;
+use store::Store;
+use tempfile::TempDir;
+
+/// A world of its own in a directory of its own.
+struct World {
+    clusters: Clusters,
+    dir: TempDir,
+}
+
+impl World {
+    async fn new() -> World {
+        let dir = TempDir::new().unwrap();
+        let clusters = open(&dir).await;
+        World { clusters, dir }
+    }
+
+    async fn create(&self, body: Value) -> Value {
+        self.clusters.create(&body, by()).await.unwrap_or_else(|e| panic!("{e}: {:?}", e.problems())).body
+    }
+
+    fn events(&self, kind: &str) -> Vec<String> {
+        let filter = throome_clusters::EventFilter { kind: Some(kind.to_owned()), ..Default::default() };
+        self.clusters.events().list(&filter, 100).0.into_iter().map(|event| event.message).collect()
+    }
+}
+
+async fn open(dir: &TempDir) -> Clusters {
+    let store = Store::open(&dir.path().join(".throome")).unwrap();
+    Clusters::open(Options { dir: dir.path().to_owned(), store }).await.unwrap()
+}
+
+fn by() -> By {
+    By { actor: "api", request_id: Some("r-1".to_owned()) }
+}

@@ -1,0 +1,132 @@
+//! The tables of keys in the guide, made from the tables that check documents.
+
+use std::fmt::Write;
+
+use adapters::DRIVERS;
+use model::cluster_fields::{BREAKER, CLUSTER, ENDPOINT, HEALTH, OUTLIER, RETRY, ROUTE, ROUTING, SERVICE};
+use model::field::{Field, Shape};
+
+use super::{hold, root};
+use crate::settings::FIELDS;
+
+const BEGIN: &str = "<!-- keys: made by `cargo xtask generate` -->\n";
+const END: &str = "<!-- end of keys -->";
+
+#[test]
+fn the_keys_in_the_guide_are_those_that_are_checked_in() {
+    let mut cluster = String::new();
+    let parts = [
+        ("The file", CLUSTER),
+        ("A service of any kind", SERVICE),
+        ("An endpoint", ENDPOINT),
+        ("`health` of the cluster; a service may say its own", HEALTH),
+        ("`outlier` of a service", OUTLIER),
+        ("A route", ROUTE),
+        ("`retry` of a route", RETRY),
+        ("`routing`", ROUTING),
+        ("`circuit_breaker` of `routing`", BREAKER),
+    ];
+    for (title, fields) in parts {
+        table(&mut cluster, title, fields);
+    }
+    for driver in DRIVERS {
+        let title = format!("A service of kind `{}`, beside the above", driver.name());
+        table(&mut cluster, &title, driver.fields());
+        for field in driver.fields() {
+            if let Shape::Fields(inner) = field.shape {
+                table(&mut cluster, &format!("`{}` of kind `{}`", field.name, driver.name()), inner);
+            }
+        }
+    }
+    hold_between("docs/guide/cluster-configuration.md", &cluster);
+
+    let mut gateway = String::new();
+    for field in FIELDS {
+        if let Shape::Fields(inner) = field.shape {
+            table(&mut gateway, &format!("`{}`: {}", field.name, uncapitalised(field.doc)), inner);
+            for deeper in inner {
+                if let Shape::Fields(fields) = deeper.shape {
+                    let title = format!("`{}.{}`: {}", field.name, deeper.name, uncapitalised(deeper.doc));
+                    table(&mut gateway, &title, fields);
+                }
+            }
+        }
+    }
+    let bare: Vec<Field> = FIELDS.iter().filter(|field| !matches!(field.shape, Shape::Fields(_))).copied().collect();
+    table(&mut gateway, "At the top", &bare);
+    hold_between("docs/guide/gateway-configuration.md", &gateway);
+}
+
+/// Compares or writes what stands between the marks of a page.
+fn hold_between(path: &str, said: &str) {
+    let page = std::fs::read_to_string(root().join(path)).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap_or_else(|| panic!("{path} has no mark `{BEGIN}`"));
+    let (_, after) = rest.split_once(END).unwrap_or_else(|| panic!("{path} has no mark `{END}`"));
+    hold(path, &format!("{before}{BEGIN}\n{said}{END}{after}"));
+}
+
+/// One table: the keys that work, then one line for each thing that others wait for.
+fn table(out: &mut String, title: &str, fields: &[Field]) {
+    // Writing into a string cannot fail.
+    let _ = writeln!(out, "### {title}\n");
+    let works = |field: &&Field| field.later.is_none();
+    if fields.iter().any(|field| works(&field)) {
+        let _ = writeln!(out, "| key | value | default | |\n|---|---|---|---|");
+    }
+    for field in fields.iter().filter(works) {
+        let default = match field.default {
+            Some(text) => format!("`{text}`"),
+            None if field.required => "required".to_owned(),
+            None => String::new(),
+        };
+        let aliases: Vec<String> = field.aliases.iter().map(|alias| format!("`{alias}`")).collect();
+        let also = if aliases.is_empty() { String::new() } else { format!(" Also read as {}.", aliases.join(", ")) };
+        let doc = field.doc.replace('|', "\\|");
+        let _ = writeln!(out, "| `{}` | {} | {default} | {doc}{also} |", field.name, value(field.shape));
+    }
+    let mut waits: Vec<&str> = fields.iter().filter_map(|field| field.later).collect();
+    waits.dedup();
+    for wait in waits {
+        let keys = fields.iter().filter(|field| field.later == Some(wait));
+        let keys: Vec<String> = keys.map(|field| format!("`{}`", field.name)).collect();
+        let _ = writeln!(out, "\nRefused until there is {wait}, unless at its default: {}.", keys.join(", "));
+    }
+    out.push('\n');
+}
+
+/// What may stand there, in a word or two.
+fn value(shape: Shape) -> String {
+    match shape {
+        Shape::Text => "text".to_owned(),
+        Shape::Secret => "secret text".to_owned(),
+        Shape::Bool => "`true`, `false`".to_owned(),
+        Shape::Integer(least, i64::MAX) => format!("from {least}"),
+        Shape::Integer(least, most) => format!("{least} to {most}"),
+        Shape::Number(least, most) => format!("{least} to {most}"),
+        Shape::Span => "time".to_owned(),
+        Shape::SpanFrom(least) => format!("time from {least} ms"),
+        Shape::Timestamp => "RFC 3339".to_owned(),
+        Shape::Host => "host".to_owned(),
+        Shape::ClusterId => "id".to_owned(),
+        Shape::Name => "name".to_owned(),
+        Shape::RoutePath => "path".to_owned(),
+        Shape::Choice(words) => {
+            let works = words.iter().filter(|word| word.later.is_none());
+            works.map(|word| format!("`{}`", word.text)).collect::<Vec<_>>().join(", ")
+        }
+        Shape::List(Shape::Fields(_)) => "list".to_owned(),
+        Shape::List(inner) => format!("list of {}", value(*inner)),
+        Shape::MapOf(Shape::Text) => "names with texts".to_owned(),
+        Shape::MapOf(_) => "mapping by name".to_owned(),
+        Shape::Fields(_) => "mapping".to_owned(),
+        Shape::AnyOf(shapes) => shapes.iter().map(|shape| value(*shape)).collect::<Vec<_>>().join(", "),
+        Shape::Service => "service".to_owned(),
+        Shape::Any => "any".to_owned(),
+    }
+}
+
+fn uncapitalised(doc: &str) -> String {
+    let plain = doc.trim_end_matches('.');
+    let mut letters = plain.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}

@@ -1,0 +1,184 @@
+//! Load that does not wait for answers: requests leave when their time has come, whatever became of those before.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::runtime;
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+
+use crate::process::now_us;
+use crate::reply::{Parsed, Reply, parse};
+
+/// Longer than the gateway may take, whatever happens behind it.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// How many requests of each kind leave in a second, evenly.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// GET: may run again.
+    pub safe: u32,
+    /// POST: may not.
+    pub unsafe_: u32,
+}
+
+/// One request and what became of it.
+#[derive(Debug, Clone)]
+pub struct Shot {
+    pub id: String,
+    pub safe: bool,
+    /// When it was due; of the clock of [`now_us`].
+    pub at_us: u64,
+    pub ended_us: u64,
+    pub ending: Ending,
+}
+
+/// How a request ended for its client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// A whole answer of this service, every byte as it should be.
+    Good { service: String },
+    /// A whole answer that says it failed.
+    Failed { status: u16, code: String },
+    /// A whole answer with bytes that are not its own.
+    Wrong { what: String },
+    /// The answer had begun and was cut, in a way that no client can take for its end.
+    Cut,
+    /// The connection broke before an answer began.
+    Nothing { why: String },
+}
+
+/// Load under way.
+#[derive(Debug)]
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Shot>>,
+}
+
+impl Load {
+    /// Begins to send to the door, for this host, to `/load`.
+    #[must_use]
+    pub fn begin(door: SocketAddr, host: &str, rate: Rate) -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (host, stopped) = (host.to_owned(), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            LocalSet::new().block_on(&runtime, fire(door, &host, rate, &stopped))
+        });
+        Load { stop, thread }
+    }
+
+    /// Sends no more, waits for what is under way, and says how each request ended, in the order in which they left.
+    #[must_use]
+    pub fn finish(self) -> Vec<Shot> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+async fn fire(door: SocketAddr, host: &str, rate: Rate, stop: &AtomicBool) -> Vec<Shot> {
+    let gun = Rc::new(Gun { door, host: host.to_owned(), idle: RefCell::default() });
+    let per_second = rate.safe + rate.unsafe_;
+    let (began, began_us) = (Instant::now(), now_us());
+    let mut under_way = Vec::new();
+    for number in 0.. {
+        let due = Duration::from_secs(1) * number / per_second;
+        tokio::time::sleep_until(began + due).await;
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        // Spread evenly: each unsafe one stands between safe ones.
+        let safe = number * rate.unsafe_ / per_second == (number + 1) * rate.unsafe_ / per_second;
+        let at_us = began_us + u64::try_from(due.as_micros()).unwrap();
+        let gun = Rc::clone(&gun);
+        under_way.push(tokio::task::spawn_local(async move {
+            let id = format!("{at_us}-{number}");
+            let ending = gun.shoot(&id, safe).await;
+            Shot { id, safe, at_us, ended_us: now_us(), ending }
+        }));
+    }
+    let mut shots = Vec::new();
+    for shot in under_way {
+        shots.push(shot.await.unwrap());
+    }
+    shots
+}
+
+struct Gun {
+    door: SocketAddr,
+    host: String,
+    idle: RefCell<Vec<TcpStream>>,
+}
+
+impl Gun {
+    async fn shoot(&self, id: &str, safe: bool) -> Ending {
+        let shot = tokio::time::timeout(PATIENCE, self.ask(id, safe));
+        shot.await.unwrap_or_else(|_| Ending::Nothing { why: format!("no answer in {PATIENCE:?}") })
+    }
+
+    async fn ask(&self, id: &str, safe: bool) -> Ending {
+        let nothing = |error: std::io::Error| Ending::Nothing { why: error.to_string() };
+        let idle = self.idle.borrow_mut().pop();
+        let mut stream = match idle {
+            Some(stream) => stream,
+            None => match TcpStream::connect(self.door).await {
+                Ok(stream) => stream,
+                Err(error) => return nothing(error),
+            },
+        };
+        let _ = stream.set_nodelay(true);
+        let host = &self.host;
+        let request = if safe {
+            format!("GET /load HTTP/1.1\r\nHost: {host}\r\nX-Shot: {id}\r\n\r\n")
+        } else {
+            format!("POST /load HTTP/1.1\r\nHost: {host}\r\nX-Shot: {id}\r\nContent-Length: 4\r\n\r\nbody")
+        };
+        if let Err(error) = stream.write_all(request.as_bytes()).await {
+            return nothing(error);
+        }
+        let mut inbox = Vec::with_capacity(4_096);
+        loop {
+            let read = stream.read_buf(&mut inbox).await;
+            match parse(&inbox, false, matches!(read, Ok(0))) {
+                Parsed::Whole(reply, used) => {
+                    if reply.keeps_alive() && used == inbox.len() {
+                        self.idle.borrow_mut().push(stream);
+                    }
+                    let ending = judge(&reply, id);
+                    let more = used < inbox.len();
+                    return if more { Ending::Wrong { what: "bytes after the answer".to_owned() } } else { ending };
+                }
+                Parsed::Bad(what) => return Ending::Wrong { what },
+                Parsed::Partial { begun } => match read {
+                    Ok(1..) => {}
+                    Ok(_) | Err(_) if begun => return Ending::Cut,
+                    Ok(_) => return Ending::Nothing { why: "closed".to_owned() },
+                    Err(error) => return nothing(error),
+                },
+            }
+        }
+    }
+}
+
+fn judge(reply: &Reply, id: &str) -> Ending {
+    let code = || {
+        let problem: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
+        problem.and_then(|problem| Some(problem.get("code")?.as_str()?.to_owned())).unwrap_or_default()
+    };
+    if reply.status != 200 {
+        return Ending::Failed { status: reply.status, code: code() };
+    }
+    let own = format!("{id} ").into_bytes();
+    let is_own = reply.body.len() == 2_048 && reply.body.chunks(own.len()).all(|part| own.starts_with(part));
+    if !is_own || reply.field("x-shot") != Some(id) {
+        return Ending::Wrong { what: reply.to_string() };
+    }
+    Ending::Good { service: reply.field("x-service").unwrap_or_default().to_owned() }
+}

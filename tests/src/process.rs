@@ -1,0 +1,80 @@
+//! Processes and the machine: where the binaries are, free ports, signals, memory, the common clock.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+/// `THROOME_BIN`, or the gateway that `cargo build --profile fast -p throome` has made.
+///
+/// # Panics
+/// When it is not there, saying how to make it.
+#[must_use]
+pub fn gateway_binary() -> PathBuf {
+    let built = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/fast/throome");
+    let path = std::env::var_os("THROOME_BIN").map_or_else(built, PathBuf::from);
+    assert!(
+        path.is_file(),
+        "{} is not there: `cargo build --profile fast -p throome` makes it, THROOME_BIN names another",
+        path.display()
+    );
+    path.canonicalize().unwrap()
+}
+
+/// The service that this package builds, beside the directory of the tests.
+pub(crate) fn service_binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().and_then(|deps| deps.parent()).unwrap().join("throome-e2e-service");
+    assert!(path.is_file(), "{} is not there: `cargo build -p throome-e2e` makes it", path.display());
+    path
+}
+
+/// A port of the loopback that nobody listens on. Tests that run side by side are not given the same one.
+#[must_use]
+pub fn free_port() -> u16 {
+    use std::sync::atomic::{AtomicU16, Ordering};
+    // Below the range from which the kernel takes the ports of connections: none of them can take it meanwhile.
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let base = 10_000 + u16::try_from(std::process::id() % 199).unwrap() * 100;
+    loop {
+        let port = base + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Sends a signal (`TERM`, `KILL`, `STOP`, `CONT`) to a process.
+pub fn signal(pid: u32, name: &str) {
+    let done = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
+    assert!(done.success(), "kill -{name} {pid}");
+}
+
+/// Memory of a process that is resident, in KiB.
+#[must_use]
+pub fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Microseconds of the clock that all processes share.
+#[must_use]
+pub fn now_us() -> u64 {
+    u64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap()
+}
+
+/// Waits until `holds` says something, looking often.
+///
+/// # Panics
+/// When it does not within `limit`.
+pub fn wait_for<T>(what: &str, limit: Duration, mut holds: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = holds() {
+            return found;
+        }
+        assert!(began.elapsed() < limit, "{what}: not within {limit:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,280 @@
+//! Three endpoints under load that does not wait; one of them goes bad, each time in another way, and comes back.
+//!
+//! Held for every fault: no safe request fails whose answer had not begun; unsafe failures are no more than those in
+//! flight when the fault is detected (within two seconds) plus the breaker's threshold; nothing unsafe runs twice; a
+//! cut answer never ends as if whole; the bad endpoint is left within two seconds; health says which, since when and
+//! why; when it is well again its share returns, and nobody lifts a hand.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use throome_e2e::load::{Ending, Load, Rate, Shot};
+use throome_e2e::process::{now_us, wait_for};
+use throome_e2e::{Gateway, Layout, Service, turn};
+
+const RATE: Rate = Rate { safe: 120, unsafe_: 40 };
+/// Within this time a fault is detected.
+const DETECTED: Duration = Duration::from_secs(2);
+/// The breaker's threshold, which is the default's.
+const THRESHOLD: usize = 5;
+/// How long the load is watched after that.
+const WATCHED: Duration = Duration::from_secs(2);
+/// Within this time after the fault is over, the endpoint has its share again.
+const BACK: Duration = Duration::from_secs(12);
+
+/// What goes wrong with an endpoint.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// kill -9, then started again.
+    Killed,
+    /// SIGSTOP, then SIGCONT.
+    Frozen,
+    /// One of the service's own bad ways.
+    Behaves(&'static str),
+}
+
+/// What the fault may do to the requests that meet it before it is detected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hurts {
+    /// Only those that may not run again: it comes before any answer.
+    BeforeAnswers,
+    /// Whichever: answers have begun.
+    BegunAnswers,
+}
+
+#[test]
+fn an_endpoint_is_killed() {
+    check(Fault::Killed, Hurts::BeforeAnswers, "cannot connect");
+}
+
+#[test]
+fn an_endpoint_is_frozen() {
+    check(Fault::Frozen, Hurts::BeforeAnswers, "unanswered");
+}
+
+#[test]
+fn an_endpoint_resets_connections() {
+    check(Fault::Behaves("reset-on-accept"), Hurts::BeforeAnswers, "reset");
+}
+
+#[test]
+fn an_endpoint_takes_requests_and_closes_without_an_answer() {
+    check(Fault::Behaves("eat"), Hurts::BeforeAnswers, "without an answer");
+}
+
+#[test]
+fn an_endpoint_closes_its_half_and_stays() {
+    check(Fault::Behaves("half-close"), Hurts::BeforeAnswers, "without an answer");
+}
+
+#[test]
+fn an_endpoint_talks_nonsense() {
+    check(Fault::Behaves("garbage"), Hurts::BeforeAnswers, "did not answer in HTTP/1.1");
+}
+
+#[test]
+fn an_endpoint_trickles() {
+    check(Fault::Behaves("trickle"), Hurts::BegunAnswers, "broke its answer");
+}
+
+#[test]
+fn an_endpoint_sends_less_than_it_says() {
+    check(Fault::Behaves("short"), Hurts::BegunAnswers, "broke its answer");
+}
+
+#[test]
+fn an_endpoint_closes_in_mid_body() {
+    check(Fault::Behaves("close-in-body"), Hurts::BegunAnswers, "broke its answer");
+}
+
+#[test]
+fn an_endpoint_closes_in_mid_chunk() {
+    check(Fault::Behaves("close-in-chunks"), Hurts::BegunAnswers, "broke its answer");
+}
+
+#[test]
+fn an_endpoint_resets_in_mid_body() {
+    check(Fault::Behaves("reset-in-body"), Hurts::BegunAnswers, "broke its answer");
+}
+
+/// One fault from its beginning to its end, under load all the time.
+fn check(fault: Fault, hurts: Hurts, why: &str) {
+    let _turn = turn::alone();
+    let mut services = ["a", "b", "c"].map(Service::start);
+    let gateway = three_endpoints(&services);
+    let load = Load::begin(gateway.traffic, "shop.test", RATE);
+    std::thread::sleep(Duration::from_secs(1));
+    let begun = now_us();
+    begin(&mut services[1], fault);
+    std::thread::sleep(DETECTED);
+    let detected = now_us();
+    let facts = gateway.show("/api/v1/clusters/shop/services/web");
+    std::thread::sleep(WATCHED);
+    let over = now_us();
+    end(&mut services[1], fault);
+    let back = wait_for_share(&services[1]);
+    let shots = load.finish();
+
+    let case = Case { fault, shots, services: &services, begun, detected, over };
+    case.tell(back);
+    case.no_answer_is_wrong();
+    case.safe_requests_do_not_fail(hurts);
+    case.unsafe_failures_are_few();
+    case.nothing_unsafe_runs_twice();
+    case.the_bad_one_is_left();
+    says_which_since_when_and_why(&facts, &services[1], begun, why);
+}
+
+fn three_endpoints(services: &[Service; 3]) -> Gateway {
+    let layout = Layout::default();
+    let [a, b, c] = services.each_ref().map(Service::endpoint);
+    layout.write_cluster(
+        "shop",
+        &format!(
+            "services:\n  web:\n    type: http\n    endpoints: [ {a}, {b}, {c} ]\n    health: {{ path: /healthz }}\n\
+             routes:\n  - {{ id: all, path: \"/*\", service: web }}\n"
+        ),
+    );
+    let gateway = layout.start();
+    wait_for("three healthy endpoints", Duration::from_secs(5), || {
+        (gateway.show("/api/v1/clusters/shop/health")["status"] == "HEALTHY").then_some(())
+    });
+    gateway
+}
+
+fn begin(service: &mut Service, fault: Fault) {
+    match fault {
+        Fault::Killed => service.kill(),
+        Fault::Frozen => service.freeze(),
+        Fault::Behaves(mode) => service.behave(mode),
+    }
+}
+
+fn end(service: &mut Service, fault: Fault) {
+    match fault {
+        Fault::Killed => service.restart(),
+        Fault::Frozen => service.thaw(),
+        Fault::Behaves(_) => service.behave("normal"),
+    }
+}
+
+/// Waits until the service gets its share again, by what it reads itself; how long that took.
+fn wait_for_share(service: &Service) -> Duration {
+    let began = std::time::Instant::now();
+    let share = usize::try_from((RATE.safe + RATE.unsafe_) / 3).unwrap();
+    loop {
+        std::thread::sleep(Duration::from_millis(200));
+        let since = now_us() - 1_000_000;
+        let reads = service.deeds().iter().filter(|deed| deed.what == "read" && deed.at_us >= since).count();
+        if reads * 10 >= share * 8 {
+            return began.elapsed();
+        }
+        assert!(began.elapsed() < BACK, "{reads} requests in the last second after {BACK:?}, {share} is its share");
+    }
+}
+
+struct Case<'s> {
+    fault: Fault,
+    shots: Vec<Shot>,
+    services: &'s [Service; 3],
+    begun: u64,
+    detected: u64,
+    over: u64,
+}
+
+impl Case<'_> {
+    /// The numbers, for whoever reads the test's output.
+    fn tell(&self, back: Duration) {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for shot in &self.shots {
+            let word = match &shot.ending {
+                Ending::Good { .. } => "good".to_owned(),
+                Ending::Failed { status, code } => format!("{status} {code}"),
+                Ending::Cut => "cut".to_owned(),
+                other => format!("{other:?}").chars().take(60).collect(),
+            };
+            *counts.entry(format!("{} {word}", if shot.safe { "GET" } else { "POST" })).or_default() += 1;
+        }
+        let late = self.reads_of_the_bad_one(self.detected, self.over);
+        println!("{:?}: {counts:?}; the bad one got {late} after {DETECTED:?}, was back {back:?} after", self.fault);
+    }
+
+    fn no_answer_is_wrong(&self) {
+        let wrong: Vec<_> = self.shots.iter().filter(|shot| matches!(shot.ending, Ending::Wrong { .. })).collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+
+    fn safe_requests_do_not_fail(&self, hurts: Hurts) {
+        let is_bad = |shot: &&Shot| match shot.ending {
+            Ending::Good { .. } => false,
+            Ending::Cut => hurts == Hurts::BeforeAnswers || shot.at_us > self.detected,
+            _ => true,
+        };
+        let failed: Vec<_> = self.shots.iter().filter(|shot| shot.safe).filter(is_bad).collect();
+        assert!(failed.is_empty(), "{} safe requests failed: {:?}", failed.len(), &failed[..failed.len().min(5)]);
+    }
+
+    fn unsafe_failures_are_few(&self) {
+        let failed = |shot: &&Shot| !shot.safe && !matches!(shot.ending, Ending::Good { .. });
+        let all: Vec<_> = self.shots.iter().filter(failed).collect();
+        let late: Vec<_> = all.iter().filter(|shot| shot.at_us > self.detected).collect();
+        assert!(late.len() <= THRESHOLD, "{} unsafe failures after detection: {late:?}", late.len());
+        let in_flight = usize::try_from(RATE.unsafe_ / 3 + 1).unwrap() * usize::try_from(DETECTED.as_secs()).unwrap();
+        assert!(all.len() <= in_flight + THRESHOLD, "{} unsafe failures: {all:?}", all.len());
+        let early: Vec<_> = all.iter().filter(|shot| shot.ended_us < self.begun).collect();
+        assert!(early.is_empty(), "before anything was wrong: {early:?}");
+    }
+
+    fn nothing_unsafe_runs_twice(&self) {
+        let mut done: HashMap<String, usize> = HashMap::new();
+        for deed in self.services.iter().flat_map(Service::deeds) {
+            if deed.what == "done" && deed.method == "POST" {
+                *done.entry(deed.id).or_default() += 1;
+            }
+        }
+        let twice: Vec<_> = done.iter().filter(|(_, count)| **count > 1).collect();
+        assert!(twice.is_empty(), "{twice:?}");
+        let lost = |shot: &&Shot| !shot.safe && matches!(shot.ending, Ending::Good { .. }) && !done.contains_key(&shot.id);
+        assert_eq!(self.shots.iter().find(lost).map(|shot| &shot.id), None, "answered and never done");
+        assert!(done.len() > 50, "the services have seen the load: {}", done.len());
+    }
+
+    /// After detection the bad one sees trials and no more.
+    fn the_bad_one_is_left(&self) {
+        let late = self.reads_of_the_bad_one(self.detected, self.over);
+        assert!(late <= 2 * THRESHOLD, "{late} requests in the {WATCHED:?} after {DETECTED:?}");
+    }
+
+    fn reads_of_the_bad_one(&self, from: u64, to: u64) -> usize {
+        let tried = |what: &str| matches!(what, "read" | "accepted");
+        let deeds = self.services[1].deeds();
+        deeds.iter().filter(|deed| tried(&deed.what) && (from..to).contains(&deed.at_us)).count()
+    }
+}
+
+fn says_which_since_when_and_why(facts: &Value, bad: &Service, begun: u64, why: &str) {
+    assert_eq!(facts["status"], "DEGRADED", "{facts}");
+    for endpoint in facts["endpoints"].as_array().unwrap() {
+        let is_bad = endpoint["address"] == bad.address.to_string();
+        assert_eq!(endpoint["healthy"], !is_bad, "{facts:#}");
+        if is_bad {
+            let reason = endpoint["reason"].as_str().unwrap();
+            assert!(reason.contains(why), "{why:?} is not in {reason:?}");
+            let since = micros(endpoint["since"].as_str().unwrap());
+            let limit = begun + u64::try_from(DETECTED.as_micros()).unwrap() + 100_000;
+            assert!((begun..limit).contains(&since), "since {since}, but it began {begun}");
+        }
+    }
+}
+
+/// Microseconds of `2026-01-02T03:04:05.678901Z`, within the day of now: all that is compared is minutes apart.
+fn micros(time: &str) -> u64 {
+    let clock = time.split('T').nth(1).unwrap().trim_end_matches('Z');
+    let parts: Vec<f64> = clock.split(':').map(|part| part.parse().unwrap()).collect();
+    let seconds = parts[0] * 3600.0 + parts[1] * 60.0 + parts[2];
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a day")]
+    let of_day = (seconds * 1e6) as u64;
+    let day = 86_400_000_000;
+    now_us() / day * day + of_day
+}

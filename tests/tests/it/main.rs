@@ -1,0 +1,6 @@
+//! What the product promises, shown on the real binary. One file a theme.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by failing there")]
+
+mod failover;
+mod first_minute;
