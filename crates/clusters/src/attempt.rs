@@ -30,6 +30,7 @@ pub struct Attempt {
     endpoint: Arc<Endpoint>,
     trial: bool,
     began: Instant,
+    connect_deadline: Instant,
     deadline: Instant,
     heard: Option<Instant>,
     open: bool,
@@ -45,11 +46,12 @@ impl Attempt {
     pub(crate) fn begin(service: Arc<Service>, endpoint: Arc<Endpoint>, trial: bool, now: Instant) -> Self {
         endpoint.load.begin();
         endpoint.silence.asked(clock::at(now));
-        Attempt { service, endpoint, trial, began: now, deadline: now, heard: None, open: true }
+        Attempt { service, endpoint, trial, began: now, connect_deadline: now, deadline: now, heard: None, open: true }
     }
 
-    pub(crate) fn set_deadline(&mut self, deadline: Instant) {
-        self.deadline = deadline;
+    pub(crate) fn set_deadlines(&mut self, connect: Instant, answer: Instant) {
+        self.connect_deadline = connect;
+        self.deadline = answer;
     }
 
     /// The endpoint that is asked.
@@ -68,6 +70,12 @@ impl Attempt {
     #[must_use]
     pub fn service(&self) -> &Arc<Service> {
         &self.service
+    }
+
+    /// When the time for making a connection is over.
+    #[must_use]
+    pub fn connect_deadline(&self) -> Instant {
+        self.connect_deadline
     }
 
     /// When its time is over.

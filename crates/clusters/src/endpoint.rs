@@ -1,7 +1,7 @@
 //! One endpoint as it runs: its load, health, breaker and connections. It outlives every change that does
 //! not concern it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use adapters::Adapter;
@@ -158,7 +158,12 @@ impl Endpoint {
             return; // Unknown to healthy: nothing that anyone waits for.
         }
         story.since = now;
-        if standing.is_in() {
+        if was_in {
+            // Whoever fell out by traffic is probed at once: its way back must not wait for a quiet day's interval.
+            self.next_probe.fetch_min(now.0, Relaxed);
+        }
+        if standing.is_in() || standing == Standing::HalfOpen {
+            // How slow it was before it failed says nothing of it now.
             self.load.forget();
         }
         let message = reason(standing, story.trouble.as_deref(), now);

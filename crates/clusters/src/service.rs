@@ -102,9 +102,10 @@ impl Tactics {
         Some(tactics)
     }
 
-    /// Time for the next try, of what is left: said, or an even share among the tries that remain.
-    pub(crate) fn share(&self, left: Duration, done: u32) -> Duration {
-        let remaining = self.attempts.saturating_sub(done).max(1);
+    /// Time for the next try, of what is left: said, or an even share among the tries that remain. A try
+    /// that no other will follow has all of it.
+    pub(crate) fn share(&self, left: Duration, done: u32, alone: bool) -> Duration {
+        let remaining = if alone { 1 } else { self.attempts.saturating_sub(done).max(1) };
         self.per_try.unwrap_or(left / remaining).min(left)
     }
 

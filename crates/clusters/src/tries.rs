@@ -138,8 +138,10 @@ impl Tries {
             tokio::time::sleep(pause.min(self.left(now))).await;
             now = Instant::now();
         }
-        let share = self.tactics().share(self.left(now), self.count);
-        attempt.set_deadline(now + share);
+        let alone = self.service.endpoints.len() == 1;
+        let share = |alone| now + self.tactics().share(self.left(now), self.count, alone);
+        // A connection that is not made in its share of the time leaves time for others: nothing has left.
+        attempt.set_deadlines(share(alone), share(alone || !self.order.rerun));
         self.count += 1;
         self.tried |= 1_u64.checked_shl(u32::try_from(index).unwrap_or(64)).unwrap_or(0);
         self.last = Some(index);

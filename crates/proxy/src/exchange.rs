@@ -80,7 +80,7 @@ impl Fault {
 
 /// Makes a connection within the attempt's time.
 pub(crate) async fn connect(client: &mut Client, pool: &Pool, attempt: &Attempt) -> Result<Conn, Fault> {
-    client.alarm.set(attempt.deadline().into());
+    client.alarm.set(attempt.connect_deadline().into());
     let mut connecting = Box::pin(pool.connect());
     let connected = client.alarm.guard(|cx| connecting.as_mut().poll(cx).map(Ok)).await;
     match connected {
@@ -165,6 +165,11 @@ fn poll_exchange(
     head: &mut ResponseHead,
     to_head: bool,
 ) -> Poll<Result<(), Fault>> {
+    if client.has_unsent() {
+        // An interim answer that the client may be waiting for. Should the client be gone, the answer's own
+        // way back will notice.
+        let _ = client.poll_flush(cx);
+    }
     let sending = if upload.is_done() {
         service.poll_flush(cx).map_err(|error| (Side::Sink, error.into()))
     } else {

@@ -9,6 +9,7 @@ use clusters::{Attempt, Ending, Outcome, RequestId, Tries};
 use model::{Code, Failure};
 use tokio::time::Instant;
 use wire::http1::{BodyReader, BodyWriter, Framing, Pump, PumpError};
+use wire::buffer::SMALL;
 use wire::{Body, Conn, Error, Side};
 
 use crate::client::Client;
@@ -52,8 +53,9 @@ fn begin(client: &mut Client, door: &Door, id: &RequestId) -> Pump {
         (Framing::Chunked | Framing::UntilClose, 1) => (Ends::Chunked, BodyWriter::Chunked),
         (Framing::Chunked | Framing::UntilClose, _) => (Ends::WithClose, BodyWriter::Plain),
     };
-    if ends == Ends::WithClose || door.is_closing() || !client.upload_is_over() {
-        // A client that is still sending when its answer is there gets no second request on this connection.
+    if ends == Ends::WithClose || door.is_closing() || client.request.upgrade || !client.upload_is_over() {
+        // A client that is still sending when its answer is there, or that may have begun to speak another
+        // protocol, gets no second request on this connection.
         client.reusable = false;
     }
     respond::say_head(client, id, ends);
@@ -76,7 +78,7 @@ async fn relay_body(
     client.alarm.set_after(TICK);
     loop {
         let Client { conn, alarm, upload, .. } = &mut *client;
-        let moved = alarm.guard(|cx| poll_both(cx, conn, service, upload, download).map(Ok)).await;
+        let moved = alarm.guard(|cx| poll_both(cx, conn, service, upload, download, is_stream).map(Ok)).await;
         match moved {
             Ok(done) => return done,
             Err(_) => watch.tick(download)?,
@@ -91,6 +93,7 @@ fn poll_both(
     service: &mut Conn,
     upload: &mut Pump,
     download: &mut Pump,
+    is_stream: bool,
 ) -> Poll<Result<(), PumpError>> {
     if !upload.is_done()
         && let Poll::Ready(Err(PumpError { side: Side::Source, error })) = upload.poll(cx, client, service)
@@ -98,7 +101,18 @@ fn poll_both(
         // The client broke its request: it is the sink of the answer.
         return Poll::Ready(Err(PumpError { side: Side::Sink, error }));
     }
-    download.poll(cx, service, client)
+    if let Poll::Ready(done) = download.poll(cx, service, client) {
+        return Poll::Ready(done);
+    }
+    // A stream may be silent for long: a client that leaves meanwhile is noticed by its own word.
+    if is_stream && upload.is_done() && client.inbox.is_empty() {
+        match client.poll_fill(cx, SMALL) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(PumpError { side: Side::Sink, error: Error::Closed })),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(PumpError { side: Side::Sink, error })),
+            Poll::Ready(Ok(_)) | Poll::Pending => {}
+        }
+    }
+    Poll::Pending
 }
 
 /// Looks every second whether an answer makes progress, and whose doing it is when it does not.
@@ -146,7 +160,9 @@ fn settle(
     match relayed {
         Ok(()) => {
             let failed = status >= 500 && !matches!(status, 501 | 505);
-            if client.upload_is_over() && client.response.keep_alive
+            if client.upload_is_over()
+                && client.response.keep_alive
+                && !client.request.upgrade
                 && let Some(pool) = attempt.adapter().http()
             {
                 pool.give_back(service, Instant::now());

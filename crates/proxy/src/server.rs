@@ -27,9 +27,12 @@ pub(crate) async fn serve(mut client: Box<Client>, door: &Door) {
         if next_request(client, door).await.is_err() {
             return;
         }
-        if !serve_one(client, door).await || door.is_closing() {
-            server::linger(&mut client.conn, &mut client.alarm, PATIENCE).await;
-            return;
+        match serve_one(client, door).await {
+            Next::Request if !door.is_closing() => {}
+            Next::Cut => return client.conn.socket.reset_on_close(),
+            Next::Request | Next::Farewell => {
+                return server::linger(&mut client.conn, &mut client.alarm, PATIENCE).await;
+            }
         }
     }
 }
@@ -37,9 +40,10 @@ pub(crate) async fn serve(mut client: Box<Client>, door: &Door) {
 /// Waits for a request and takes its head. A head that is wrong is answered here, and the connection over.
 async fn next_request(client: &mut Client, door: &Door) -> Result<(), ()> {
     let limits = &door.options().limits;
-    let Client { conn, request, .. } = &mut *client;
+    let Client { conn, request, response, .. } = &mut *client;
     if conn.inbox.is_empty() {
         request.rest();
+        response.rest();
         conn.rest();
         client.set_idle(true);
         let waited = server::await_request(&mut client.conn, &mut client.alarm, limits.idle_timeout).await;
@@ -72,8 +76,18 @@ fn of_head(error: &Error) -> Failure {
     }
 }
 
-/// Carries out one request. Says whether the connection can serve another.
-async fn serve_one(client: &mut Client, door: &Door) -> bool {
+/// What follows a request.
+enum Next {
+    /// Another, on the same connection.
+    Request,
+    /// The end, in good order.
+    Farewell,
+    /// The end, as a break: the answer was cut, and must not be taken for a whole one.
+    Cut,
+}
+
+/// Carries out one request.
+async fn serve_one(client: &mut Client, door: &Door) -> Next {
     let id = RequestId::take_or_make(client.request.fields.all(Known::RequestId).next());
     let result = caught(handle::handle(client, door, &id)).await;
     let failure = match result {
@@ -86,17 +100,15 @@ async fn serve_one(client: &mut Client, door: &Door) -> bool {
     };
     if let Some(failure) = failure {
         if client.answering {
-            // Too late for words: the answer is cut, so that it cannot be taken for a whole one.
-            client.conn.socket.reset_on_close();
-            return false;
+            return Next::Cut;
         }
         if !drained(client).await {
             client.reusable = false;
         }
         respond::refuse(client, door, &id, &failure).await;
-        return client.reusable;
+        return if client.reusable { Next::Request } else { Next::Farewell };
     }
-    client.reusable && drained(client).await
+    if client.reusable && drained(client).await { Next::Request } else { Next::Farewell }
 }
 
 /// Reads what is left of a body that nobody wants, so that it is not taken for the next request.
@@ -121,4 +133,19 @@ async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
         Err(_) => Poll::Ready(Err(Panicked)),
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_caught_and_told() {
+        assert!(caught(async { 1 }).await.is_ok());
+        let panics = async {
+            tokio::task::yield_now().await;
+            panic!("on purpose");
+        };
+        assert!(caught(panics).await.is_err());
+    }
 }

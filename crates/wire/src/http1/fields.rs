@@ -1,5 +1,7 @@
 //! Header fields as received: where each line stands in the head, and which of them mean something to us.
 
+use std::cell::RefCell;
+
 use crate::error::Error;
 
 /// A stretch of the head's bytes.
@@ -115,6 +117,16 @@ pub struct FieldAt {
     pub named: bool,
 }
 
+thread_local! {
+    /// What idle connections gave back, for the next one that is asked something.
+    static SHELF: RefCell<Vec<Fields>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Heads that a core keeps when they come back.
+const KEPT: usize = 64;
+/// A head larger than this is not worth keeping.
+const WORTH: usize = 8 * 1024;
+
 /// All fields of a head, over the head's bytes.
 #[derive(Debug, Default)]
 pub struct Fields {
@@ -123,6 +135,31 @@ pub struct Fields {
 }
 
 impl Fields {
+    /// Begins anew with the bytes of a head, in memory that was used before.
+    pub(super) fn begin(&mut self, head: &[u8]) {
+        if self.bytes.capacity() == 0 {
+            // The shelf is gone when its thread ends; then memory is simply taken.
+            let kept = SHELF.try_with(|shelf| shelf.borrow_mut().pop());
+            *self = kept.ok().flatten().unwrap_or_default();
+        }
+        self.bytes.clear();
+        self.bytes.extend_from_slice(head);
+        self.lines.clear();
+    }
+
+    /// Gives the memory back: whoever is idle holds none.
+    pub(super) fn rest(&mut self) {
+        let used = std::mem::take(self);
+        if (1..=WORTH).contains(&used.bytes.capacity()) {
+            let _ = SHELF.try_with(|shelf| {
+                let mut shelf = shelf.borrow_mut();
+                if shelf.len() < KEPT {
+                    shelf.push(used);
+                }
+            });
+        }
+    }
+
     /// Name and value of each, in the order received.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], Known)> {
         self.lines

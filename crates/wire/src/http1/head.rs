@@ -152,9 +152,9 @@ impl RequestHead {
         self.target.authority.is_some()
     }
 
-    /// Gives back memory that an idle connection does not need.
+    /// Gives back what an idle connection does not need.
     pub fn rest(&mut self) {
-        self.fields = Fields::default();
+        self.fields.rest();
     }
 }
 
@@ -225,6 +225,11 @@ impl ResponseHead {
             self.keep_alive = false;
         }
         Ok(Some(length))
+    }
+
+    /// Gives back what an idle connection does not need.
+    pub fn rest(&mut self) {
+        self.fields.rest();
     }
 
     /// The reason phrase, as received.
@@ -317,9 +322,7 @@ impl Facts {
 }
 
 fn take_lines(fields: &mut Fields, head: &[u8], headers: &[httparse::Header<'_>]) {
-    fields.bytes.clear();
-    fields.bytes.extend_from_slice(head);
-    fields.lines.clear();
+    fields.begin(head);
     let base = head.as_ptr() as usize;
     for header in headers {
         let name = At::of(base, header.name.as_bytes());
