@@ -1,6 +1,7 @@
 //! The binary: hands the commands what only it can do.
 
 mod config;
+mod descriptors;
 #[cfg(test)]
 mod contract;
 mod dev;

@@ -66,6 +66,7 @@ impl<E: Into<anyhow::Error>> From<E> for Stopped {
 fn start(config: &Config, ready: impl FnOnce(&Running<'_>) -> anyhow::Result<()>) -> Result<(), Stopped> {
     let settings = &config.settings;
     begin_logging(settings)?;
+    crate::descriptors::raise_limit();
     for name in &config.unknown_names {
         tracing::warn!(name, "a name in the environment looks like a setting and is none");
     }

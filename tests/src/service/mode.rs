@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Normal,
-    /// Every connection is reset as soon as it is accepted, probes included.
+    /// Every connection is reset as soon as it is accepted, probes included; an earlier one at its next request.
     ResetOnAccept,
     /// The answer is reset after half of its body.
     ResetInBody,

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use crate::answer::{self, Next};
 use crate::journal::Journal;
-use crate::mode::Modes;
+use crate::mode::{Mode, Modes};
 
 /// A request as received.
 pub(crate) struct Request {
@@ -59,6 +59,10 @@ pub(crate) fn serve(stream: TcpStream, name: &str, modes: &Modes, journal: &Jour
         let probe = request.path() == "/healthz";
         if !probe {
             journal.note("read", &request.method, request.id());
+        }
+        if modes.get() == Mode::ResetOnAccept {
+            crate::reset(&stream);
+            return;
         }
         if answer::before_body(&request, &mut stream) == Next::Close {
             return;
