@@ -78,7 +78,7 @@ impl Layout {
 
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read_to_string(self.dir().join("log")).unwrap_or_default()
+        fs::read_to_string(self.dir().join("stderr")).unwrap_or_default()
     }
 
     /// The command that starts the gateway here.
@@ -120,8 +120,8 @@ impl Layout {
     /// Starts `throome <verb>` and waits until it answers.
     #[must_use]
     pub fn run(self, verb: &str) -> Gateway {
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.dir().join("log")).unwrap();
-        let out = fs::OpenOptions::new().create(true).append(true).open(self.dir().join("out")).unwrap();
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.dir().join("stderr")).unwrap();
+        let out = fs::OpenOptions::new().create(true).append(true).open(self.dir().join("stdout")).unwrap();
         let process = self.command(verb).stdout(out).stderr(log).spawn().unwrap();
         let mut gateway = Gateway { layout: Some(self), process };
         gateway.wait_until_up();
@@ -170,7 +170,7 @@ impl Gateway {
     /// What it printed to standard output.
     #[must_use]
     pub fn printed(&self) -> String {
-        fs::read_to_string(self.dir().join("out")).unwrap_or_default()
+        fs::read_to_string(self.dir().join("stdout")).unwrap_or_default()
     }
 
     /// kill -9.

@@ -22,7 +22,7 @@ pub fn gateway_binary() -> PathBuf {
 }
 
 /// The service that this package builds, beside the directory of the tests.
-pub(crate) fn service_binary() -> PathBuf {
+pub fn service_binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().and_then(|deps| deps.parent()).unwrap().join("throome-e2e-service");
     assert!(path.is_file(), "{} is not there: `cargo build -p throome-e2e` makes it", path.display());

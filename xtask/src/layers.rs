@@ -25,14 +25,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "throome-proxy",
-        &[
-            "throome-model",
-            "throome-telemetry",
-            "throome-wire",
-            "throome-policy",
-            "throome-adapters",
-            "throome-clusters",
-        ],
+        &["throome-model", "throome-wire", "throome-policy", "throome-adapters", "throome-clusters"],
     ),
     (
         "throome-api",

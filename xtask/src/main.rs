@@ -45,7 +45,17 @@ fn layers() -> anyhow::Result<()> {
 fn generate() -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["test", "--quiet", "--package", "throome-api", "--package", "throome", "--lib", "--bins", "checked_in"])
+        .args([
+            "test",
+            "--quiet",
+            "--package",
+            "throome-api",
+            "--package",
+            "throome",
+            "--lib",
+            "--bins",
+            "checked_in",
+        ])
         .env("THROOME_BLESS", "1")
         .current_dir(xtask::root())
         .status()

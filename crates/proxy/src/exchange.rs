@@ -105,8 +105,8 @@ pub(crate) async fn exchange(
     loop {
         let stepped = {
             let Client { conn, alarm, upload, response, request, .. } = &mut *client;
-            let to_head = request.method() == "HEAD";
-            alarm.guard(|cx| poll_exchange(cx, conn, service, upload, response, to_head).map(Ok)).await
+            let is_head = request.is_head;
+            alarm.guard(|cx| poll_exchange(cx, conn, service, upload, response, is_head).map(Ok)).await
         };
         match stepped {
             Ok(Ok(())) if matches!(client.response.status, 100 | 102..=199) => pass_interim(client),

@@ -158,6 +158,12 @@ fn settle(
 ) -> Result<(), Failure> {
     let status = client.response.status;
     match relayed {
+        Ok(()) if !service.inbox.is_empty() => {
+            // More than it said: whatever that is, it is nobody's answer.
+            attempt.end(Outcome::Broke("sent more than it said".to_owned()));
+            tries.finish(Ending::Success(Some(status)));
+            Ok(())
+        }
         Ok(()) => {
             let failed = status >= 500 && !matches!(status, 501 | 505);
             if client.upload_is_over()

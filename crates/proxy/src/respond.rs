@@ -85,7 +85,7 @@ pub(crate) async fn refuse(client: &mut Client, door: &Door, id: &RequestId, fai
     let status = problem::status(failure, door.options().timeout_status);
     let body = problem::document(failure, status, id.as_str()).to_string();
     client.answering = true;
-    let head_only = client.request.method() == "HEAD";
+    let head_only = client.request.is_head;
     let out = &mut client.conn.outbox;
     // Writing into a vector cannot fail.
     let _ = write!(

@@ -199,7 +199,7 @@ fn histogram(out: &mut MetricEncoder<'_>, labels: &[(&str, &str)], counts: &Coun
         .buckets
         .iter()
         .enumerate()
-        .map(|(i, &count)| (BOUNDS.get(i).map_or(f64::MAX, |&micros| micros as f64 / 1e6), count))
+        .map(|(i, &count)| (BOUNDS.get(i).map_or(f64::INFINITY, |&micros| micros as f64 / 1e6), count))
         .collect();
     let sum = counts.sum_micros as f64 / 1e6;
     out.encode_family(&labels)?.encode_histogram::<[(&str, &str); 0]>(sum, counts.count(), &buckets, None)

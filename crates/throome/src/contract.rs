@@ -37,6 +37,9 @@ fn hold_schema(path: &str, schema: &Value) {
 
 #[test]
 fn the_schemas_are_those_that_are_checked_in() {
-    hold_schema("contract/cluster.schema.json", &json_schema_with(CLUSTER, "A cluster of Throome", &Registry));
+    hold_schema(
+        "contract/cluster.schema.json",
+        &json_schema_with(CLUSTER, "A cluster of Throome", &Registry),
+    );
     hold_schema("contract/throome.schema.json", &json_schema(FIELDS, "The gateway file of Throome"));
 }

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Runs a test that needs sockets and clocks. One that waits for what never comes fails.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
-    let limited = async { tokio::time::timeout(Duration::from_secs(60), test).await };
+    let limited = async { tokio::time::timeout(Duration::from_secs(120), test).await };
     runtime().block_on(limited).expect("the test ends")
 }
 

@@ -76,6 +76,11 @@ impl Case {
         Ok(case)
     }
 
+    /// Whether the service may see a part of it that does not end.
+    pub(super) fn may_be_cut(&self) -> bool {
+        self.expect.iter().any(|expect| matches!(expect, Expect::Cut(_)))
+    }
+
     fn take_blocks(&mut self, text: &str) -> Result<(), String> {
         let mut blocks = text.split("=== ");
         self.bytes = unescape(blocks.next().unwrap_or_default())?;

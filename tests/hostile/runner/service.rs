@@ -3,9 +3,7 @@
 use std::fmt;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 /// A plain server on loopback.
 pub(crate) struct Service {
@@ -14,12 +12,7 @@ pub(crate) struct Service {
     record: Arc<Record>,
 }
 
-#[derive(Default)]
-struct Record {
-    seen: Mutex<Vec<Seen>>,
-    /// Connections in the middle of a request.
-    busy: AtomicUsize,
-}
+type Record = Mutex<Vec<Seen>>;
 
 /// A request as it came to the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,15 +53,7 @@ impl Service {
 
     /// What was seen since it was last asked.
     pub(crate) fn take(&self) -> Vec<Seen> {
-        std::mem::take(&mut self.record.seen.lock().unwrap())
-    }
-
-    /// Waits until no request is under way.
-    pub(super) fn settle(&self) {
-        let begin = Instant::now();
-        while self.record.busy.load(Ordering::SeqCst) > 0 && begin.elapsed() < Duration::from_secs(2) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        std::mem::take(&mut self.record.lock().unwrap())
     }
 }
 
@@ -85,11 +70,7 @@ fn serve(mut stream: TcpStream, record: &Record) {
             } else {
                 b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
             };
-            record.seen.lock().unwrap().push(seen);
-            record.busy.fetch_sub(1, Ordering::SeqCst);
-            if !inbox.is_empty() {
-                record.busy.fetch_add(1, Ordering::SeqCst);
-            }
+            record.lock().unwrap().push(seen);
             if stream.write_all(answer).is_err() {
                 break;
             }
@@ -102,14 +83,10 @@ fn serve(mut stream: TcpStream, record: &Record) {
         if n == 0 {
             break;
         }
-        if inbox.is_empty() {
-            record.busy.fetch_add(1, Ordering::SeqCst);
-        }
         inbox.extend_from_slice(&part[..n]);
     }
     if !inbox.is_empty() {
-        record.seen.lock().unwrap().push(Seen { whole: false, ..Seen::read(&inbox) });
-        record.busy.fetch_sub(1, Ordering::SeqCst);
+        record.lock().unwrap().push(Seen { whole: false, ..Seen::read(&inbox) });
     }
 }
 

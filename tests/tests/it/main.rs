@@ -2,5 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by failing there")]
 
+mod config;
 mod failover;
 mod first_minute;
+mod limits;
+mod protocol;

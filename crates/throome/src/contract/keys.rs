@@ -52,7 +52,8 @@ fn the_keys_in_the_guide_are_those_that_are_checked_in() {
             }
         }
     }
-    let bare: Vec<Field> = FIELDS.iter().filter(|field| !matches!(field.shape, Shape::Fields(_))).copied().collect();
+    let bare: Vec<Field> =
+        FIELDS.iter().filter(|field| !matches!(field.shape, Shape::Fields(_))).copied().collect();
     table(&mut gateway, "At the top", &bare);
     hold_between("docs/guide/gateway-configuration.md", &gateway);
 }
@@ -80,7 +81,8 @@ fn table(out: &mut String, title: &str, fields: &[Field]) {
             None => String::new(),
         };
         let aliases: Vec<String> = field.aliases.iter().map(|alias| format!("`{alias}`")).collect();
-        let also = if aliases.is_empty() { String::new() } else { format!(" Also read as {}.", aliases.join(", ")) };
+        let also =
+            if aliases.is_empty() { String::new() } else { format!(" Also read as {}.", aliases.join(", ")) };
         let doc = field.doc.replace('|', "\\|");
         let _ = writeln!(out, "| `{}` | {} | {default} | {doc}{also} |", field.name, value(field.shape));
     }

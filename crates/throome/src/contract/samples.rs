@@ -36,7 +36,8 @@ fn problems(path: &Path) -> Vec<String> {
 
 #[test]
 fn examples_load() {
-    let all: Vec<PathBuf> = ["configs", "examples"].into_iter().flat_map(|place| files(place, ".yaml")).collect();
+    let all: Vec<PathBuf> =
+        ["configs", "examples"].into_iter().flat_map(|place| files(place, ".yaml")).collect();
     assert!(all.len() >= 4, "the examples were not found");
     let wrong: Vec<String> = all.iter().flat_map(|path| problems(path)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -56,7 +57,9 @@ fn what_pages_show_loads() {
             let file = home.path().join("sample/config.yaml");
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(&file, block).unwrap();
-            wrong.extend(problems(&file).into_iter().map(|problem| format!("{}: {problem}\n{block}", page.display())));
+            wrong.extend(
+                problems(&file).into_iter().map(|problem| format!("{}: {problem}\n{block}", page.display())),
+            );
             count += 1;
         }
     }

@@ -41,6 +41,8 @@ pub struct RequestHead {
     method: At,
     target: Target,
     host: Option<At>,
+    /// Whether its answer has no body.
+    pub is_head: bool,
     /// 0 or 1.
     pub minor: u8,
     /// How its body ends.
@@ -73,6 +75,7 @@ impl RequestHead {
         let base = bytes.as_ptr() as usize;
         let (method, uri) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
         self.method = At::of(base, method.as_bytes());
+        self.is_head = method == "HEAD";
         self.minor = request.version.unwrap_or(1);
         self.take_fields(&bytes[..length], request.headers)?;
         self.target = target::parse(method, uri, At::of(base, uri.as_bytes()))?;

@@ -1,0 +1,279 @@
+//! Limits: every client that takes too much, too long or too slowly is told so, memory stays flat, others are served.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use throome_e2e::gateway::request;
+use throome_e2e::process::{resident_kib, service_binary};
+use throome_e2e::{Gateway, Layout, Service, turn};
+
+const MIB: u64 = 1024 * 1024;
+
+fn one_service(file: &str) -> (Gateway, Service) {
+    let service = Service::start("one");
+    let layout = Layout::default().with_file(file);
+    layout.write_cluster(
+        "shop",
+        &format!(
+            "services:\n  web: {{ type: http, endpoints: [ {} ] }}\n\
+             routes:\n  - {{ id: all, path: \"/*\", service: web, timeout: 60s }}\n",
+            service.endpoint()
+        ),
+    );
+    (layout.start(), service)
+}
+
+/// The largest that the gateway's memory was while something went on, beyond what it was before, in KiB.
+struct Memory {
+    pid: u32,
+    before: u64,
+    most: u64,
+}
+
+impl Memory {
+    fn of(gateway: &Gateway) -> Memory {
+        let before = resident_kib(gateway.pid());
+        Memory { pid: gateway.pid(), before, most: before }
+    }
+
+    fn look(&mut self) {
+        self.most = self.most.max(resident_kib(self.pid));
+    }
+
+    fn grew(&self) -> u64 {
+        self.most - self.before
+    }
+}
+
+#[test]
+fn a_hundred_megabytes_pass_in_flat_memory() {
+    let _turn = turn::alone();
+    let (gateway, _service) = one_service("");
+    let mut client = gateway.traffic();
+    let mut memory = Memory::of(&gateway);
+    let length = 100 * MIB;
+    client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
+    let part = vec![b'u'; 1 << 20];
+    for _ in 0..100 {
+        assert!(client.send(&part));
+        memory.look();
+    }
+    assert_eq!(client.reply().expect(200).json()["length"], length);
+    println!("100 MiB up: {} KiB more at most", memory.grew());
+    assert!(memory.grew() < 4 * 1024, "{} KiB more", memory.grew());
+
+    client.send(format!("GET /bytes?n={length} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    let mut left = length;
+    let mut part = vec![0; 1 << 20];
+    while left > 1000 {
+        let count = client.stream.read(&mut part).unwrap();
+        assert!(count > 0, "cut with {left} to come");
+        left = left.saturating_sub(count as u64);
+        memory.look();
+    }
+    println!("100 MiB down: {} KiB more at most", memory.grew());
+    assert!(memory.grew() < 4 * 1024, "{} KiB more", memory.grew());
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_413() {
+    let _turn = turn::together();
+    let (gateway, service) = one_service("proxy: { limits: { body: 1000 } }\n");
+    let refused = gateway.traffic().ask("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n");
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (413, Some("too_large")), "{refused}");
+    assert!(service.deeds().is_empty(), "{:?}", service.deeds());
+    // Nobody knows beforehand how long chunks will be: they are cut at the limit, and the service sees no end.
+    let mut client = gateway.traffic();
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send(format!("800\r\n{}\r\n0\r\n\r\n", "c".repeat(2048)));
+    assert_eq!(client.reply().expect(413).json()["code"], "too_large");
+    assert!(service.deeds().iter().all(|deed| deed.what != "done"), "{:?}", service.deeds());
+    let fits = gateway.traffic().ask(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{}", "x".repeat(1000)));
+    assert_eq!(fits.expect(200).json()["length"], 1000);
+}
+
+#[test]
+fn the_control_door_takes_no_large_body_and_says_where_json_breaks() {
+    let _turn = turn::together();
+    let (gateway, _service) = one_service("");
+    let mut memory = Memory::of(&gateway);
+    let mut client = gateway.control();
+    let head = format!("POST /api/v1/clusters HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n", gateway.control, 100 * MIB);
+    client.send(head);
+    let part = vec![b' '; 1 << 20];
+    for _ in 0..100 {
+        if !client.send(&part) {
+            break;
+        }
+        memory.look();
+    }
+    let refused = client.reply();
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (413, Some("too_large")), "{refused}");
+    assert!(memory.grew() < 8 * 1024, "{} KiB more", memory.grew());
+
+    let broken = "{\n  \"name\": \"Shop\",\n  \"services\": {,}\n}";
+    let refused = gateway.control().ask(request(gateway.control, "POST", "/api/v1/clusters", Some(broken)));
+    let problem = refused.expect(400).json();
+    assert_eq!(problem["errors"][0]["line"], 3, "{problem}");
+    assert_eq!(gateway.call("GET", "/api/v1/clusters", None).expect(200).json()["count"], 1);
+}
+
+#[test]
+fn heads_that_are_huge_or_slow_are_refused() {
+    let _turn = turn::together();
+    let (gateway, service) = one_service("proxy: { limits: { head: 8192, headers: 20, head_timeout: 500ms, idle_timeout: 1s } }\n");
+    let long = format!("GET /echo HTTP/1.1\r\nHost: a\r\nX-Long: {}\r\n\r\n", "l".repeat(9_000));
+    let many = format!("GET /echo HTTP/1.1\r\nHost: a\r\n{}\r\n", "X-Many: m\r\n".repeat(20));
+    for bad in [long, many] {
+        let mut client = gateway.traffic();
+        let refused = client.ask(bad);
+        assert_eq!((refused.status, refused.json()["code"].as_str()), (431, Some("headers_too_large")), "{refused}");
+        assert_eq!(client.until_closed(Duration::from_secs(5)).unwrap(), b"");
+    }
+    let mut slow = gateway.traffic();
+    let began = Instant::now();
+    for byte in "GET /echo HTTP/1.1\r\nHost: a\r\nX-Slow:".bytes().cycle() {
+        if began.elapsed() > Duration::from_secs(2) || !slow.send([byte]) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let told = slow.try_reply("GET");
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(told.as_ref().map_or_else(|broken| !broken.begun, |reply| reply.status == 408), "{told:?}");
+
+    let mut idle = gateway.traffic();
+    let began = Instant::now();
+    assert_eq!(idle.until_closed(Duration::from_secs(5)).unwrap(), b"");
+    assert!(began.elapsed() > Duration::from_millis(900), "closed after {:?}", began.elapsed());
+    assert!(service.deeds().is_empty(), "{:?}", service.deeds());
+}
+
+#[test]
+fn a_client_that_stops_sending_is_408() {
+    let _turn = turn::together();
+    let (gateway, service) = one_service("proxy: { limits: { body_timeout: 500ms } }\n");
+    // The service's own time is shorter than its patience with a body that goes on.
+    gateway.write_cluster(
+        "quick",
+        &format!(
+            "services:\n  web: {{ type: http, endpoints: [ {} ] }}\n\
+             routes:\n  - {{ id: quick, host: quick.test, path: \"/*\", service: web, timeout: 1s }}\n",
+            service.endpoint()
+        ),
+    );
+    throome_e2e::process::wait_for("the cluster", Duration::from_secs(3), || {
+        (gateway.call("GET", "/api/v1/clusters/quick", None).status == 200).then_some(())
+    });
+    let mut client = gateway.traffic();
+    let began = Instant::now();
+    client.send("POST /echo HTTP/1.1\r\nHost: quick.test\r\nContent-Length: 1000\r\n\r\nbegin");
+    let told = client.reply();
+    assert_eq!((told.status, told.json()["code"].as_str()), (408, Some("request_timeout")), "{told}");
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    // It was the client's doing: nothing is said against the service.
+    let facts = gateway.show("/api/v1/clusters/quick/services/web");
+    assert_eq!((&facts["healthy"], &facts["breaker"]), (&true.into(), &"closed".into()), "{facts}");
+    // One that goes on, however slowly, is served, for longer than the route's time.
+    let mut client = gateway.traffic();
+    client.send("POST /echo HTTP/1.1\r\nHost: quick.test\r\nContent-Length: 15\r\n\r\n");
+    for byte in b"slow but steady" {
+        client.send([*byte]);
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    assert_eq!(client.reply().expect(200).json()["body"], "slow but steady");
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_nobody_up() {
+    let _turn = turn::alone();
+    let (gateway, _service) = one_service("proxy: { limits: { write_timeout: 1s } }\n");
+    let mut memory = Memory::of(&gateway);
+    let lazy: Vec<TcpStream> = (0..20)
+        .map(|_| {
+            let mut stream = TcpStream::connect(gateway.traffic).unwrap();
+            write!(stream, "GET /bytes?n={} HTTP/1.1\r\nHost: a\r\n\r\n", 100 * MIB).unwrap();
+            stream
+        })
+        .collect();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(800) {
+        let asked = Instant::now();
+        assert_eq!(gateway.get("/echo").status, 200);
+        assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+        memory.look();
+    }
+    println!("20 clients that do not read: {} KiB more", memory.grew());
+    assert!(memory.grew() < 20 * 1024, "{} KiB more", memory.grew());
+    // After the time to wait they are cut: a reset, so that what they have cannot be taken for all of it.
+    std::thread::sleep(Duration::from_millis(2_500));
+    for mut stream in lazy {
+        let mut all = Vec::new();
+        let end = stream.read_to_end(&mut all);
+        let whole = all.len() as u64 >= 100 * MIB;
+        assert!(!whole && (end.is_err() || !all.is_empty()), "{end:?} after {} bytes", all.len());
+    }
+    // They did it themselves: the service is well.
+    let facts = gateway.show("/api/v1/clusters/shop/services/web");
+    assert_eq!(facts["status"], "HEALTHY", "{facts}");
+}
+
+#[test]
+fn ten_thousand_open_connections_cost_little_and_hold_nobody_up() {
+    const COUNT: usize = 9_000;
+    let _turn = turn::alone();
+    let (gateway, _service) = one_service("");
+    assert_eq!(gateway.get("/echo").status, 200);
+    let memory = resident_kib(gateway.pid());
+    let mut holder = Command::new("sh")
+        .args(["-c", "ulimit -n $(ulimit -Hn); exec \"$0\" \"$@\""])
+        .arg(service_binary())
+        .args(["hold", &gateway.traffic.to_string(), &COUNT.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = [0; 5];
+    holder.stdout.take().unwrap().read_exact(&mut ready).unwrap();
+    assert_eq!(&ready, b"ready");
+    let asked = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(gateway.get("/echo").status, 200);
+    }
+    let each = asked.elapsed() / 100;
+    let grew = resident_kib(gateway.pid()).saturating_sub(memory);
+    let bytes = grew * 1024 / COUNT as u64;
+    println!("{COUNT} idle connections: {bytes} bytes each, {grew} KiB in all; a request takes {each:?}");
+    assert!(bytes < 8 * 1024, "{bytes} bytes each");
+    assert!(each < Duration::from_millis(100), "{each:?}");
+    let open = gateway.call("GET", "/metrics", None).expect(200).text();
+    let line = open.lines().find(|line| line.starts_with("throome_active_connections")).unwrap_or_default();
+    let open: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let least = COUNT as f64;
+    assert!(open >= least, "{line}");
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    throome_e2e::process::wait_for("the end of the connections", Duration::from_secs(10), || {
+        let metrics = gateway.call("GET", "/metrics", None).expect(200).text();
+        let line = metrics.lines().find(|line| line.starts_with("throome_active_connections"))?.to_owned();
+        (line.rsplit(' ').next()?.parse::<f64>().ok()? < 10.0).then_some(())
+    });
+}
+
+#[test]
+fn beyond_its_connections_the_door_closes_at_once() {
+    let _turn = turn::together();
+    let (gateway, _service) = one_service("proxy: { limits: { connections: 5 } }\n");
+    let mut held: Vec<_> = (0..5).map(|_| gateway.traffic()).collect();
+    for client in &mut held {
+        assert_eq!(client.ask("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").status, 200);
+    }
+    let began = Instant::now();
+    assert_eq!(gateway.traffic().until_closed(Duration::from_secs(5)).unwrap(), b"");
+    assert!(began.elapsed() < Duration::from_secs(1));
+    assert_eq!(held[0].ask("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").status, 200);
+    assert_eq!(gateway.call("GET", "/health", None).status, 200);
+}
