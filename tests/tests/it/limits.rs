@@ -222,7 +222,7 @@ fn a_client_that_does_not_read_holds_nobody_up() {
 
 #[test]
 fn ten_thousand_open_connections_cost_little_and_hold_nobody_up() {
-    const COUNT: usize = 9_000;
+    const COUNT: usize = 10_000;
     let _turn = turn::alone();
     let (gateway, _service) = one_service("");
     assert_eq!(gateway.get("/echo").status, 200);
@@ -248,19 +248,19 @@ fn ten_thousand_open_connections_cost_little_and_hold_nobody_up() {
     println!("{COUNT} idle connections: {bytes} bytes each, {grew} KiB in all; a request takes {each:?}");
     assert!(bytes < 8 * 1024, "{bytes} bytes each");
     assert!(each < Duration::from_millis(100), "{each:?}");
-    let open = gateway.call("GET", "/metrics", None).expect(200).text();
-    let line = open.lines().find(|line| line.starts_with("throome_active_connections")).unwrap_or_default();
-    let open: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
-    #[expect(clippy::cast_precision_loss, reason = "a small number")]
-    let least = COUNT as f64;
-    assert!(open >= least, "{line}");
+    assert!(connections(&gateway) >= COUNT, "{} connections", connections(&gateway));
     drop(holder.stdin.take());
     holder.wait().unwrap();
     throome_e2e::process::wait_for("the end of the connections", Duration::from_secs(10), || {
-        let metrics = gateway.call("GET", "/metrics", None).expect(200).text();
-        let line = metrics.lines().find(|line| line.starts_with("throome_active_connections"))?.to_owned();
-        (line.rsplit(' ').next()?.parse::<f64>().ok()? < 10.0).then_some(())
+        (connections(&gateway) < 10).then_some(())
     });
+}
+
+/// Open connections of the traffic door, by the metrics.
+fn connections(gateway: &Gateway) -> usize {
+    let metrics = gateway.call("GET", "/metrics", None).expect(200).text();
+    let line = metrics.lines().find(|line| line.starts_with("throome_client_connections{door=\"traffic\"}"));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("{metrics}"))
 }
 
 #[test]

@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by failing there")]
 
+mod auth;
 mod config;
+mod crash;
 mod failover;
 mod first_minute;
 mod limits;
 mod protocol;
+mod stop;

@@ -83,7 +83,7 @@ impl Pump {
             match self.state {
                 State::Done => return Poll::Ready(Ok(())),
                 State::Flushing => {
-                    ready!(to.poll_flush(cx)).map_err(sink)?;
+                    ready!(self.poll_flush(cx, to))?;
                     self.state = State::Done;
                 }
                 State::Moving if self.piece > 0 => ready!(self.poll_send(cx, from, to))?,
@@ -112,17 +112,26 @@ impl Pump {
                     }
                     Poll::Pending => {
                         self.waits_for = Side::Source;
-                        // Nothing to add for now: a head or a piece's end that still waits is sent alone.
+                        // Nothing to add for now: what still waits is sent alone.
                         if to.has_unsent()
-                            && let Poll::Ready(Err(error)) = to.poll_flush(cx)
+                            && let Poll::Ready(Err(error)) = self.poll_flush(cx, to)
                         {
-                            return Poll::Ready(Err(sink(error)));
+                            return Poll::Ready(Err(error));
                         }
                         return Poll::Pending;
                     }
                 },
             }
         }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>, to: &mut Conn) -> Poll<Result<(), PumpError>> {
+        let flushed = to.poll_flush(cx);
+        if flushed.is_pending() {
+            self.sink_waits += 1;
+            self.waits_for = Side::Sink;
+        }
+        flushed.map_err(sink)
     }
 
     fn poll_send(
