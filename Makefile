@@ -3,7 +3,7 @@
 # What `make run` and the end-to-end tests build: optimised, without a link-time pass. `make install` takes `release`.
 PROFILE ?= fast
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
-BIN     := $(abspath $(TARGET))/$(PROFILE)/throome
+BIN     := $(abspath $(TARGET))/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/throome
 # Arguments of what is run: make run ARGS="--port 9001", make test-unit ARGS="-p throome-policy"
 ARGS    ?=
 PREFIX  ?= /usr/local

@@ -25,6 +25,8 @@ pub struct Layout {
     pub control: SocketAddr,
     pub traffic: SocketAddr,
     args: Vec<String>,
+    /// How many files the gateway may have open; all that the system allows when left out.
+    files: Option<u32>,
 }
 
 impl Default for Layout {
@@ -32,7 +34,7 @@ impl Default for Layout {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("clusters")).unwrap();
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Layout { dir, control: at(free_port()), traffic: at(free_port()), args: Vec::new() }
+        Layout { dir, control: at(free_port()), traffic: at(free_port()), args: Vec::new(), files: None }
     }
 }
 
@@ -76,6 +78,13 @@ impl Layout {
         self
     }
 
+    /// So many files may the gateway have open.
+    #[must_use]
+    pub fn with_files(mut self, files: u32) -> Self {
+        self.files = Some(files);
+        self
+    }
+
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir().join("stderr")).unwrap_or_default()
@@ -84,9 +93,15 @@ impl Layout {
     /// The command that starts the gateway here.
     #[must_use]
     pub fn command(&self, verb: &str) -> Command {
-        // As many files as may be open: ten thousand connections are two for each.
-        let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -n $(ulimit -Hn); exec \"$0\" \"$@\""]).arg(gateway_binary()).arg(verb);
+        let mut command = match self.files {
+            None => Command::new(gateway_binary()),
+            Some(files) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\"")).arg(gateway_binary());
+                shell
+            }
+        };
+        command.arg(verb);
         command.args(["--port", &self.control.port().to_string()]);
         command.args(["--proxy-port", &self.traffic.port().to_string()]);
         command.arg("--clusters-dir").arg(self.clusters_dir()).args(&self.args);
@@ -192,7 +207,8 @@ impl Gateway {
 
     /// Waits until it has stopped: its exit code, or 128 and the signal that ended it.
     pub fn wait(&mut self, limit: Duration) -> i32 {
-        let status = crate::process::wait_for("the gateway's end", limit, || self.process.try_wait().unwrap());
+        let status =
+            crate::process::wait_for("the gateway's end", limit, || self.process.try_wait().unwrap());
         status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
     }
 

@@ -153,7 +153,11 @@ impl Gun {
                     }
                     let ending = judge(&reply, id);
                     let more = used < inbox.len();
-                    return if more { Ending::Wrong { what: "bytes after the answer".to_owned() } } else { ending };
+                    return if more {
+                        Ending::Wrong { what: "bytes after the answer".to_owned() }
+                    } else {
+                        ending
+                    };
                 }
                 Parsed::Bad(what) => return Ending::Wrong { what },
                 Parsed::Partial { begun } => match read {

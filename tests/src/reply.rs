@@ -30,7 +30,10 @@ impl Reply {
     /// A field's value, by its name in any case.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// The body as JSON.
@@ -107,7 +110,8 @@ pub fn parse(buffer: &[u8], bodiless: bool, at_end: bool) -> Parsed {
 fn read_head(head: &str) -> Result<Reply, String> {
     let mut lines = head.split("\r\n");
     let first = lines.next().unwrap_or_default();
-    let status = first.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok());
+    let status =
+        first.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok());
     let status = status.ok_or_else(|| format!("no status line: {first:?}"))?;
     Ok(Reply { status, fields: lines.map(field).collect::<Result<_, _>>()?, ..Reply::default() })
 }

@@ -99,7 +99,6 @@ impl Activity {
         if ring.entries.len() < KEPT {
             ring.entries.push(entry);
         } else {
-            #[expect(clippy::cast_possible_truncation, reason = "below KEPT after the modulo")]
             let at = (ring.written % KEPT as u64) as usize;
             ring.entries[at] = entry;
         }
@@ -118,7 +117,6 @@ impl Activity {
             };
             let oldest = written - entries.len() as u64;
             let records = entries.iter().enumerate().map(|(at, entry)| {
-                #[expect(clippy::cast_possible_truncation, reason = "below KEPT after the modulo")]
                 let number = oldest + ((at as u64 + KEPT as u64 - oldest % KEPT as u64) % KEPT as u64);
                 (id(core, number, entry), entry)
             });

@@ -46,7 +46,16 @@ impl Attempt {
     pub(crate) fn begin(service: Arc<Service>, endpoint: Arc<Endpoint>, trial: bool, now: Instant) -> Self {
         endpoint.load.begin();
         endpoint.silence.asked(clock::at(now));
-        Attempt { service, endpoint, trial, began: now, connect_deadline: now, deadline: now, heard: None, open: true }
+        Attempt {
+            service,
+            endpoint,
+            trial,
+            began: now,
+            connect_deadline: now,
+            deadline: now,
+            heard: None,
+            open: true,
+        }
     }
 
     pub(crate) fn set_deadlines(&mut self, connect: Instant, answer: Instant) {

@@ -49,9 +49,8 @@ fn service(
     {
         return Ok(Arc::clone(service));
     }
-    let driver = adapters::driver(&asked.kind).ok_or_else(|| {
-        Failure::client(Code::InvalidConfig, format!("There is no kind `{}`.", asked.kind))
-    })?;
+    let driver = adapters::driver(&asked.kind)
+        .ok_or_else(|| Failure::client(Code::InvalidConfig, format!("There is no kind `{}`.", asked.kind)))?;
     let health = asked.health(&spec.health);
     // Another kind under the same name is another service: nothing is taken over but the name.
     let before = before.filter(|(service, _)| service.spec.kind == asked.kind);

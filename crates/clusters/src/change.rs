@@ -49,7 +49,10 @@ impl Clusters {
         };
         let mut desk = self.0.desk.lock().await;
         let named = input.cluster_id.is_some();
-        let id = input.cluster_id.clone().unwrap_or_else(|| self.fresh_id(input.name.as_deref().unwrap_or_default()));
+        let id = input
+            .cluster_id
+            .clone()
+            .unwrap_or_else(|| self.fresh_id(input.name.as_deref().unwrap_or_default()));
         let taken = self.snapshot().clusters.contains_key(id.as_str()) || self.0.files.path(&id).exists();
         if taken && named {
             return Err(Failure::client(Code::AlreadyExists, format!("There is a cluster `{id}` already."))
@@ -180,7 +183,8 @@ impl Clusters {
         let before = self.snapshot().clone();
         let old = before.clusters.get(id.as_str());
         let plan = plan::plan(old.map(|old| &old.spec), asked.as_ref());
-        let built = asked.map(|spec| build::cluster(spec, old.map(|c| &**c), self.events(), self.next_revision()));
+        let built =
+            asked.map(|spec| build::cluster(spec, old.map(|c| &**c), self.events(), self.next_revision()));
         let built = built.transpose()?.map(Arc::new);
         let forget = matches!(save, Save::Remove);
         let after = replaced(&before, id, built.clone(), forget)?;
@@ -192,8 +196,11 @@ impl Clusters {
                 (true, true) => "changed",
                 (true, false) => "deleted",
             };
-            let words: Vec<String> =
-                plan.steps.iter().map(|s| format!("{} {} {} ({})", s.action, s.what, s.name, s.detail)).collect();
+            let words: Vec<String> = plan
+                .steps
+                .iter()
+                .map(|s| format!("{} {} {} ({})", s.action, s.what, s.name, s.detail))
+                .collect();
             self.events().tell(Happening {
                 kind: format!("cluster.{verb}"),
                 cluster: Some(id.to_string()),
@@ -206,7 +213,13 @@ impl Clusters {
         Ok(())
     }
 
-    async fn save(&self, desk: &mut Desk, id: &ClusterId, built: Option<&Cluster>, save: Save) -> Result<(), Failure> {
+    async fn save(
+        &self,
+        desk: &mut Desk,
+        id: &ClusterId,
+        built: Option<&Cluster>,
+        save: Save,
+    ) -> Result<(), Failure> {
         let files = self.0.files.clone();
         let work = match (save, built) {
             (Save::Read(text), _) => {
@@ -232,7 +245,9 @@ impl Clusters {
                 tokio::task::spawn_blocking(move || files.write(&id, &text, holds_secret))
             }
         };
-        let done = work.await.map_err(|error| Failure::gateway(Code::Internal, "A write panicked.").with_cause(error))?;
+        let done = work
+            .await
+            .map_err(|error| Failure::gateway(Code::Internal, "A write panicked.").with_cause(error))?;
         done.map_err(|error| {
             let path = self.0.files.path(id);
             Failure::gateway(Code::Internal, format!("Cannot write `{}`: {error}.", path.display()))

@@ -35,7 +35,10 @@ pub(crate) fn choose(
     now: Time,
 ) -> Result<(usize, bool), Failure> {
     if service.is_draining() {
-        return Err(Failure::gateway(Code::Draining, format!("The service `{}` is draining.", service.path())));
+        return Err(Failure::gateway(
+            Code::Draining,
+            format!("The service `{}` is draining.", service.path()),
+        ));
     }
     let stick = last.filter(|_| !tactics.failover);
     let kind = if order.rerun { TrialKind::Eager } else { TrialKind::Reluctant };
@@ -122,13 +125,19 @@ fn nobody(service: &Service, order: &Order, now: Time) -> Failure {
     }
     let failure = if only_breakers && !reasons.is_empty() {
         let after = soonest.unwrap_or_default().max(Duration::from_secs(1));
-        Failure::gateway(Code::BreakerOpen, format!("Every breaker of `{path}` is open. {}.", reasons.join("; ")))
-            .with_retry_after(after)
+        Failure::gateway(
+            Code::BreakerOpen,
+            format!("Every breaker of `{path}` is open. {}.", reasons.join("; ")),
+        )
+        .with_retry_after(after)
     } else if reasons.is_empty() {
         Failure::gateway(Code::NoEndpoint, format!("`{path}` has no endpoint for this operation."))
     } else {
-        Failure::gateway(Code::NoEndpoint, format!("No endpoint of `{path}` can be asked. {}.", reasons.join("; ")))
-            .with_retry_after(Duration::from_secs(1))
+        Failure::gateway(
+            Code::NoEndpoint,
+            format!("No endpoint of `{path}` can be asked. {}.", reasons.join("; ")),
+        )
+        .with_retry_after(Duration::from_secs(1))
     };
     failure
         .with_service(service.name.clone())

@@ -32,7 +32,8 @@ impl Door {
     /// How many were, by code.
     #[must_use]
     pub fn refused(&self) -> Vec<(&'static str, u64)> {
-        let count = |code: Code| self.refused.iter().map(|core| core.0[code as usize].load(Relaxed)).sum::<u64>();
+        let count =
+            |code: Code| self.refused.iter().map(|core| core.0[code as usize].load(Relaxed)).sum::<u64>();
         CODES.iter().map(|row| (row.name, count(row.code))).filter(|(_, count)| *count > 0).collect()
     }
 }

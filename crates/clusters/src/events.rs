@@ -66,7 +66,18 @@ impl Events {
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        kept.push_back(Event { id, time, kind, cluster, service, endpoint, route, actor, message, request_id });
+        kept.push_back(Event {
+            id,
+            time,
+            kind,
+            cluster,
+            service,
+            endpoint,
+            route,
+            actor,
+            message,
+            request_id,
+        });
     }
 
     /// The latest that match, newest first, and the cursor of the next page.

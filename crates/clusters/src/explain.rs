@@ -21,7 +21,11 @@ impl Clusters {
             Some((path, query)) => (path, Some(query)),
             None => (request.path.as_str(), None),
         };
-        let host = request.host.rsplit_once(':').map_or(request.host.as_str(), |(host, _)| host).to_ascii_lowercase();
+        let host = request
+            .host
+            .rsplit_once(':')
+            .map_or(request.host.as_str(), |(host, _)| host)
+            .to_ascii_lowercase();
         let method = request.method.to_ascii_uppercase();
         let header = |name: &str| {
             let found = request.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));

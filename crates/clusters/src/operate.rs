@@ -24,7 +24,8 @@ impl Clusters {
         let service = self.snapshot().service(id, name)?.clone();
         if service.shared.draining.swap(draining, Relaxed) != draining {
             service.shared.drained_since.store(clock::now().0, Relaxed);
-            let (kind, verb) = if draining { ("draining", "taken out of rotation") } else { ("undrained", "put back") };
+            let (kind, verb) =
+                if draining { ("draining", "taken out of rotation") } else { ("undrained", "put back") };
             self.tell_operated(&service, kind, None, verb, reason, by);
         }
         Ok(service.facts())

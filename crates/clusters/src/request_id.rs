@@ -23,7 +23,8 @@ impl RequestId {
     /// The client's, if it is well-formed.
     #[must_use]
     pub fn take(given: &[u8]) -> Option<Self> {
-        let fine = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'=');
+        let fine =
+            |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'=');
         if given.is_empty() || given.len() > MOST || !given.iter().all(fine) {
             return None;
         }

@@ -48,9 +48,11 @@ impl Clusters {
         let world = self.snapshot().clone();
         if spec.id.is_empty() {
             spec.id = free_id(&world, &spec);
-        } else if world.routes.get(&spec.id).is_some() || world.stranded.iter().any(|other| other.id == spec.id) {
-            let owned_by_file = world.routes.get(&spec.id).is_some_and(|route| route.owner == Owner::File);
-            return Err(if owned_by_file { file_owns(&spec.id) } else { taken(&spec.id) });
+        } else if world.routes.get(&spec.id).is_some()
+            || world.stranded.iter().any(|other| other.id == spec.id)
+        {
+            let of_file = world.routes.get(&spec.id).filter(|route| route.owner == Owner::File);
+            return Err(of_file.map_or_else(|| taken(&spec.id), |route| self.file_owns(&route.spec)));
         }
         self.put(&world, spec, "created", &by).await
     }
@@ -97,7 +99,7 @@ impl Clusters {
     fn changeable(&self, id: &str, if_match: Option<u64>) -> Result<RouteSpec, Failure> {
         let (found, revision) = self.route(id)?;
         if found.owner == Owner::File {
-            return Err(file_owns(id));
+            return Err(self.file_owns(&found.spec));
         }
         match if_match {
             Some(asked) if asked != revision => Err(changed_since(&format!("The route `{id}`"))),
@@ -106,7 +108,13 @@ impl Clusters {
     }
 
     /// Builds a route onto this world, keeps it and publishes it.
-    async fn put(&self, world: &Snapshot, spec: RouteSpec, verb: &str, by: &By) -> Result<(RouteView, u64), Failure> {
+    async fn put(
+        &self,
+        world: &Snapshot,
+        spec: RouteSpec,
+        verb: &str,
+        by: &By,
+    ) -> Result<(RouteView, u64), Failure> {
         let cluster = world.cluster(&spec.cluster)?;
         let route = build::route(spec.clone(), Owner::Api, cluster)?;
         let routes = world.routes.with(&spec, route).map_err(|conflict| conflicts(&conflict))?;
@@ -116,6 +124,13 @@ impl Clusters {
         self.tell_route(verb, &spec, by);
         let revision = revision(&spec);
         Ok((RouteView { spec, owner: Owner::Api }, revision))
+    }
+
+    fn file_owns(&self, spec: &RouteSpec) -> Failure {
+        let file =
+            spec.cluster.parse().map(|id| self.0.files.path(&id).display().to_string()).unwrap_or_default();
+        Failure::client(Code::Conflict, format!("The route `{}` belongs to the file `{file}`.", spec.id))
+            .with_hint("Change it in that file; the gateway picks the change up at once.")
     }
 
     fn tell_route(&self, verb: &str, spec: &RouteSpec, by: &By) {
@@ -171,7 +186,8 @@ fn free_id(world: &Snapshot, spec: &RouteSpec) -> String {
 fn revision(spec: &RouteSpec) -> u64 {
     let text = serde_json::to_vec(spec).unwrap_or_default();
     // FNV-1a: any mixing will do, it only has to stay the same from one process to the next.
-    text.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    text.iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn unknown(id: &str) -> Failure {
@@ -182,9 +198,4 @@ fn unknown(id: &str) -> Failure {
 fn taken(id: &str) -> Failure {
     Failure::client(Code::AlreadyExists, format!("There is a route `{id}` already."))
         .with_hint("Choose another id, or replace that one with PUT.")
-}
-
-fn file_owns(id: &str) -> Failure {
-    Failure::client(Code::Conflict, format!("The route `{id}` belongs to a cluster file."))
-        .with_hint("Change it in that file; the gateway picks the change up at once.")
 }

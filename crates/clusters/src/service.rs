@@ -47,7 +47,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(budget: f64) -> Self {
-        Shared { budget: Budget::new(budget), ejector: Ejector::new(), draining: AtomicBool::new(false), drained_since: AtomicU64::new(0) }
+        Shared {
+            budget: Budget::new(budget),
+            ejector: Ejector::new(),
+            draining: AtomicBool::new(false),
+            drained_since: AtomicU64::new(0),
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use adapters::Registry;
 use model::kind::Place;
 use model::view::{
-    ClusterHealth, ClusterMetrics, ClusterSummary, EndpointFacts, Metrics, Quantiles, ServiceFacts, ServiceSummary,
-    Status,
+    ClusterHealth, ClusterMetrics, ClusterSummary, EndpointFacts, Metrics, Quantiles, ServiceFacts,
+    ServiceSummary, Status,
 };
 use model::{Failure, Role};
 use policy::{HealthState, State, Time};
@@ -200,12 +200,14 @@ fn judge(service: &Service, now: Time) -> Judgement {
         return Judgement { status: Status::Unhealthy, verdict: "not_serving", reason, since };
     }
     let well = facts.iter().filter(|(standing, ..)| standing.is_in()).count();
-    let asked = facts.iter().filter(|(s, ..)| !matches!(s, Standing::Open(_) | Standing::Unhealthy | Standing::Out));
+    let asked =
+        facts.iter().filter(|(s, ..)| !matches!(s, Standing::Open(_) | Standing::Unhealthy | Standing::Out));
     let (asked, total) = (asked.count(), facts.len());
     let proven = facts.iter().any(|(standing, ..)| *standing == Standing::In(true));
     let troubles = || {
         let sick = service.endpoints.iter().zip(&facts).filter(|(_, (standing, ..))| !standing.is_in());
-        let words: Vec<String> = sick.map(|(endpoint, (.., why))| format!("{}: {why}", endpoint.label)).collect();
+        let words: Vec<String> =
+            sick.map(|(endpoint, (.., why))| format!("{}: {why}", endpoint.label)).collect();
         words.join("; ")
     };
     let (status, verdict, reason) = if total == 0 {
@@ -228,7 +230,8 @@ impl Service {
     pub fn facts(&self) -> ServiceFacts {
         let now = clock::now();
         let Judgement { status, verdict, reason, since } = judge(self, now);
-        let endpoints: Vec<EndpointFacts> = self.endpoints.iter().map(|endpoint| endpoint_facts(endpoint, now)).collect();
+        let endpoints: Vec<EndpointFacts> =
+            self.endpoints.iter().map(|endpoint| endpoint_facts(endpoint, now)).collect();
         let embedded = self.driver.place() == Place::Embedded;
         let worst = |words: [&str; 2], of: fn(&EndpointFacts) -> &str, otherwise: &str| {
             let has = |word: &&str| endpoints.iter().any(|endpoint| of(endpoint) == *word);
@@ -250,7 +253,11 @@ impl Service {
             since: clock::wall(since),
             lifecycle: if embedded { "embedded" } else { "external" }.to_owned(),
             health: health.to_owned(),
-            rotation: if self.is_draining() { "draining".to_owned() } else { worst(["ejected", "in"], |e| &e.rotation, "in") },
+            rotation: if self.is_draining() {
+                "draining".to_owned()
+            } else {
+                worst(["ejected", "in"], |e| &e.rotation, "in")
+            },
             breaker: worst(["open", "half-open"], |e| &e.breaker, "closed"),
             endpoints,
         }

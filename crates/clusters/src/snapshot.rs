@@ -92,7 +92,12 @@ impl Snapshot {
     ///
     /// # Errors
     /// `not_found`, `unsupported_ability`, or `ambiguous_service` with the names that could be meant.
-    pub fn able(&self, cluster: &str, name: Option<&str>, ability: Ability) -> Result<&Arc<Service>, Failure> {
+    pub fn able(
+        &self,
+        cluster: &str,
+        name: Option<&str>,
+        ability: Ability,
+    ) -> Result<&Arc<Service>, Failure> {
         let has = |service: &&Arc<Service>| service.driver.abilities().contains(&ability);
         if let Some(name) = name {
             let service = self.service(cluster, name)?;

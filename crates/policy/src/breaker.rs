@@ -15,6 +15,10 @@ use model::BreakerSpec;
 use crate::time::Time;
 use crate::window::{Mark, Window};
 
+/// After the first trial that failed although probes pass, this long no probe opens the way to another; after each
+/// further one twice as long, until the reset time is over.
+const FIRST_RELAPSE: Duration = Duration::from_secs(1);
+
 /// The breaker of one endpoint, shared by all cores.
 #[derive(Debug)]
 pub struct Breaker {
@@ -33,6 +37,8 @@ pub struct Breaker {
     passed: AtomicU32,
     /// Trials that run now. Survives opening and closing: a trial holds its place until it ends.
     running: AtomicU32,
+    /// How often a failed trial has opened it again since it was closed.
+    relapses: AtomicU32,
     /// Held to open or close, never to ask.
     transition: Mutex<()>,
 }
@@ -120,6 +126,7 @@ impl Breaker {
             probed: AtomicBool::new(false),
             passed: AtomicU32::new(0),
             running: AtomicU32::new(0),
+            relapses: AtomicU32::new(0),
             transition: Mutex::new(()),
         }
     }
@@ -185,9 +192,17 @@ impl Breaker {
     }
 
     /// A probe of the endpoint has succeeded: what may run again elsewhere may try it before the reset time is over.
+    /// After each trial that failed although probes pass, this takes twice as long. While it is half-open and a
+    /// trial has passed, a probe counts as one more, so that it closes also when nobody asks.
     pub fn probe_passed(&self, now: Time) -> Option<Transition> {
+        if self.peek(now) == State::HalfOpen {
+            let sure = self.passed.load(Relaxed) > 0 && self.running.load(Relaxed) == 0;
+            return if sure { self.record_trial(now, true) } else { None };
+        }
         let _held = self.hold();
-        if !matches!(self.peek(now), State::Open { .. }) {
+        let State::Open { since, .. } = self.peek(now) else { return None };
+        let doubled = 1_u32.checked_shl(self.relapses.load(Relaxed)).unwrap_or(u32::MAX) / 2;
+        if now.since(since) < FIRST_RELAPSE.saturating_mul(doubled) {
             return None;
         }
         self.probed.store(true, Relaxed);
@@ -246,8 +261,12 @@ impl Breaker {
 
     fn open(&self, now: Time, only_if: impl Fn(State) -> bool) -> Option<Transition> {
         let _held = self.hold();
-        if !only_if(self.peek(now)) {
+        let state = self.peek(now);
+        if !only_if(state) {
             return None;
+        }
+        if state == State::HalfOpen {
+            self.relapses.fetch_add(1, Relaxed);
         }
         let until = now.plus(self.settings.reset_timeout);
         self.until.store(until.0, Relaxed);
@@ -263,6 +282,7 @@ impl Breaker {
             return None;
         }
         self.consecutive.store(0, Relaxed);
+        self.relapses.store(0, Relaxed);
         self.recent.clear();
         self.opened.store(0, Release);
         Some(Transition::Closed)

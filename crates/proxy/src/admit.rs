@@ -23,8 +23,9 @@ pub(crate) struct Passage {
 /// Finds the route of this request. Pure: the world and the head are all it looks at.
 pub(crate) fn admit(world: &Snapshot, head: &RequestHead) -> Result<Passage, Failure> {
     target::check_path(head.path()).map_err(|why| {
-        Failure::client(Code::InvalidRequest, format!("The request is refused: {why}."))
-            .with_hint("Two readers could take such a path for two different ones; send it in its plain form.")
+        Failure::client(Code::InvalidRequest, format!("The request is refused: {why}.")).with_hint(
+            "Two readers could take such a path for two different ones; send it in its plain form.",
+        )
     })?;
     let host = plain_host(head.host().unwrap_or_default());
     let header = |name: &str| head.fields.get(name);
@@ -137,9 +138,12 @@ mod tests {
 
     #[test]
     fn hosts_lose_their_port_and_case() {
-        for (host, plain) in
-            [("A.example:8080", "a.example"), ("a.example", "a.example"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]")]
-        {
+        for (host, plain) in [
+            ("A.example:8080", "a.example"),
+            ("a.example", "a.example"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
             assert_eq!(plain_host(host), plain, "{host}");
         }
     }

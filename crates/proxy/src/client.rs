@@ -22,6 +22,8 @@ pub(crate) struct Client {
     pub(crate) response: ResponseHead,
     /// Whether any byte of a final answer was said.
     pub(crate) answering: bool,
+    /// Whether the answer ends with the connection, so that only a reset can say that it was cut.
+    pub(crate) ends_with_close: bool,
     /// Whether the connection can serve another request after this one.
     pub(crate) reusable: bool,
     pub(crate) peer: Peer,
@@ -39,7 +41,12 @@ pub(crate) struct Peer {
 }
 
 impl Client {
-    pub(crate) fn new(socket: Socket, peer: SocketAddr, idle: Arc<AtomicBool>, options: &Options) -> Box<Self> {
+    pub(crate) fn new(
+        socket: Socket,
+        peer: SocketAddr,
+        idle: Arc<AtomicBool>,
+        options: &Options,
+    ) -> Box<Self> {
         let ip = peer.ip().to_canonical();
         let mut node = String::new();
         // Writing into a string cannot fail.
@@ -51,6 +58,7 @@ impl Client {
             upload: nothing(),
             response: ResponseHead::default(),
             answering: false,
+            ends_with_close: false,
             reusable: true,
             peer: Peer { ip: ip.to_string(), node, trusted: options.trusted_proxies.trusts(ip) },
             idle,
@@ -65,6 +73,7 @@ impl Client {
     /// Makes ready for the request whose head was just taken.
     pub(crate) fn begin(&mut self, body_limit: u64) -> Result<(), Error> {
         self.answering = false;
+        self.ends_with_close = false;
         self.reusable = self.request.keep_alive;
         let framing = self.request.framing;
         if framing == Framing::None {

@@ -115,7 +115,9 @@ impl TrustedProxies {
         };
         entries
             .into_iter()
-            .map(|entry| network(entry).ok_or_else(|| format!("`{entry}` is not a network such as `10.0.0.0/8`")))
+            .map(|entry| {
+                network(entry).ok_or_else(|| format!("`{entry}` is not a network such as `10.0.0.0/8`"))
+            })
             .collect::<Result<_, _>>()
             .map(TrustedProxies)
     }

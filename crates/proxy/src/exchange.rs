@@ -86,7 +86,8 @@ pub(crate) async fn connect(client: &mut Client, pool: &Pool, attempt: &Attempt)
     match connected {
         Ok(Ok(conn)) => Ok(conn),
         Ok(Err(Unreached(error))) => {
-            Err(Fault::of_service(RetryOn::Connect, Code::BadGateway, format!("cannot connect: {error}")).unsent())
+            Err(Fault::of_service(RetryOn::Connect, Code::BadGateway, format!("cannot connect: {error}"))
+                .unsent())
         }
         Err(_) => Err(Fault::of_service(RetryOn::Connect, Code::Timeout, "no connection in time").unsent()),
     }
@@ -192,7 +193,9 @@ fn of_upload(error: Error) -> Fault {
         Error::Malformed(why) => {
             Failure::client(Code::InvalidRequest, format!("The body of the request is not valid: {why}."))
         }
-        other => Failure::client(Code::InvalidRequest, format!("The body of the request broke off: {other}.")),
+        other => {
+            Failure::client(Code::InvalidRequest, format!("The body of the request broke off: {other}."))
+        }
     })
 }
 

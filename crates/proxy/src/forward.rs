@@ -43,7 +43,8 @@ pub(crate) async fn forward(
         let mut result = ask(client, door, passage, id, &mut attempt, rerun).await;
         if result.is_ok() && tries.rather_again(client.response.status) {
             let detail = format!("answered {}", client.response.status);
-            result = Err(Fault::of_service(RetryOn::GatewayError, Code::BadGateway, detail).into_miss(&attempt));
+            result =
+                Err(Fault::of_service(RetryOn::GatewayError, Code::BadGateway, detail).into_miss(&attempt));
         }
         let asked = Arc::clone(attempt.endpoint());
         match tries.settle(attempt, result) {
@@ -102,7 +103,9 @@ async fn ask(
         let was_reused = reused.is_some();
         let mut service = match reused.take() {
             Some(conn) => conn,
-            None => exchange::connect(client, pool, attempt).await.map_err(|fault| fault.into_miss(attempt))?,
+            None => {
+                exchange::connect(client, pool, attempt).await.map_err(|fault| fault.into_miss(attempt))?
+            }
         };
         passage.say_head(&client.request, &client.peer, id, &endpoint.label, &mut service.outbox);
         match exchange::exchange(client, &mut service, door, attempt).await {

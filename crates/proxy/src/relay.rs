@@ -8,8 +8,8 @@ use std::time::Duration;
 use clusters::{Attempt, Ending, Outcome, RequestId, Tries};
 use model::{Code, Failure};
 use tokio::time::Instant;
-use wire::http1::{BodyReader, BodyWriter, Framing, Pump, PumpError};
 use wire::buffer::SMALL;
+use wire::http1::{BodyReader, BodyWriter, Framing, Pump, PumpError};
 use wire::{Body, Conn, Error, Side};
 
 use crate::client::Client;
@@ -35,7 +35,8 @@ pub(crate) async fn relay(
         if client.request.upgrade {
             return upgrade::tunnel(client, door, service, attempt, tries, id).await;
         }
-        let failure = Failure::service(Code::BadGateway, "The service switched protocols without being asked.");
+        let failure =
+            Failure::service(Code::BadGateway, "The service switched protocols without being asked.");
         tries.fail(&failure);
         attempt.end(Outcome::Broke("switched protocols without being asked".to_owned()));
         return Err(failure);
@@ -60,6 +61,7 @@ fn begin(client: &mut Client, door: &Door, id: &RequestId) -> Pump {
     }
     respond::say_head(client, id, ends);
     client.answering = true;
+    client.ends_with_close = ends == Ends::WithClose;
     // A body without limit is never too large.
     let body = BodyReader::new(framing, u64::MAX).map_or(Body::Empty, Body::Wire);
     let body = if framing == Framing::None { Body::Empty } else { body };
@@ -107,7 +109,9 @@ fn poll_both(
     // A stream may be silent for long: a client that leaves meanwhile is noticed by its own word.
     if is_stream && upload.is_done() && client.inbox.is_empty() {
         match client.poll_fill(cx, SMALL) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(PumpError { side: Side::Sink, error: Error::Closed })),
+            Poll::Ready(Ok(0)) => {
+                return Poll::Ready(Err(PumpError { side: Side::Sink, error: Error::Closed }));
+            }
             Poll::Ready(Err(error)) => return Poll::Ready(Err(PumpError { side: Side::Sink, error })),
             Poll::Ready(Ok(_)) | Poll::Pending => {}
         }
@@ -193,7 +197,10 @@ fn settle(
             // The client went away or would not read: nothing is said against the endpoint.
             attempt.end(Outcome::Void);
             tries.finish(Ending::Cancelled);
-            Err(Failure::client(Code::RequestTimeout, format!("The client did not take the answer: {error}.")))
+            Err(Failure::client(
+                Code::RequestTimeout,
+                format!("The client did not take the answer: {error}."),
+            ))
         }
     }
 }

@@ -91,7 +91,10 @@ pub(crate) async fn refuse(client: &mut Client, door: &Door, id: &RequestId, fai
     let _ = write!(
         out,
         "HTTP/1.1 {status} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\nX-Request-Id: {id}\r\n",
-        http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error"),
+        http::StatusCode::from_u16(status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or("Error"),
         problem::CONTENT_TYPE,
         body.len(),
     );

@@ -29,8 +29,10 @@ pub(crate) async fn serve(mut client: Box<Client>, door: &Door) {
         }
         match serve_one(client, door).await {
             Next::Request if !door.is_closing() => {}
-            Next::Cut => return client.conn.socket.reset_on_close(),
-            Next::Request | Next::Farewell => {
+            // Where the end of the connection would be the end of the body, only a reset says that it is none.
+            // Elsewhere a reset would take away what the client has not read yet.
+            Next::Cut if client.ends_with_close => return client.conn.socket.reset_on_close(),
+            Next::Request | Next::Farewell | Next::Cut => {
                 return server::linger(&mut client.conn, &mut client.alarm, PATIENCE).await;
             }
         }
@@ -68,11 +70,17 @@ async fn next_request(client: &mut Client, door: &Door) -> Result<(), ()> {
 
 fn of_head(error: &Error) -> Failure {
     match error {
-        Error::HeadTooLarge => Failure::client(Code::HeadersTooLarge, "The head of the request is too large.")
-            .with_hint("`proxy.limits.head` and `proxy.limits.headers` set how large it may be."),
+        Error::HeadTooLarge => {
+            Failure::client(Code::HeadersTooLarge, "The head of the request is too large.")
+                .with_hint("`proxy.limits.head` and `proxy.limits.headers` set how large it may be.")
+        }
         Error::BodyTooLarge => respond::body_too_large(),
-        Error::TimedOut => Failure::client(Code::RequestTimeout, "The head of the request did not arrive in time."),
-        other => Failure::client(Code::InvalidRequest, format!("The request is not valid HTTP/1.1: {other}.")),
+        Error::TimedOut => {
+            Failure::client(Code::RequestTimeout, "The head of the request did not arrive in time.")
+        }
+        other => {
+            Failure::client(Code::InvalidRequest, format!("The request is not valid HTTP/1.1: {other}."))
+        }
     }
 }
 
@@ -82,7 +90,7 @@ enum Next {
     Request,
     /// The end, in good order.
     Farewell,
-    /// The end, as a break: the answer was cut, and must not be taken for a whole one.
+    /// The end in the middle of an answer, which must not be taken for a whole one.
     Cut,
 }
 
@@ -119,7 +127,8 @@ async fn drained(client: &mut Client) -> bool {
     if !client.reusable || client.request.expects_continue {
         return false;
     }
-    http1::server::drain(&mut client.conn, &mut client.upload.body, DRAINED, &mut client.alarm, PATIENCE).await
+    http1::server::drain(&mut client.conn, &mut client.upload.body, DRAINED, &mut client.alarm, PATIENCE)
+        .await
 }
 
 struct Panicked;

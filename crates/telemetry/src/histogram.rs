@@ -130,7 +130,9 @@ mod tests {
     #[test]
     fn bounds_rise_and_hold_the_usual_buckets() {
         assert!(BOUNDS.is_sorted());
-        for usual in [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000] {
+        for usual in
+            [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000]
+        {
             assert!(BOUNDS.contains(&usual), "{usual}");
         }
     }

@@ -47,16 +47,20 @@ impl Name {
         use MetricType::{Counter, Gauge, Histogram};
         match self {
             Name::Requests => ("throome_requests", "Operations on services that ended", Counter),
-            Name::RequestDuration => ("throome_request_duration_seconds", "How long operations took", Histogram),
+            Name::RequestDuration => {
+                ("throome_request_duration_seconds", "How long operations took", Histogram)
+            }
             Name::Errors => ("throome_errors", "Operations that failed, by code", Counter),
-            Name::ActiveConnections => ("throome_active_connections", "Operations under way on a service", Gauge),
+            Name::ActiveConnections => {
+                ("throome_active_connections", "Operations under way on a service", Gauge)
+            }
             Name::Clusters => ("throome_cluster_total", "Clusters", Gauge),
             Name::ServiceHealth => ("throome_service_health", "1 when the service can be used", Gauge),
             Name::EndpointHealth => ("throome_endpoint_health", "1 when the endpoint is asked", Gauge),
-            Name::EndpointBreaker => {
-                ("throome_endpoint_breaker", "0 closed, 1 half-open, 2 open", Gauge)
+            Name::EndpointBreaker => ("throome_endpoint_breaker", "0 closed, 1 half-open, 2 open", Gauge),
+            Name::ClientConnections => {
+                ("throome_client_connections", "Connections of clients, by door", Gauge)
             }
-            Name::ClientConnections => ("throome_client_connections", "Connections of clients, by door", Gauge),
             Name::Refused => ("throome_refused", "Requests that reached no service, by code", Counter),
         }
     }

@@ -16,11 +16,14 @@ use crate::settings::{FIELDS, Settings};
 const FILE: &str = "throome.yaml";
 
 /// Short names of the environment, beside `THROOME_` and the path.
-const SHORT: &[(&str, &str)] =
-    &[("THROOME_PORT", "server.port"), ("THROOME_CLUSTERS_DIR", "gateway.clusters_dir"), ("THROOME_LOG_LEVEL", "logging.level")];
+const SHORT: &[(&str, &str)] = &[
+    ("THROOME_PORT", "server.port"),
+    ("THROOME_CLUSTERS_DIR", "gateway.clusters_dir"),
+    ("THROOME_LOG_LEVEL", "logging.level"),
+];
 
 /// Names that clients and tools read; not settings of the gateway.
-const NOT_OURS: &[&str] = &["THROOME_URL", "THROOME_TOKEN", "THROOME_CLUSTER"];
+const NOT_OURS: &[&str] = &["THROOME_URL", "THROOME_TOKEN", "THROOME_CLUSTER", "THROOME_BIN"];
 
 /// Every setting with its source, and what they come to.
 pub(crate) struct Config {
@@ -47,10 +50,13 @@ fn layered(args: &ServeArgs, env: Env<'_>) -> Result<(Settings, Vec<Setting>), V
         None => (Value::Null, String::new()),
         Some(path) => {
             let name = path.display().to_string();
-            (read_file(&path, env).unwrap_or_else(|mut found| {
-                faults.append(&mut found);
-                Value::Null
-            }), name)
+            (
+                read_file(&path, env).unwrap_or_else(|mut found| {
+                    faults.append(&mut found);
+                    Value::Null
+                }),
+                name,
+            )
         }
     };
     let mut values = Map::new();
@@ -89,23 +95,31 @@ fn check(settings: &Settings, args: &ServeArgs) -> Result<(), Vec<Problem>> {
     let mut faults = Vec::new();
     for (path, host) in [("server.host", &settings.server.host), ("proxy.host", &settings.proxy.host)] {
         if host.parse::<std::net::IpAddr>().is_err() && host != "localhost" {
-            faults.push(fault(path, format!("`{host}` is not an address to listen on, such as 127.0.0.1 or 0.0.0.0")));
+            faults.push(fault(
+                path,
+                format!("`{host}` is not an address to listen on, such as 127.0.0.1 or 0.0.0.0"),
+            ));
         }
     }
     if settings.auth.mode == "off" && !crate::serve::is_loopback(&settings.server.host) && !args.insecure {
         faults.push(fault(
             "auth.mode",
-            format!("`off` with server.host {} lets anybody in; say it twice, with --insecure", settings.server.host),
+            format!(
+                "`off` with server.host {} lets anybody in; say it twice, with --insecure",
+                settings.server.host
+            ),
         ));
     }
     if !settings.monitoring.metrics_path.starts_with('/') {
         faults.push(fault("monitoring.metrics_path", "it must begin with `/`".to_owned()));
     }
-    if let Err(why) = proxy::TrustedProxies::parse(settings.proxy.trusted_proxies.iter().map(String::as_str)) {
+    if let Err(why) = proxy::TrustedProxies::parse(settings.proxy.trusted_proxies.iter().map(String::as_str))
+    {
         faults.push(fault("proxy.trusted_proxies", why));
     }
     if !matches!(settings.errors.timeout_status, 408 | 504) {
-        faults.push(fault("errors.timeout_status", "it is 504, or 408 for clients that expect it".to_owned()));
+        faults
+            .push(fault("errors.timeout_status", "it is 504, or 408 for clients that expect it".to_owned()));
     }
     let same = settings.server.port == settings.proxy.port;
     if same && (settings.server.host == settings.proxy.host || settings.proxy.host == "0.0.0.0") {
@@ -177,7 +191,9 @@ fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
 /// A value of the environment, checked by the same table as the file's.
 fn of_env(text: &str, field: &'static Field, name: &str, faults: &mut Vec<Problem>) -> Value {
     let value = match field.shape {
-        Shape::List(_) => Value::from(text.split(',').map(str::trim).filter(|s| !s.is_empty()).collect::<Vec<_>>()),
+        Shape::List(_) => {
+            Value::from(text.split(',').map(str::trim).filter(|s| !s.is_empty()).collect::<Vec<_>>())
+        }
         Shape::Text => Value::from(text),
         _ => of_text(text),
     };

@@ -1,9 +1,9 @@
 //! The binary: hands the commands what only it can do.
 
 mod config;
-mod descriptors;
 #[cfg(test)]
 mod contract;
+mod descriptors;
 mod dev;
 mod serve;
 mod settings;

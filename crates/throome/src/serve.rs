@@ -136,7 +136,8 @@ fn tell(problems: &[Problem]) -> ExitCode {
 }
 
 fn begin_logging(settings: &Settings) -> anyhow::Result<()> {
-    let format = if settings.logging.format == "json" { logging::Format::Json } else { logging::Format::Text };
+    let format =
+        if settings.logging.format == "json" { logging::Format::Json } else { logging::Format::Text };
     let to = match settings.logging.output_path.as_str() {
         "stderr" => logging::To::Stderr,
         "stdout" => logging::To::Stdout,
@@ -176,7 +177,11 @@ fn door_options(settings: &Settings) -> anyhow::Result<proxy::Options> {
 }
 
 /// The control door's options. Beyond loopback a token is required: made at the first start, printed once.
-async fn control_options(settings: &Settings, clusters: &Clusters, store: &Store) -> anyhow::Result<api::Options> {
+async fn control_options(
+    settings: &Settings,
+    clusters: &Clusters,
+    store: &Store,
+) -> anyhow::Result<api::Options> {
     let loopback = is_loopback(&settings.server.host);
     let token_required = !loopback && settings.auth.mode == "auto";
     if token_required && let Some(token) = store.ensure_admin_token().await? {

@@ -21,7 +21,11 @@ pub(crate) const FIELDS: &[Field] = &[
     field("dashboard", Shape::Fields(DASHBOARD), "The dashboard."),
     field("auth", Shape::Fields(AUTH), "Who may use the control door."),
     field("errors", Shape::Fields(ERRORS), "How failures are told."),
-    field("data_dir", Shape::Text, "What the gateway must not forget; `<clusters_dir>/.throome` when left out."),
+    field(
+        "data_dir",
+        Shape::Text,
+        "What the gateway must not forget; `<clusters_dir>/.throome` when left out.",
+    ),
     field("data", Shape::Any, "The data door.").later("the data API on embedded engines"),
     field("store", Shape::Any, "Where state is kept.").later("several replicas"),
     field("limits", Shape::Any, "Limits of the whole gateway.").later(DOOR),
@@ -33,12 +37,15 @@ pub(crate) const FIELDS: &[Field] = &[
 ];
 
 const SERVER: &[Field] = &[
-    field("host", Shape::Text, "Address it listens on. Beyond loopback a token is required.").default("127.0.0.1"),
+    field("host", Shape::Text, "Address it listens on. Beyond loopback a token is required.")
+        .default("127.0.0.1"),
     field("port", PORT, "Port it listens on.").default("9000"),
     field("read_timeout", Shape::Span, "Without progress in reading a request.").default("30s"),
     field("write_timeout", Shape::Span, "Without progress in writing an answer.").default("30s"),
-    field("shutdown_timeout", Shape::Span, "For requests under way when the gateway is stopped.").default("30s"),
-    field("max_body", Shape::Integer(1024, 1 << 30), "The largest body of a call, in bytes.").default("2097152"),
+    field("shutdown_timeout", Shape::Span, "For requests under way when the gateway is stopped.")
+        .default("30s"),
+    field("max_body", Shape::Integer(1024, 1 << 30), "The largest body of a call, in bytes.")
+        .default("2097152"),
     field("tls", Shape::Any, "How the door is secured.").later(DOOR),
 ];
 
@@ -78,7 +85,9 @@ const MONITORING: &[Field] = &[
     field("enabled", Shape::Bool, "Whether metrics are served.").default("true"),
     field("metrics_path", Shape::Text, "Where.").default("/metrics"),
     field("public", Shape::Bool, "Whether they need no token beyond loopback.").default("false"),
-    field("collection_interval", Shape::Span, "How often gauges are sampled.").default("10s").later("metrics history"),
+    field("collection_interval", Shape::Span, "How often gauges are sampled.")
+        .default("10s")
+        .later("metrics history"),
 ];
 
 const LOGGING: &[Field] = &[
@@ -92,9 +101,8 @@ const LOGGING: &[Field] = &[
     field("output_path", Shape::Text, "`stderr`, `stdout` or a file.").default("stderr"),
 ];
 
-const DASHBOARD: &[Field] = &[
-    field("enabled", Shape::Bool, "Whether a browser is shown a page.").default("true"),
-];
+const DASHBOARD: &[Field] =
+    &[field("enabled", Shape::Bool, "Whether a browser is shown a page.").default("true")];
 
 const AUTH: &[Field] = &[
     field(
@@ -107,9 +115,9 @@ const AUTH: &[Field] = &[
     field("users", Shape::Any, "Users.").later(IDENTITY),
 ];
 
-const ERRORS: &[Field] = &[
-    field("timeout_status", Shape::Integer(400, 599), "HTTP status of a timeout: 504, or 408.").default("504"),
-];
+const ERRORS: &[Field] =
+    &[field("timeout_status", Shape::Integer(400, 599), "HTTP status of a timeout: 504, or 408.")
+        .default("504")];
 
 /// The settings, checked and ready. Each stands under the key of the table that it comes from.
 #[derive(Debug, Clone, Deserialize)]

@@ -19,7 +19,10 @@ pub(crate) fn validate(path: &Path) -> Result<Report, Vec<Problem>> {
         return Ok(Report { what: "cluster file".to_owned(), summary });
     }
     config::read_file(path, &|name| std::env::var(name).ok())?;
-    Ok(Report { what: "gateway file".to_owned(), summary: "every setting is known and can be enforced".to_owned() })
+    Ok(Report {
+        what: "gateway file".to_owned(),
+        summary: "every setting is known and can be enforced".to_owned(),
+    })
 }
 
 /// Every setting with its source.

@@ -7,6 +7,7 @@ mod support;
 mod bodies;
 mod fields;
 mod moving;
+mod reading;
 mod requests;
 mod responses;
 mod targets;

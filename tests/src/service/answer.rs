@@ -23,7 +23,10 @@ const LOAD: usize = 2_048;
 pub(crate) fn before_body(request: &Request, stream: &mut TcpStream) -> Next {
     if request.field("expect").is_some() {
         if request.path() == "/refuse" {
-            write(stream, "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            write(
+                stream,
+                "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            );
             return Next::Close;
         }
         return write(stream, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -37,7 +40,13 @@ pub(crate) fn before_body(request: &Request, stream: &mut TcpStream) -> Next {
     Next::Stay
 }
 
-pub(crate) fn answer(request: &Request, name: &str, mode: Mode, stream: &mut TcpStream, reader: &mut Reader) -> Next {
+pub(crate) fn answer(
+    request: &Request,
+    name: &str,
+    mode: Mode,
+    stream: &mut TcpStream,
+    reader: &mut Reader,
+) -> Next {
     match request.path() {
         "/healthz" if mode == Mode::Sick => write(stream, "HTTP/1.1 500 Sick\r\nContent-Length: 0\r\n\r\n"),
         "/healthz" => write(stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
@@ -98,7 +107,10 @@ fn load(request: &Request, name: &str, mode: Mode, stream: &mut TcpStream) -> Ne
     let id = format!("{} ", request.id());
     let body = id.repeat(LOAD / id.len() + 1)[..LOAD].to_owned();
     let head = |length: usize| {
-        format!("HTTP/1.1 200 OK\r\nX-Service: {name}\r\nX-Shot: {}\r\nContent-Length: {length}\r\n\r\n", request.id())
+        format!(
+            "HTTP/1.1 200 OK\r\nX-Service: {name}\r\nX-Shot: {}\r\nContent-Length: {length}\r\n\r\n",
+            request.id()
+        )
     };
     let half = format!("{}{}", head(LOAD), &body[..LOAD / 2]);
     match mode {
@@ -114,7 +126,10 @@ fn load(request: &Request, name: &str, mode: Mode, stream: &mut TcpStream) -> Ne
             Next::Close
         }
         Mode::CloseInChunks => {
-            write(stream, format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n800\r\n{}", &body[..LOAD / 2]));
+            write(
+                stream,
+                format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n800\r\n{}", &body[..LOAD / 2]),
+            );
             Next::Close
         }
         Mode::Trickle => trickle(&head(LOAD), body.as_bytes(), stream),
@@ -194,7 +209,10 @@ fn status(request: &Request, stream: &mut TcpStream) -> Next {
 
 /// Events, each sent only `ms` after the one before; `n` of them.
 fn events(request: &Request, stream: &mut TcpStream) -> Next {
-    let mut next = write(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let mut next = write(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+    );
     for number in 0..request.param("n").unwrap_or(3) {
         if number > 0 {
             std::thread::sleep(Duration::from_millis(request.param("ms").unwrap_or(500)));

@@ -29,7 +29,10 @@ fn main() {
     let listener = TcpListener::bind(("127.0.0.1", second.parse().unwrap())).unwrap();
     let journal = Arc::new(Journal::open(third));
     let modes = Arc::new(Modes::default());
-    let serve = { let (name, modes) = (first.clone(), Arc::clone(&modes)); move || accept(&listener, &name, &modes, &journal) };
+    let serve = {
+        let (name, modes) = (first.clone(), Arc::clone(&modes));
+        move || accept(&listener, &name, &modes, &journal)
+    };
     std::thread::spawn(serve);
     say("ready");
     for line in std::io::stdin().lock().lines() {

@@ -12,7 +12,10 @@ pub(crate) fn serve(request: &Request, stream: &mut TcpStream, reader: &mut Read
     let asked = request.field("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
         && request.field("connection").is_some_and(|value| value.to_ascii_lowercase().contains("upgrade"));
     if !asked {
-        return write(stream, "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n");
+        return write(
+            stream,
+            "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",
+        );
     }
     let accept = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Agreed: yes\r\n\r\nhello";
     if write(stream, accept) == Next::Close {

@@ -23,13 +23,16 @@ fn on_loopback_names_and_origins_are_looked_at() {
         assert_eq!(ask(&gateway, "GET", "/api/v1/clusters", &[("Host", &host)]).status, 200, "{host}");
     }
     // A page of another site can point its own name here.
-    for host in ["evil.test", "evil.test:9000", "localhost.evil.test", "127.0.0.1.evil.test", "10.0.0.1", ""] {
+    for host in ["evil.test", "evil.test:9000", "localhost.evil.test", "127.0.0.1.evil.test", "10.0.0.1", ""]
+    {
         let reply = ask(&gateway, "GET", "/api/v1/clusters", &[("Host", host)]);
         assert!(matches!(reply.status, 400 | 403), "{host}: {reply}");
     }
     let host = format!("127.0.0.1:{port}");
     let own = format!("http://127.0.0.1:{port}");
-    let delete = |origin: &str| ask(&gateway, "DELETE", "/api/v1/clusters/none", &[("Host", &host), ("Origin", origin)]);
+    let delete = |origin: &str| {
+        ask(&gateway, "DELETE", "/api/v1/clusters/none", &[("Host", &host), ("Origin", origin)])
+    };
     // And it can send requests here, but not hide where they come from.
     for origin in ["http://evil.test", "null", "https://localhost.evil.test", "http://127.0.0.1:1"] {
         assert_eq!(delete(origin).expect(403).json()["code"], "permission_denied", "{origin}");
@@ -59,7 +62,8 @@ fn beyond_loopback_a_token_is_printed_once_and_asked_for() {
     for path in ["/api/v1/clusters", "/metrics", "/api/v1/events", "/api/v1/routes", "/api/v1/kinds"] {
         let refused = ask(&gateway, "GET", path, &[("Host", "gateway.test")]);
         assert_eq!(refused.expect(401).json()["code"], "unauthenticated", "{path}");
-        let wrong = ask(&gateway, "GET", path, &[("Host", "gateway.test"), ("Authorization", "Bearer wrong")]);
+        let wrong =
+            ask(&gateway, "GET", path, &[("Host", "gateway.test"), ("Authorization", "Bearer wrong")]);
         assert_eq!(wrong.status, 401, "{path}");
         let right = ask(&gateway, "GET", path, &[("Host", "gateway.test"), ("Authorization", &bearer)]);
         assert_eq!(right.status, 200, "{path}: {right}");
@@ -69,7 +73,8 @@ fn beyond_loopback_a_token_is_printed_once_and_asked_for() {
     assert_eq!(health.as_object().unwrap().keys().collect::<Vec<_>>(), ["status"], "{health}");
 
     let files = files_below(gateway.dir());
-    let holds = |path: &&PathBuf| fs::read(path).unwrap().windows(token.len()).any(|part| part == token.as_bytes());
+    let holds =
+        |path: &&PathBuf| fs::read(path).unwrap().windows(token.len()).any(|part| part == token.as_bytes());
     let found: Vec<_> = files.iter().filter(|path| !path.ends_with("stderr")).filter(holds).collect();
     assert!(found.is_empty(), "{found:?}");
     let store = files.iter().find(|path| path.extension().is_some_and(|end| end == "db" || end == "sqlite"));
@@ -80,7 +85,8 @@ fn beyond_loopback_a_token_is_printed_once_and_asked_for() {
     fs::write(layout.dir().join("stderr"), "").unwrap();
     let gateway = layout.start();
     assert!(!gateway.log().contains("shown this once"), "{}", gateway.log());
-    let right = ask(&gateway, "GET", "/api/v1/clusters", &[("Host", "gateway.test"), ("Authorization", &bearer)]);
+    let right =
+        ask(&gateway, "GET", "/api/v1/clusters", &[("Host", "gateway.test"), ("Authorization", &bearer)]);
     assert_eq!(right.status, 200);
     let other = Layout::default().with_file("server: { host: 0.0.0.0 }\n").start();
     assert_ne!(self::token(&other), token);
@@ -108,8 +114,9 @@ fn letting_anybody_in_must_be_said_twice() {
 #[test]
 fn metrics_may_be_public() {
     let _turn = turn::together();
-    let gateway =
-        Layout::default().with_file("server: { host: 0.0.0.0 }\nmonitoring: { public: true, metrics_path: /m }\n").start();
+    let gateway = Layout::default()
+        .with_file("server: { host: 0.0.0.0 }\nmonitoring: { public: true, metrics_path: /m }\n")
+        .start();
     let metrics = ask(&gateway, "GET", "/m", &[("Host", "gateway.test")]).expect(200).text();
     assert!(metrics.contains("throome_cluster_total"), "{metrics}");
     assert_eq!(ask(&gateway, "GET", "/api/v1/clusters", &[("Host", "gateway.test")]).status, 401);

@@ -18,22 +18,38 @@ struct Mistake {
 }
 
 const MISTAKES: &[Mistake] = &[
-    Mistake { text: "services: {}\nrouting: { strateg: weighted }\n", at: "2:12", says: &["strateg", "did you mean `strategy`"] },
+    Mistake {
+        text: "services: {}\nrouting: { strateg: weighted }\n",
+        at: "2:12",
+        says: &["strateg", "did you mean `strategy`"],
+    },
     Mistake {
         text: "services:\n  web: { type: http, host: 127.0.0.1, port: eighty }\n",
         at: "2:45",
         says: &["services.web.port", "whole number", "`eighty`"],
     },
     Mistake { text: "services:\n  web: { type: http\nroutes: []\n", at: "3:7", says: &["bracket"] },
-    Mistake { text: "services:\n  web: { type: http, host: a, port: 1 }\n  web: { type: memory }\n", at: "3:3", says: &["web"] },
+    Mistake {
+        text: "services:\n  web: { type: http, host: a, port: 1 }\n  web: { type: memory }\n",
+        at: "3:3",
+        says: &["web"],
+    },
     Mistake {
         text: "services:\n  web: { type: http, host: \"${E2E_IS_NOT_SET}\", port: 1 }\n",
         at: "2:28",
         says: &["E2E_IS_NOT_SET", "${E2E_IS_NOT_SET:-default}"],
     },
-    Mistake { text: "services:\n  web: { type: htp, host: a, port: 1 }\n", at: "2:16", says: &["`htp`", "did you mean `http`"] },
+    Mistake {
+        text: "services:\n  web: { type: htp, host: a, port: 1 }\n",
+        at: "2:16",
+        says: &["`htp`", "did you mean `http`"],
+    },
     Mistake { text: "services:\n  db: { type: postgres, host: a }\n", at: "2:15", says: &["not built yet"] },
-    Mistake { text: "services:\n  web: { type: http, provision: docker }\n", at: "2:33", says: &["not built yet"] },
+    Mistake {
+        text: "services:\n  web: { type: http, provision: docker }\n",
+        at: "2:33",
+        says: &["not built yet"],
+    },
     Mistake {
         text: "services:\n  web: { type: http, host: a, port: 1 }\nroutes:\n  - { id: r, path: \"/a\", service: web }\n  - { id: r, path: \"/b\", service: web }\n",
         at: "5:11",
@@ -112,7 +128,10 @@ fn a_port_that_is_taken_is_said() {
     let _taken = std::net::TcpListener::bind(layout.traffic).unwrap();
     let traffic = layout.traffic;
     let (code, said) = layout.start_in_vain();
-    assert!(code == 1 && said.contains(&traffic.port().to_string()) && said.contains("proxy.port"), "{code}: {said}");
+    assert!(
+        code == 1 && said.contains(&traffic.port().to_string()) && said.contains("proxy.port"),
+        "{code}: {said}"
+    );
 }
 
 /// A cluster `shop` with a service behind `/*`, written as a person would.
@@ -136,7 +155,8 @@ fn running() -> (Gateway, Service) {
 
 fn refusals(gateway: &Gateway) -> Vec<String> {
     let events = gateway.show("/api/v1/events?limit=1000");
-    let refused = events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "cluster.refused");
+    let refused =
+        events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "cluster.refused");
     refused.map(|event| event["message"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -154,7 +174,9 @@ fn a_wrong_edit_is_refused_with_an_event_and_what_runs_goes_on() {
         assert_eq!(gateway.get("/echo").status, 200);
     }
     gateway.write_cluster("shop", &shop(&service).replace("/*", "/new/*"));
-    wait_for("the edit that is right", Duration::from_secs(3), || (gateway.get("/echo").status == 404).then_some(()));
+    wait_for("the edit that is right", Duration::from_secs(3), || {
+        (gateway.get("/echo").status == 404).then_some(())
+    });
     assert_eq!(gateway.get("/new/x").status, 200);
     // The API refuses the same, with every place.
     let wrong = json!({ "name": "Wrong", "cluster_id": "wrong", "services": { "a": { "type": "htp" }, "b": { "typ": 1 } } });
@@ -176,7 +198,9 @@ fn edits_are_picked_up_within_half_a_second_and_routes_of_the_api_at_once() {
         let path = format!("/round{number}/*");
         gateway.write_cluster("shop", &shop(&service).replace("/*", &path));
         let began = Instant::now();
-        wait_for("the edit", Duration::from_secs(3), || (status(&path.replace('*', "x")) == 200).then_some(()));
+        wait_for("the edit", Duration::from_secs(3), || {
+            (status(&path.replace('*', "x")) == 200).then_some(())
+        });
         slowest = slowest.max(began.elapsed());
     }
     assert!(slowest < Duration::from_millis(500), "{slowest:?}");
@@ -186,7 +210,9 @@ fn edits_are_picked_up_within_half_a_second_and_routes_of_the_api_at_once() {
         let route = json!({ "id": format!("api{number}"), "cluster": "shop", "service": "web", "path": format!("/api{number}") });
         let _ = gateway.call("POST", "/api/v1/routes", Some(&route)).expect(201);
         let began = Instant::now();
-        wait_for("the route", Duration::from_secs(3), || (status(&format!("/api{number}")) == 200).then_some(()));
+        wait_for("the route", Duration::from_secs(3), || {
+            (status(&format!("/api{number}")) == 200).then_some(())
+        });
         slowest = slowest.max(began.elapsed());
         let _ = gateway.call("DELETE", &format!("/api/v1/routes/api{number}"), None).expect(200);
         assert_eq!(status(&format!("/api{number}")), 404);
@@ -199,7 +225,10 @@ fn edits_are_picked_up_within_half_a_second_and_routes_of_the_api_at_once() {
 fn a_file_that_comes_and_goes_is_a_cluster_that_comes_and_goes() {
     let _turn = turn::together();
     let (gateway, service) = running();
-    gateway.write_cluster("second", &shop(&service).replace("id: all, path", "id: second, host: second.test, path"));
+    gateway.write_cluster(
+        "second",
+        &shop(&service).replace("id: all, path", "id: second, host: second.test, path"),
+    );
     let ask = || gateway.traffic().ask("GET /echo HTTP/1.1\r\nHost: second.test\r\n\r\n");
     wait_for("the new cluster", Duration::from_secs(3), || {
         (gateway.call("GET", "/api/v1/clusters/second", None).status == 200).then_some(())
@@ -224,7 +253,13 @@ fn comments_and_references_survive_an_edit_through_the_api() {
     let put = gateway.call("PUT", "/api/v1/clusters/shop", Some(&cluster)).expect(200).json();
     assert_eq!(put["routing"]["timeout_ms"], 4000, "{put}");
     let text = std::fs::read_to_string(gateway.cluster_file("shop")).unwrap();
-    for kept in ["# The shop, by hand.", "# for people", "${E2E_HOST:-127.0.0.1}", "# the only one", "# Everything goes there."] {
+    for kept in [
+        "# The shop, by hand.",
+        "# for people",
+        "${E2E_HOST:-127.0.0.1}",
+        "# the only one",
+        "# Everything goes there.",
+    ] {
         assert!(text.contains(kept), "{kept:?} is not in\n{text}");
     }
     assert!(text.contains("4000"), "{text}");
@@ -239,7 +274,10 @@ fn the_same_name_twice_is_a_conflict() {
     let _turn = turn::together();
     let (gateway, _service) = running();
     let again = json!({ "name": "Shop", "cluster_id": "shop", "services": {} });
-    assert_eq!(gateway.call("POST", "/api/v1/clusters", Some(&again)).expect(409).json()["code"], "already_exists");
+    assert_eq!(
+        gateway.call("POST", "/api/v1/clusters", Some(&again)).expect(409).json()["code"],
+        "already_exists"
+    );
     let route = |id: &str, path: &str| json!({ "id": id, "cluster": "shop", "service": "web", "path": path });
     let taken = gateway.call("POST", "/api/v1/routes", Some(&route("all", "/elsewhere")));
     assert_eq!(taken.status, 409, "{taken}");

@@ -1,5 +1,6 @@
 //! The first minute: `throome dev`, and the lines that it prints, one after the other.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -19,7 +20,8 @@ fn a_key_a_route_a_break_and_a_heal() {
     let set = json!({ "key": "hello", "value": "world", "ttl": 600 });
     let reply = gateway.call("POST", "/api/v1/clusters/dev/cache/set", Some(&set)).expect(200);
     assert_eq!(reply.json()["stored"], true);
-    let got = gateway.call("POST", "/api/v1/clusters/dev/cache/get", Some(&json!({ "key": "hello" }))).expect(200);
+    let got =
+        gateway.call("POST", "/api/v1/clusters/dev/cache/get", Some(&json!({ "key": "hello" }))).expect(200);
     assert_eq!(got.json()["value"], "world");
 
     said(r#""routes":[{"id":"mine","path":"/*","service":"web"}]"#);
@@ -50,8 +52,79 @@ fn a_key_a_route_a_break_and_a_heal() {
     wait_for("an answer of the service that is back", Duration::from_secs(3), || {
         Some(gateway.get("/")).filter(|reply| reply.status == 200)
     });
-    println!("healed after {:?}", began.elapsed());
+    println!("an answer {:?} after its start", began.elapsed());
+    // One answer is enough: health comes to say the same by itself.
+    let facts = "/api/v1/clusters/mine/services/web";
+    wait_for("health that says it", Duration::from_secs(3), || {
+        (gateway.show(facts)["healthy"] == true).then_some(())
+    });
+    println!("healthy {:?} after its start", began.elapsed());
     four_voices(&gateway, &service);
+}
+
+/// The lines as a shell runs them, but for the service, which is ours here, on a port of its own.
+#[test]
+fn the_printed_lines_work_as_they_stand() {
+    let _turn = turn::together();
+    let gateway = Layout::default().run("dev");
+    let printed = wait_for("the greeting", Duration::from_secs(5), || {
+        Some(gateway.printed()).filter(|printed| printed.contains("Swagger") || printed.contains("swagger"))
+    });
+    let mut service = Service::start("own");
+    let printed = printed.replace(":3000", &format!(":{}", service.address.port()));
+    let printed = printed.replace("\"port\":3000", &format!("\"port\":{}", service.address.port()));
+    let mut answers = Vec::new();
+    for line in lines(&printed) {
+        if line.starts_with("python3 -m http.server") {
+            service.restart();
+            continue;
+        }
+        let line = line.strip_prefix("kill %1; ").map_or(line.as_str(), |rest| {
+            service.kill();
+            rest
+        });
+        let said = if line.contains("service get") {
+            // Nobody types faster than that.
+            wait_for("facts that say why", Duration::from_secs(2), || Some(typed(line)).filter(|said| said.contains("refused")))
+        } else {
+            typed(line)
+        };
+        answers.push((line.to_owned(), said));
+    }
+    let of = |words: &str| -> Vec<&str> {
+        answers.iter().filter(|(line, _)| line.contains(words)).map(|(_, said)| said.as_str()).collect()
+    };
+    assert!(of("cache/set")[0].contains("\"stored\":true"), "{answers:#?}");
+    assert!(of("cache/get")[0].contains("\"world\""), "{answers:#?}");
+    assert!(of("\"name\":\"Mine\"")[0].contains("\"mine\""), "{answers:#?}");
+    let through: Vec<&str> = of("curl -i").iter().map(|said| said.lines().next().unwrap_or_default()).collect();
+    let [well, broken, healed] = through.as_slice() else { panic!("{answers:#?}") };
+    assert!(well.contains("200") && healed.contains("200"), "{through:?}");
+    assert!(broken.contains("502") || broken.contains("503"), "{through:?}");
+    assert!(of("/activity")[0].contains("\"mine\""), "{answers:#?}");
+    assert!(of("/events")[0].contains("\"cluster.created\""), "{answers:#?}");
+    assert!(of("/metrics")[0].contains("throome_service_health{"), "{answers:#?}");
+    assert!(of("explain")[0].contains("mine"), "{answers:#?}");
+}
+
+/// What a shell prints for a line.
+fn typed(line: &str) -> String {
+    let output = Command::new("sh").args(["-c", line]).output().unwrap();
+    assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The lines to type of a greeting; one that goes on further in is one.
+fn lines(printed: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in printed.lines() {
+        if let Some(rest) = line.strip_prefix("       ") {
+            lines.last_mut().unwrap().push_str(rest);
+        } else if let Some(line) = line.strip_prefix("  ") {
+            lines.push(line.to_owned());
+        }
+    }
+    lines
 }
 
 /// Activity, events, metrics and explain tell the same story.
@@ -77,7 +150,9 @@ fn four_voices(gateway: &throome_e2e::Gateway, service: &Service) {
 
     let metrics = gateway.call("GET", "/metrics", None).expect(200).text();
     let value = |begin: &str, with: &[&str]| -> f64 {
-        let line = metrics.lines().filter(|line| line.starts_with(begin) && with.iter().all(|word| line.contains(word)));
+        let line = metrics
+            .lines()
+            .filter(|line| line.starts_with(begin) && with.iter().all(|word| line.contains(word)));
         line.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     };
     let requests = value("throome_requests_total", &["mine", "web"]);

@@ -90,7 +90,9 @@ fn a_body_beyond_the_limit_is_413() {
     client.send(format!("800\r\n{}\r\n0\r\n\r\n", "c".repeat(2048)));
     assert_eq!(client.reply().expect(413).json()["code"], "too_large");
     assert!(service.deeds().iter().all(|deed| deed.what != "done"), "{:?}", service.deeds());
-    let fits = gateway.traffic().ask(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{}", "x".repeat(1000)));
+    let fits = gateway
+        .traffic()
+        .ask(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{}", "x".repeat(1000)));
     assert_eq!(fits.expect(200).json()["length"], 1000);
 }
 
@@ -100,7 +102,11 @@ fn the_control_door_takes_no_large_body_and_says_where_json_breaks() {
     let (gateway, _service) = one_service("");
     let mut memory = Memory::of(&gateway);
     let mut client = gateway.control();
-    let head = format!("POST /api/v1/clusters HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n", gateway.control, 100 * MIB);
+    let head = format!(
+        "POST /api/v1/clusters HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n",
+        gateway.control,
+        100 * MIB
+    );
     client.send(head);
     let part = vec![b' '; 1 << 20];
     for _ in 0..100 {
@@ -123,13 +129,19 @@ fn the_control_door_takes_no_large_body_and_says_where_json_breaks() {
 #[test]
 fn heads_that_are_huge_or_slow_are_refused() {
     let _turn = turn::together();
-    let (gateway, service) = one_service("proxy: { limits: { head: 8192, headers: 20, head_timeout: 500ms, idle_timeout: 1s } }\n");
+    let (gateway, service) = one_service(
+        "proxy: { limits: { head: 8192, headers: 20, head_timeout: 500ms, idle_timeout: 1s } }\n",
+    );
     let long = format!("GET /echo HTTP/1.1\r\nHost: a\r\nX-Long: {}\r\n\r\n", "l".repeat(9_000));
     let many = format!("GET /echo HTTP/1.1\r\nHost: a\r\n{}\r\n", "X-Many: m\r\n".repeat(20));
     for bad in [long, many] {
         let mut client = gateway.traffic();
         let refused = client.ask(bad);
-        assert_eq!((refused.status, refused.json()["code"].as_str()), (431, Some("headers_too_large")), "{refused}");
+        assert_eq!(
+            (refused.status, refused.json()["code"].as_str()),
+            (431, Some("headers_too_large")),
+            "{refused}"
+        );
         assert_eq!(client.until_closed(Duration::from_secs(5)).unwrap(), b"");
     }
     let mut slow = gateway.traffic();
@@ -261,6 +273,51 @@ fn connections(gateway: &Gateway) -> usize {
     let metrics = gateway.call("GET", "/metrics", None).expect(200).text();
     let line = metrics.lines().find(|line| line.starts_with("throome_client_connections{door=\"traffic\"}"));
     line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("{metrics}"))
+}
+
+#[test]
+fn running_out_of_files_is_said_and_survived() {
+    let _turn = turn::together();
+    let service = Service::start("one");
+    let layout = Layout::default().with_files(120);
+    layout.write_cluster(
+        "shop",
+        &format!(
+            "services:\n  web: {{ type: http, endpoints: [ {} ] }}\nroutes:\n  - {{ id: all, path: \"/*\", service: web }}\n",
+            service.endpoint()
+        ),
+    );
+    let gateway = layout.start();
+    let held: Vec<_> = (0..150).map(|_| gateway.traffic()).collect();
+    throome_e2e::process::wait_for("a word of it", Duration::from_secs(5), || {
+        gateway.log().contains("cannot accept a connection").then_some(())
+    });
+    drop(held);
+    throome_e2e::process::wait_for("an answer", Duration::from_secs(10), || {
+        let mut client = gateway.traffic();
+        client.send("GET /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        client.try_reply("GET").ok().filter(|reply| reply.status == 200)
+    });
+    assert_eq!(gateway.call("GET", "/health", None).status, 200);
+    let words = gateway.log().matches("cannot accept a connection").count();
+    assert!(words < 400, "{words} lines in the log");
+}
+
+#[test]
+fn the_control_door_waits_for_nobody_for_long() {
+    let _turn = turn::together();
+    let (gateway, _service) = one_service("server: { read_timeout: 500ms }\n");
+    let host = gateway.control;
+    let mut slow_head = gateway.control();
+    slow_head.send(format!("GET /health HTTP/1.1\r\nHost: {host}\r\n"));
+    let mut slow_body = gateway.control();
+    slow_body.send(format!("POST /api/v1/validate HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\n{{"));
+    let began = Instant::now();
+    let told = slow_body.reply();
+    assert_eq!((told.status, told.json()["code"].as_str()), (408, Some("request_timeout")), "{told}");
+    let rest = slow_head.until_closed(Duration::from_secs(3)).unwrap();
+    assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "{}", rest.escape_ascii());
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -23,7 +23,10 @@ fn one_service(file: &str) -> (Gateway, Service) {
 /// What the service saw of a field, each time it was there.
 fn seen<'v>(echo: &'v Value, name: &str) -> Vec<&'v str> {
     let fields = echo["fields"].as_array().unwrap().iter();
-    fields.filter(|field| field[0].as_str().unwrap().eq_ignore_ascii_case(name)).map(|field| field[1].as_str().unwrap()).collect()
+    fields
+        .filter(|field| field[0].as_str().unwrap().eq_ignore_ascii_case(name))
+        .map(|field| field[1].as_str().unwrap())
+        .collect()
 }
 
 #[test]
@@ -164,7 +167,9 @@ fn an_upgraded_connection_passes_every_byte() {
     client.finish();
     assert_eq!(client.until_closed(Duration::from_secs(5)).unwrap(), b"");
     // Without the agreement of the service there is no upgrade.
-    let refused = gateway.traffic().ask("GET /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    let refused = gateway
+        .traffic()
+        .ask("GET /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     assert_eq!(refused.status, 200);
 }
 
@@ -176,9 +181,17 @@ fn events_arrive_one_by_one() {
     client.send("GET /events?n=3&ms=700 HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n");
     let began = Instant::now();
     assert!(client.until("event 0\n\n").contains("text/event-stream"));
-    assert!(began.elapsed() < Duration::from_millis(600), "the second is not sent yet, after {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_millis(600),
+        "the second is not sent yet, after {:?}",
+        began.elapsed()
+    );
     client.until("event 1\n\n");
-    assert!(began.elapsed() > Duration::from_millis(600), "the second was sent later, after {:?}", began.elapsed());
+    assert!(
+        began.elapsed() > Duration::from_millis(600),
+        "the second was sent later, after {:?}",
+        began.elapsed()
+    );
     client.until("event 2\n\n");
     client.until("0\r\n\r\n");
 }
@@ -202,7 +215,10 @@ fn who_asked_is_passed_on_and_nothing_invented_by_the_client() {
     assert_eq!(seen(&echo, "x-forwarded-host"), ["Shop.test:8080"]);
     assert_eq!(seen(&echo, "forwarded"), ["for=127.0.0.1;host=\"Shop.test:8080\";proto=http"]);
     assert_eq!(seen(&echo, "keep"), ["this"]);
-    assert!(seen(&echo, "x_forwarded_for").is_empty() && seen(&echo, "x-client-cert-subject").is_empty(), "{echo:#}");
+    assert!(
+        seen(&echo, "x_forwarded_for").is_empty() && seen(&echo, "x-client-cert-subject").is_empty(),
+        "{echo:#}"
+    );
     assert!(!echo.to_string().contains("6.6.6.6"), "{echo:#}");
 }
 
@@ -251,7 +267,8 @@ fn targets_in_absolute_form_name_their_host_themselves() {
     let _turn = turn::together();
     let (gateway, _service) = one_service("");
     let mut client = gateway.traffic();
-    let echo = client.ask("GET http://shop.test/echo?a=1 HTTP/1.1\r\nHost: shop.test\r\n\r\n").expect(200).json();
+    let echo =
+        client.ask("GET http://shop.test/echo?a=1 HTTP/1.1\r\nHost: shop.test\r\n\r\n").expect(200).json();
     assert_eq!(echo["target"], "/echo?a=1");
     assert_eq!(seen(&echo, "host"), ["shop.test"]);
 }
@@ -281,15 +298,20 @@ fn a_request_has_one_id_everywhere() {
     let reply = client.ask("GET /echo HTTP/1.1\r\nHost: a\r\nX-Request-Id: my-own.id_1\r\n\r\n").expect(200);
     assert_eq!(reply.field("x-request-id"), Some("my-own.id_1"));
     assert_eq!(seen(&reply.json(), "x-request-id"), ["my-own.id_1"]);
-    let made = client.ask("GET /echo HTTP/1.1\r\nHost: a\r\nX-Request-Id: not well formed!\r\n\r\n").expect(200);
+    let made =
+        client.ask("GET /echo HTTP/1.1\r\nHost: a\r\nX-Request-Id: not well formed!\r\n\r\n").expect(200);
     let id = made.field("x-request-id").unwrap().to_owned();
     assert!(!id.contains(' ') && seen(&made.json(), "x-request-id") == [id.as_str()], "{made}");
     drop(service);
     let failed = client.ask("GET /echo HTTP/1.1\r\nHost: a\r\nX-Request-Id: lost\r\n\r\n");
     assert_eq!((failed.status, failed.json()["request_id"].as_str()), (502, Some("lost")), "{failed}");
     let records = gateway.show("/api/v1/clusters/shop/activity?limit=10");
-    let ids: Vec<&str> =
-        records["activities"].as_array().unwrap().iter().map(|record| record["request_id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = records["activities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| record["request_id"].as_str().unwrap())
+        .collect();
     assert_eq!(ids, ["lost", id.as_str(), "my-own.id_1"], "{records}");
 }
 
@@ -310,7 +332,9 @@ fn timeouts_are_504_or_as_the_file_says() {
             (gateway.call("GET", "/api/v1/clusters/slow", None).status == 200).then_some(())
         });
         let began = Instant::now();
-        let reply: Reply = gateway.traffic().ask("POST /slow?ms=2000 HTTP/1.1\r\nHost: slow.test\r\nContent-Length: 0\r\n\r\n");
+        let reply: Reply = gateway
+            .traffic()
+            .ask("POST /slow?ms=2000 HTTP/1.1\r\nHost: slow.test\r\nContent-Length: 0\r\n\r\n");
         assert_eq!((reply.status, reply.json()["code"].as_str()), (status, Some("timeout")), "{reply}");
         assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
     }

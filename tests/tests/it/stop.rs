@@ -43,7 +43,9 @@ fn requests_under_way_are_finished() {
     let told = Instant::now();
     gateway.signal("TERM");
     assert_eq!(idle.until_closed(Duration::from_secs(1)).unwrap(), b"");
-    wait_for("a closed door", Duration::from_secs(1), || TcpStream::connect(gateway.traffic).is_err().then_some(()));
+    wait_for("a closed door", Duration::from_secs(1), || {
+        TcpStream::connect(gateway.traffic).is_err().then_some(())
+    });
     upload.send("other");
     assert_eq!(upload.reply().expect(200).json()["body"], "half other");
     let answered = slow.reply().expect(200);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use throome_clusters::Clusters;
 use model::Code;
 use serde_json::json;
+use throome_clusters::Clusters;
 
 use crate::{World, by, open};
 
@@ -52,7 +52,10 @@ async fn wrong_bodies_are_refused_whole() {
         (json!({}), Code::InvalidConfig),
         (json!({ "name": "x", "services": { "a": { "type": "memroy" } } }), Code::InvalidConfig),
         (json!({ "name": "x", "cluster_id": "../x", "services": {} }), Code::InvalidConfig),
-        (json!({ "name": "x", "services": { "a": { "type": "redis", "host": "h", "port": 1 } } }), Code::NotBuilt),
+        (
+            json!({ "name": "x", "services": { "a": { "type": "redis", "host": "h", "port": 1 } } }),
+            Code::NotBuilt,
+        ),
         (json!({ "name": "x", "services": { "a": { "type": "http" } } }), Code::NotBuilt),
     ] {
         let refused = world.clusters.create(&body, by()).await.unwrap_err();
@@ -92,7 +95,10 @@ async fn what_a_replacement_does_not_concern_is_taken_over() {
     let after = world.clusters.snapshot().clone();
     assert!(Arc::ptr_eq(cache, after.service("shop", "cache").unwrap()));
     let new_web = after.service("shop", "web").unwrap();
-    assert!(Arc::ptr_eq(&web.endpoints[0], &new_web.endpoints[0]), "the endpoint that stays keeps its health");
+    assert!(
+        Arc::ptr_eq(&web.endpoints[0], &new_web.endpoints[0]),
+        "the endpoint that stays keeps its health"
+    );
     assert!(!Arc::ptr_eq(&web.endpoints[1], &new_web.endpoints[1]));
     assert!(Arc::ptr_eq(&web.meter, &new_web.meter));
     // Routing of the whole cluster changes: the data of an embedded service does not.

@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use throome_clusters::{Clusters, OpenError, Options};
 use serde_json::json;
 use store::Store;
 use tempfile::TempDir;
+use throome_clusters::{Clusters, OpenError, Options};
 
 use crate::{World, by};
 
@@ -72,7 +72,9 @@ async fn a_wrong_file_stops_the_start_with_all_problems_of_all_files() {
     write(&dir, "B!", "services: {}\n");
     write(&dir, "fine", FILE);
     let store = Store::open(&dir.path().join(".throome")).unwrap();
-    let Err(OpenError::Problems(problems)) = Clusters::open(Options { dir: dir.path().to_owned(), store }).await else {
+    let Err(OpenError::Problems(problems)) =
+        Clusters::open(Options { dir: dir.path().to_owned(), store }).await
+    else {
         panic!("it began");
     };
     let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -95,7 +97,8 @@ async fn a_change_by_the_api_keeps_comments_order_and_references() {
     body["services"]["cache"]["max_memory"] = json!("64mb");
     clusters.replace("shop", &body, None, by()).await.unwrap();
     let text = fs::read_to_string(dir.path().join("shop/config.yaml")).unwrap();
-    for kept in ["# What the shop needs.", "# for people", "${SHOP_TEST_HOST:-127.0.0.1}", "port: 10", "64mb"] {
+    for kept in ["# What the shop needs.", "# for people", "${SHOP_TEST_HOST:-127.0.0.1}", "port: 10", "64mb"]
+    {
         assert!(text.contains(kept), "`{kept}` is not in\n{text}");
     }
 }

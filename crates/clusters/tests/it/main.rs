@@ -1,13 +1,15 @@
 //! The living state as doors use it: changes, files and the try loop, over real stores and directories.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by failing there")]
+
 mod changes;
 mod files;
 mod tries;
 
-use throome_clusters::{By, Clusters, Options};
 use serde_json::Value;
 use store::Store;
 use tempfile::TempDir;
+use throome_clusters::{By, Clusters, Options};
 
 /// A world of its own in a directory of its own.
 struct World {

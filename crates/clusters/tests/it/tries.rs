@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use throome_clusters::{
-    Access, ActivityFilter, Clusters, Ending, Miss, Order, Outcome, RequestId, Settled, Shape, Tries,
-};
 use model::route::RetryOn;
 use model::{Code, Failure};
 use serde_json::json;
+use throome_clusters::{
+    Access, ActivityFilter, Clusters, Ending, Miss, Order, Outcome, RequestId, Settled, Shape, Tries,
+};
 
 use crate::World;
 

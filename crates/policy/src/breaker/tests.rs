@@ -66,6 +66,42 @@ fn check(name: &str, script: &[(u64, Step, &str)]) {
 }
 
 #[test]
+fn probes_close_it_when_nobody_asks_but_only_after_a_trial_has_shown_that_it_answers() {
+    use Step::{Eager, Probe, TrialOk, Trip};
+    check(
+        "probes",
+        &[
+            (0, Trip, "open"),
+            (1, Probe, "half-open"),
+            (2, Probe, "half-open"),
+            (3, Probe, "half-open"),
+            (4, Eager("trial"), "half-open"),
+            (5, Probe, "half-open"),
+            (5, TrialOk, "half-open"),
+            (6, Probe, "closed"),
+        ],
+    );
+}
+
+#[test]
+fn an_endpoint_whose_probes_pass_and_whose_trials_fail_is_tried_less_and_less_often() {
+    use Step::{Eager, Probe, TrialFails, Trip};
+    let relapse = |second| {
+        [(second, Probe, "half-open"), (second, Eager("trial"), "half-open"), (second, TrialFails, "open")]
+    };
+    let mut script = vec![(0, Trip, "open")];
+    script.extend(relapse(1));
+    script.extend(relapse(2));
+    script.push((3, Probe, "open"));
+    script.extend(relapse(4));
+    script.extend([(5, Probe, "open"), (7, Probe, "open")]);
+    script.extend(relapse(8));
+    // Closing forgets.
+    script.extend([(9, Step::Reset, "closed"), (10, Trip, "open"), (10, Probe, "half-open")]);
+    check("relapses", &script);
+}
+
+#[test]
 fn failures_in_a_row_open_it_and_trials_close_it() {
     use Step::*;
     check(

@@ -37,7 +37,8 @@ fn defaults_alone_are_whole() {
 
 #[test]
 fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
-    let file = file("server: { port: 9001, read_timeout: 5s }\nlogging: { level: warn }\nproxy: { port: 8081 }\n");
+    let file =
+        file("server: { port: 9001, read_timeout: 5s }\nlogging: { level: warn }\nproxy: { port: 8081 }\n");
     let env = |name: &str| match name {
         "THROOME_SERVER_PORT" => Some("9002".to_owned()),
         "THROOME_LOG_LEVEL" => Some("debug".to_owned()),
@@ -62,7 +63,8 @@ fn every_fault_of_every_layer_is_told() {
     let faults = layered(&args(Some(file.path())), &env).err().unwrap();
     let words: Vec<String> = faults.iter().map(ToString::to_string).collect();
     let words = words.join("\n");
-    for part in [":1:1: sever: ", "server", ":2:17: server.port", "proxy.tls", "THROOME_SERVER_READ_TIMEOUT"] {
+    for part in [":1:1: sever: ", "server", ":2:17: server.port", "proxy.tls", "THROOME_SERVER_READ_TIMEOUT"]
+    {
         assert!(words.contains(part), "`{part}` is not in\n{words}");
     }
 }
@@ -97,5 +99,8 @@ fn the_samples_of_the_seeds_load() {
 #[test]
 fn names_that_only_look_like_settings_are_found() {
     let names = ["THROOME_PORT", "THROOME_PORT_9000_TCP", "THROOME_TOKEN", "PATH", "THROOME_SEVER_PORT"];
-    assert_eq!(unknown(names.map(str::to_owned).into_iter()), ["THROOME_PORT_9000_TCP", "THROOME_SEVER_PORT"]);
+    assert_eq!(
+        unknown(names.map(str::to_owned).into_iter()),
+        ["THROOME_PORT_9000_TCP", "THROOME_SEVER_PORT"]
+    );
 }
