@@ -5,13 +5,11 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 static TURN: RwLock<()> = RwLock::new(());
 
 /// Nothing else runs while this is held.
-#[must_use]
 pub fn alone() -> RwLockWriteGuard<'static, ()> {
     TURN.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Others that say the same may run while this is held.
-#[must_use]
 pub fn together() -> RwLockReadGuard<'static, ()> {
     TURN.read().unwrap_or_else(PoisonError::into_inner)
 }

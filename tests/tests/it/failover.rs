@@ -38,66 +38,66 @@ enum Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hurts {
     /// Only those that may not run again: it comes before any answer.
-    BeforeAnswers,
+    Unanswered,
     /// Whichever: answers have begun.
-    BegunAnswers,
+    Begun,
     /// None is cut: the answers are whole, and say that the service failed.
-    WholeAnswers,
+    Whole,
 }
 
 #[test]
 fn an_endpoint_is_killed() {
-    check(Fault::Killed, Hurts::BeforeAnswers, "cannot connect");
+    check(Fault::Killed, Hurts::Unanswered, "cannot connect");
 }
 
 #[test]
 fn an_endpoint_is_frozen() {
-    check(Fault::Frozen, Hurts::BeforeAnswers, "answer");
+    check(Fault::Frozen, Hurts::Unanswered, "answer");
 }
 
 #[test]
 fn an_endpoint_resets_connections() {
-    check(Fault::Behaves("reset-on-accept"), Hurts::BeforeAnswers, "reset");
+    check(Fault::Behaves("reset-on-accept"), Hurts::Unanswered, "reset");
 }
 
 #[test]
 fn an_endpoint_takes_requests_and_closes_without_an_answer() {
-    check(Fault::Behaves("eat"), Hurts::BeforeAnswers, "without an answer");
+    check(Fault::Behaves("eat"), Hurts::Unanswered, "without an answer");
 }
 
 #[test]
 fn an_endpoint_closes_its_half_and_stays() {
-    check(Fault::Behaves("half-close"), Hurts::BeforeAnswers, "without an answer");
+    check(Fault::Behaves("half-close"), Hurts::Unanswered, "without an answer");
 }
 
 #[test]
 fn an_endpoint_talks_nonsense() {
-    check(Fault::Behaves("garbage"), Hurts::BeforeAnswers, "did not answer in HTTP/1.1");
+    check(Fault::Behaves("garbage"), Hurts::Unanswered, "did not answer in HTTP/1.1");
 }
 
 #[test]
 fn an_endpoint_trickles() {
-    check(Fault::Behaves("trickle"), Hurts::BegunAnswers, "broke its answer");
+    check(Fault::Behaves("trickle"), Hurts::Begun, "broke its answer");
 }
 
 #[test]
 fn an_endpoint_sends_less_than_it_says() {
-    check(Fault::Behaves("short"), Hurts::BegunAnswers, "broke its answer");
+    check(Fault::Behaves("short"), Hurts::Begun, "broke its answer");
 }
 
 #[test]
 fn an_endpoint_sends_more_than_it_says() {
-    check(Fault::Behaves("long"), Hurts::BeforeAnswers, "more");
+    check(Fault::Behaves("long"), Hurts::Unanswered, "more");
 }
 
 #[test]
 fn an_endpoint_answers_that_it_failed() {
-    check(Fault::Behaves("fail"), Hurts::WholeAnswers, "answered 500");
+    check(Fault::Behaves("fail"), Hurts::Whole, "answered 500");
 }
 
 #[test]
 fn an_endpoint_answers_late() {
-    check(Fault::Behaves("late"), Hurts::BeforeAnswers, "answer");
+    check(Fault::Behaves("late"), Hurts::Unanswered, "answer");
 }
 
 /// Restarts in a row, as of a deployment: nobody is late, nothing is left out for long.
@@ -120,24 +120,24 @@ fn endpoints_are_restarted_one_after_the_other() {
     let case = Case { fault: Fault::Killed, shots, services: &services, begun, detected: over, over };
     case.tell(Duration::ZERO);
     case.no_answer_is_wrong();
-    case.safe_requests_do_not_fail(Hurts::BeforeAnswers);
+    case.safe_requests_do_not_fail(Hurts::Unanswered);
     case.unsafe_failures_are_few();
     case.nothing_unsafe_runs_twice();
 }
 
 #[test]
 fn an_endpoint_closes_in_mid_body() {
-    check(Fault::Behaves("close-in-body"), Hurts::BegunAnswers, "broke its answer");
+    check(Fault::Behaves("close-in-body"), Hurts::Begun, "broke its answer");
 }
 
 #[test]
 fn an_endpoint_closes_in_mid_chunk() {
-    check(Fault::Behaves("close-in-chunks"), Hurts::BegunAnswers, "broke its answer");
+    check(Fault::Behaves("close-in-chunks"), Hurts::Begun, "broke its answer");
 }
 
 #[test]
 fn an_endpoint_resets_in_mid_body() {
-    check(Fault::Behaves("reset-in-body"), Hurts::BegunAnswers, "broke its answer");
+    check(Fault::Behaves("reset-in-body"), Hurts::Begun, "broke its answer");
 }
 
 /// One fault from its beginning to its end, under load all the time.
@@ -234,6 +234,7 @@ struct Case<'s> {
 
 impl Case<'_> {
     /// The numbers, for whoever reads the test's output.
+    #[expect(clippy::print_stdout, reason = "the figures of a run, shown with --nocapture")]
     fn tell(&self, back: Duration) {
         let mut counts: HashMap<String, usize> = HashMap::new();
         for shot in &self.shots {
@@ -261,9 +262,9 @@ impl Case<'_> {
     fn safe_requests_do_not_fail(&self, hurts: Hurts) {
         let is_bad = |shot: &&Shot| match (&shot.ending, hurts) {
             (Ending::Good { .. }, _)
-            | (Ending::Failed { status: 500, .. }, Hurts::WholeAnswers)
+            | (Ending::Failed { status: 500, .. }, Hurts::Whole)
             // A reset takes what was sent of the answer with it, where the client has not read it yet.
-            | (Ending::Cut | Ending::Nothing { .. }, Hurts::BegunAnswers) => false,
+            | (Ending::Cut | Ending::Nothing { .. }, Hurts::Begun) => false,
             _ => true,
         };
         let safe = || self.shots.iter().filter(|shot| shot.safe);

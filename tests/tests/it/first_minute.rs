@@ -85,7 +85,9 @@ fn the_printed_lines_work_as_they_stand() {
         });
         let said = if line.contains("service get") {
             // Nobody types faster than that.
-            wait_for("facts that say why", Duration::from_secs(2), || Some(typed(line)).filter(|said| said.contains("refused")))
+            wait_for("facts that say why", Duration::from_secs(2), || {
+                Some(typed(line)).filter(|said| said.contains("refused"))
+            })
         } else {
             typed(line)
         };
@@ -97,7 +99,8 @@ fn the_printed_lines_work_as_they_stand() {
     assert!(of("cache/set")[0].contains("\"stored\":true"), "{answers:#?}");
     assert!(of("cache/get")[0].contains("\"world\""), "{answers:#?}");
     assert!(of("\"name\":\"Mine\"")[0].contains("\"mine\""), "{answers:#?}");
-    let through: Vec<&str> = of("curl -i").iter().map(|said| said.lines().next().unwrap_or_default()).collect();
+    let through: Vec<&str> =
+        of("curl -i").iter().map(|said| said.lines().next().unwrap_or_default()).collect();
     let [well, broken, healed] = through.as_slice() else { panic!("{answers:#?}") };
     assert!(well.contains("200") && healed.contains("200"), "{through:?}");
     assert!(broken.contains("502") || broken.contains("503"), "{through:?}");

@@ -311,7 +311,8 @@ fn the_control_door_waits_for_nobody_for_long() {
     let mut slow_head = gateway.control();
     slow_head.send(format!("GET /health HTTP/1.1\r\nHost: {host}\r\n"));
     let mut slow_body = gateway.control();
-    slow_body.send(format!("POST /api/v1/validate HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\n{{"));
+    slow_body
+        .send(format!("POST /api/v1/validate HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\n{{"));
     let began = Instant::now();
     let told = slow_body.reply();
     assert_eq!((told.status, told.json()["code"].as_str()), (408, Some("request_timeout")), "{told}");

@@ -46,7 +46,8 @@ fn values_keys_and_credentials_are_in_no_output() {
     let refused = gateway.traffic().ask(&secretive);
     assert!(refused.status >= 500 && !refused.text().contains(CANARY), "{refused}");
 
-    let mut outputs = vec![("the log".to_owned(), gateway.log()), ("standard output".to_owned(), gateway.printed())];
+    let mut outputs =
+        vec![("the log".to_owned(), gateway.log()), ("standard output".to_owned(), gateway.printed())];
     for path in [
         "/metrics",
         "/api/v1/activity?limit=1000",

@@ -342,6 +342,6 @@ fn threads_at_once_take_no_more_trials_than_allowed() {
     });
     let (most, granted) = (most.load(Relaxed), granted.load(Relaxed));
     assert!(most <= 3, "{most} trials at once");
-    assert!(granted > 1_000, "{granted} trials in all: nothing was tried");
+    assert!(granted > 100, "{granted} trials in all: nothing was tried");
     assert_eq!(breaker.trials_running(), 0);
 }
