@@ -141,6 +141,7 @@ impl Attempt {
         };
         load.end(now, latency, !ok, limit);
         if let Some(trouble) = trouble {
+            self.endpoint.suspect(now);
             self.endpoint.note_trouble(trouble);
         }
         let turned = breaker.record(now, ok, self.trial).is_some();

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use adapters::Adapter;
 use model::{Address, BreakerSpec, HealthSpec, OutlierSpec, Role};
@@ -28,9 +29,13 @@ pub struct Endpoint {
     pub(crate) adapter: Arc<dyn Adapter>,
     pub(crate) outlier: OutlierSpec,
     pub(crate) next_probe: AtomicU64,
+    pub(crate) last_probe: AtomicU64,
     pub(crate) probing: AtomicBool,
     story: Mutex<Story>,
 }
+
+/// Failures bring the next probe forward, but to no more than one in this time.
+const SUSPECTED: Duration = Duration::from_secs(1);
 
 /// Where an endpoint stands: the one word from which verdict, rotation and choice follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +106,7 @@ impl Endpoint {
             adapter,
             outlier,
             next_probe: AtomicU64::new(0),
+            last_probe: AtomicU64::new(0),
             probing: AtomicBool::new(false),
             story: Mutex::new(Story { standing: Standing::In(false), since: clock::now(), trouble: None }),
         }
@@ -142,6 +148,14 @@ impl Endpoint {
             && story.trouble.as_deref() != Some(trouble)
         {
             story.trouble = Some(trouble.into());
+        }
+    }
+
+    /// A request has failed here: a probe shall say soon whether that is a rule, though not more than once in a while.
+    pub(crate) fn suspect(&self, now: Time) {
+        let soon = Time(self.last_probe.load(Relaxed)).plus(SUSPECTED).max(now);
+        if self.next_probe.load(Relaxed) > soon.0 {
+            self.next_probe.fetch_min(soon.0, Relaxed);
         }
     }
 

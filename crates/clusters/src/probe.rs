@@ -78,6 +78,7 @@ pub(crate) async fn first_verdicts(services: &[Arc<Service>]) {
 async fn probe(service: &Service, endpoint: &Endpoint) -> bool {
     let result = endpoint.adapter.probe().await;
     let now = clock::now();
+    endpoint.last_probe.store(now.0, Relaxed);
     let passed = result.is_ok();
     match result {
         Ok(()) => {

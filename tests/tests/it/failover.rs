@@ -263,8 +263,7 @@ impl Case<'_> {
         let is_bad = |shot: &&Shot| match (&shot.ending, hurts) {
             (Ending::Good { .. }, _)
             | (Ending::Failed { status: 500, .. }, Hurts::Whole)
-            // A reset takes what was sent of the answer with it, where the client has not read it yet.
-            | (Ending::Cut | Ending::Nothing { .. }, Hurts::Begun) => false,
+            | (Ending::Cut, Hurts::Begun) => false,
             _ => true,
         };
         let safe = || self.shots.iter().filter(|shot| shot.safe);
