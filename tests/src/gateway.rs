@@ -104,7 +104,10 @@ impl Layout {
         command.arg(verb);
         command.args(["--port", &self.control.port().to_string()]);
         command.args(["--proxy-port", &self.traffic.port().to_string()]);
-        command.arg("--clusters-dir").arg(self.clusters_dir()).args(&self.args);
+        if !self.args.iter().any(|arg| arg == "--clusters-dir") {
+            command.arg("--clusters-dir").arg(self.clusters_dir());
+        }
+        command.args(&self.args);
         command.current_dir(self.dir()).env_remove("THROOME_TOKEN").env_remove("THROOME_URL");
         command
     }

@@ -31,7 +31,7 @@ struct Running {
 pub struct Deed {
     /// Of the clock of [`crate::process::now_us`].
     pub at_us: u64,
-    /// `accepted` a connection, `read` a head, `done` with a request (before its answer).
+    /// `accepted` or `reset` a connection, `read` a head, `done` with a request (before its answer).
     pub what: String,
     pub method: String,
     /// Of the field `X-Shot`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adapters::Adapter;
+use policy::Time;
 
 use crate::clock;
 use crate::endpoint::Endpoint;
@@ -33,6 +34,8 @@ pub struct Attempt {
     connect_deadline: Instant,
     deadline: Instant,
     heard: Option<Instant>,
+    /// Its success is counted already.
+    passed: bool,
     open: bool,
 }
 
@@ -54,6 +57,7 @@ impl Attempt {
             connect_deadline: now,
             deadline: now,
             heard: None,
+            passed: false,
             open: true,
         }
     }
@@ -99,11 +103,20 @@ impl Attempt {
         self.began
     }
 
-    /// The endpoint has begun to answer.
-    pub fn heard(&mut self) {
-        let now = Instant::now();
-        self.heard = Some(now);
-        self.endpoint.silence.heard(clock::at(now));
+    /// The endpoint has begun to answer, well or not. A trial that is answered well has passed: the answer
+    /// may be a stream without end, and must not hold the trial's place.
+    pub fn heard(&mut self, well: bool) {
+        let moment = Instant::now();
+        let now = clock::at(moment);
+        self.heard = Some(moment);
+        self.endpoint.silence.heard(now);
+        if self.trial && well {
+            self.trial = false;
+            self.passed = true;
+            if self.endpoint.breaker.record(now, true, true).is_some() {
+                self.tell(now);
+            }
+        }
     }
 
     /// The try has ended.
@@ -144,15 +157,20 @@ impl Attempt {
             self.endpoint.suspect(now);
             self.endpoint.note_trouble(trouble);
         }
-        let turned = breaker.record(now, ok, self.trial).is_some();
+        let counted = ok && self.passed;
+        let turned = !counted && breaker.record(now, ok, self.trial).is_some();
         let aside = matches!(outcome, Outcome::Broke(_)) && self.set_aside(now);
         if turned || aside {
-            let Service { events, cluster, name, .. } = &*self.service;
-            self.endpoint.tell(now, events, cluster, name, "traffic");
+            self.tell(now);
         }
     }
 
-    fn set_aside(&self, now: policy::Time) -> bool {
+    fn tell(&self, now: Time) {
+        let Service { events, cluster, name, .. } = &*self.service;
+        self.endpoint.tell(now, events, cluster, name, "traffic");
+    }
+
+    fn set_aside(&self, now: Time) -> bool {
         let endpoints = &self.service.endpoints;
         let out = endpoints.iter().filter(|endpoint| !endpoint.standing(now).is_in()).count();
         let Endpoint { ejection, outlier, .. } = &*self.endpoint;

@@ -7,13 +7,14 @@ use adapters::http::{Pool, Unreached};
 use clusters::{Attempt, Miss, Outcome};
 use model::route::RetryOn;
 use model::{Code, Failure};
+use tokio::time::Instant;
 use wire::http1::client::poll_head;
-use wire::http1::{HeadLimits, Pump, ResponseHead};
+use wire::http1::{HeadLimits, Pump, PumpError, ResponseHead};
 use wire::{Conn, Error, Side};
 
 use crate::client::Client;
 use crate::door::Door;
-use crate::respond;
+use crate::{relay, respond};
 
 /// Why an exchange came to nothing.
 pub(crate) struct Fault {
@@ -101,7 +102,8 @@ pub(crate) async fn exchange(
     door: &Door,
     attempt: &mut Attempt,
 ) -> Result<(), Fault> {
-    let mut patience = Patience::new(attempt, door.options().limits.body_timeout);
+    let body_timeout = door.options().limits.body_timeout;
+    let mut patience = Patience::new(attempt, body_timeout, client.request.expects_continue);
     client.alarm.set(attempt.deadline().into());
     loop {
         let stepped = {
@@ -110,51 +112,87 @@ pub(crate) async fn exchange(
             alarm.guard(|cx| poll_exchange(cx, conn, service, upload, response, is_head).map(Ok)).await
         };
         match stepped {
-            Ok(Ok(())) if matches!(client.response.status, 100 | 102..=199) => pass_interim(client),
-            Ok(Ok(())) => {
-                attempt.heard();
+            Ok(Ok(Step::Uploaded)) => client.alarm.set(patience.uploaded()),
+            Ok(Ok(Step::Head)) if matches!(client.response.status, 100 | 102..=199) => {
+                patience.interim(client.response.status);
+                pass_interim(client);
+            }
+            Ok(Ok(Step::Head)) => {
+                attempt.heard(!relay::is_failure(client.response.status));
                 return Ok(());
             }
             Ok(Err(fault)) => return Err(fault),
-            Err(_) => client.alarm.set_after(patience.rung(&client.upload)?),
+            Err(_) => client.alarm.set(patience.rung(&client.upload)?),
         }
     }
 }
 
-/// Who is late when the alarm rings. While a body makes progress nobody is; once it is through, the answer
+/// How far an exchange has come.
+enum Step {
+    /// The body of the request is through.
+    Uploaded,
+    /// The head of an answer is there.
+    Head,
+}
+
+/// Who is late when the alarm rings. While a body makes progress nobody is; from its last byte on the answer
 /// has its share of the time.
 struct Patience {
+    deadline: Instant,
     share: Duration,
     body_timeout: Duration,
     moved: u64,
-    waiting: bool,
+    progress: Instant,
+    /// The client waits for the service's word before it sends anything.
+    awaits_word: bool,
 }
 
 impl Patience {
-    fn new(attempt: &Attempt, body_timeout: Duration) -> Self {
+    fn new(attempt: &Attempt, body_timeout: Duration, awaits_word: bool) -> Self {
         let share = attempt.deadline().saturating_duration_since(attempt.began());
-        Patience { share, body_timeout, moved: 0, waiting: false }
+        let progress = attempt.began().into();
+        Patience { deadline: attempt.deadline().into(), share, body_timeout, moved: 0, progress, awaits_word }
     }
 
-    /// How much longer to wait, or who was late.
-    fn rung(&mut self, upload: &Pump) -> Result<Duration, Fault> {
-        let progress = upload.moved > self.moved;
-        self.moved = upload.moved;
-        match (upload.is_done(), upload.waits_for) {
-            (false, _) if progress => Ok(self.body_timeout),
-            (false, Side::Source) => Err(Fault::of_client(Failure::client(
-                Code::RequestTimeout,
-                "The body of the request stopped arriving.",
-            ))),
-            (true, _) if progress && !self.waiting => {
-                self.waiting = true;
-                Ok(self.share)
-            }
-            _ => {
-                let detail = format!("no answer within {} ms", self.share.as_millis());
-                Err(Fault::of_service(RetryOn::Timeout, Code::Timeout, detail))
-            }
+    /// The service has said something that is no answer yet.
+    fn interim(&mut self, status: u16) {
+        if status == 100 {
+            self.awaits_word = false;
+            self.progress = Instant::now();
         }
+    }
+
+    /// The body is through: until when the answer is awaited.
+    fn uploaded(&self) -> Instant {
+        let now = Instant::now();
+        // A body that was through in time leaves the deadline as it was.
+        if now < self.deadline { self.deadline } else { now + self.share }
+    }
+
+    /// Until when to wait on, or who was late.
+    fn rung(&mut self, upload: &Pump) -> Result<Instant, Fault> {
+        let now = Instant::now();
+        if upload.moved > self.moved {
+            (self.moved, self.progress) = (upload.moved, now);
+        }
+        let late = |limit: Duration| {
+            let detail = format!("no answer within {} ms", limit.as_millis());
+            Fault::of_service(RetryOn::Timeout, Code::Timeout, detail)
+        };
+        if upload.is_done() {
+            return Err(late(self.share));
+        }
+        let of_client = upload.waits_for == Side::Source && !(self.awaits_word && upload.moved == 0);
+        let limit = if of_client { self.body_timeout } else { self.share };
+        if now.duration_since(self.progress) < limit {
+            return Ok(self.progress + limit);
+        }
+        Err(if of_client {
+            let detail = "The body of the request stopped arriving.";
+            Fault::of_client(Failure::client(Code::RequestTimeout, detail))
+        } else {
+            late(limit)
+        })
     }
 }
 
@@ -165,23 +203,27 @@ fn poll_exchange(
     upload: &mut Pump,
     head: &mut ResponseHead,
     to_head: bool,
-) -> Poll<Result<(), Fault>> {
+) -> Poll<Result<Step, Fault>> {
     if client.has_unsent() {
         // An interim answer that the client may be waiting for. Should the client be gone, the answer's own
         // way back will notice.
         let _ = client.poll_flush(cx);
     }
-    let sending = if upload.is_done() {
-        service.poll_flush(cx).map_err(|error| (Side::Sink, error.into()))
+    if upload.is_done() {
+        // A failed write shows in what is read next, unless the service has answered before it closed.
+        let _ = service.poll_flush(cx);
     } else {
-        upload.poll(cx, client, service).map_err(|stopped| (stopped.side, stopped.error))
-    };
-    if let Poll::Ready(Err((Side::Source, error))) = sending {
-        return Poll::Ready(Err(of_upload(error)));
+        match upload.poll(cx, client, service) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(Step::Uploaded)),
+            Poll::Ready(Err(PumpError { side: Side::Source, error })) => {
+                return Poll::Ready(Err(of_upload(error)));
+            }
+            // A service may answer before it has read everything, and close: its word counts.
+            Poll::Ready(Err(PumpError { side: Side::Sink, .. })) | Poll::Pending => {}
+        }
     }
-    // A service may answer before it has read everything, and close: its word counts, not the failed write.
     let answer = ready!(poll_head(service, cx, head, HeadLimits::default(), to_head));
-    Poll::Ready(answer.map_err(|error| {
+    Poll::Ready(answer.map(|()| Step::Head).map_err(|error| {
         let fault = of_answer(error);
         if service.sent_nothing() && upload.moved == 0 { fault.unsent() } else { fault }
     }))

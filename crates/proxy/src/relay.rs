@@ -83,7 +83,7 @@ async fn relay_body(
         let moved = alarm.guard(|cx| poll_both(cx, conn, service, upload, download, is_stream).map(Ok)).await;
         match moved {
             Ok(done) => return done,
-            Err(_) => watch.tick(download)?,
+            Err(_) => watch.tick(upload, download)?,
         }
         client.alarm.set_after(TICK);
     }
@@ -133,7 +133,7 @@ impl<'l> Watch<'l> {
         Watch { is_stream, limits, moved: 0, sink_waits: 0, progress: Instant::now() }
     }
 
-    fn tick(&mut self, download: &Pump) -> Result<(), PumpError> {
+    fn tick(&mut self, upload: &Pump, download: &Pump) -> Result<(), PumpError> {
         let now = Instant::now();
         let moved = download.moved - self.moved;
         let client_reads = download.sink_waits == self.sink_waits && download.waits_for == Side::Source;
@@ -141,7 +141,8 @@ impl<'l> Watch<'l> {
         if moved > 0 {
             self.progress = now;
         }
-        if !self.is_stream && client_reads && moved < LEAST {
+        // A service that still takes the request in may answer as slowly as it comes.
+        if !self.is_stream && client_reads && upload.is_done() && moved < LEAST {
             return Err(PumpError { side: Side::Source, error: Error::Trickle });
         }
         let patience = if client_reads { self.limits.stream_timeout } else { self.limits.write_timeout };
@@ -150,6 +151,11 @@ impl<'l> Watch<'l> {
         }
         Ok(())
     }
+}
+
+/// Whether an answer of this status says that the endpoint failed.
+pub(crate) fn is_failure(status: u16) -> bool {
+    status >= 500 && !matches!(status, 501 | 505)
 }
 
 /// The last byte has gone, or the answer broke: the outcome, once.
@@ -169,7 +175,7 @@ fn settle(
             Ok(())
         }
         Ok(()) => {
-            let failed = status >= 500 && !matches!(status, 501 | 505);
+            let failed = is_failure(status);
             if client.upload_is_over()
                 && client.response.keep_alive
                 && !client.request.upgrade
@@ -185,6 +191,12 @@ fn settle(
                 tries.finish(Ending::Success(Some(status)));
             }
             Ok(())
+        }
+        Err(PumpError { side: Side::Source, error: error @ Error::TimedOut }) => {
+            // Our own limit for streams that say nothing: no fault of the endpoint.
+            attempt.end(Outcome::Void);
+            tries.finish(Ending::Success(Some(status)));
+            Err(Failure::gateway(Code::Timeout, format!("A stream was silent for too long: {error}.")))
         }
         Err(PumpError { side: Side::Source, error }) => {
             let detail = format!("broke its answer: {error}");

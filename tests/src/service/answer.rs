@@ -114,7 +114,9 @@ fn load(request: &Request, name: &str, mode: Mode, stream: &mut TcpStream) -> Ne
     };
     let half = format!("{}{}", head(LOAD), &body[..LOAD / 2]);
     match mode {
-        Mode::Normal | Mode::Sick | Mode::ResetOnAccept => write(stream, head(LOAD) + &body),
+        Mode::Normal | Mode::Sick | Mode::Impatient | Mode::ResetOnAccept => {
+            write(stream, head(LOAD) + &body)
+        }
         Mode::ResetInBody => {
             write(stream, half);
             std::thread::sleep(Duration::from_millis(5));

@@ -46,7 +46,7 @@ fn accept(listener: &TcpListener, name: &str, modes: &Arc<Modes>, journal: &Arc<
     for stream in listener.incoming() {
         let Ok(stream) = stream else { continue };
         if modes.get() == Mode::ResetOnAccept {
-            journal.note("accepted", "-", "-");
+            journal.note("reset", "-", "-");
             reset(&stream);
             continue;
         }

@@ -31,9 +31,11 @@ pub(crate) enum Mode {
     Garbage,
     /// Fails probes and nothing else.
     Sick,
+    /// Closes new connections on which nothing was asked for a while.
+    Impatient,
 }
 
-const NAMES: [(&str, Mode); 14] = [
+const NAMES: [(&str, Mode); 15] = [
     ("normal", Mode::Normal),
     ("reset-on-accept", Mode::ResetOnAccept),
     ("reset-in-body", Mode::ResetInBody),
@@ -48,6 +50,7 @@ const NAMES: [(&str, Mode); 14] = [
     ("half-close", Mode::HalfClose),
     ("garbage", Mode::Garbage),
     ("sick", Mode::Sick),
+    ("impatient", Mode::Impatient),
 ];
 
 impl Mode {

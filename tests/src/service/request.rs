@@ -24,6 +24,8 @@ pub(crate) struct Body {
     pub(crate) trailers: Vec<(String, String)>,
 }
 
+/// How long an impatient service waits for the next request.
+const IDLE: std::time::Duration = std::time::Duration::from_millis(300);
 /// So much of a body is kept.
 const KEPT: usize = 64 * 1024;
 
@@ -58,6 +60,10 @@ pub(crate) fn serve(stream: TcpStream, name: &str, modes: &Modes, journal: &Jour
     let Ok(read) = stream.try_clone() else { return };
     let mut reader = BufReader::with_capacity(64 * 1024, read);
     let mut stream = stream;
+    journal.note("accepted", "-", "-");
+    if modes.get() == Mode::Impatient {
+        let _ = stream.set_read_timeout(Some(IDLE));
+    }
     while let Some(mut request) = read_head(&mut reader) {
         let probe = request.path() == "/healthz";
         if !probe {

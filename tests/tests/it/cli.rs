@@ -158,7 +158,7 @@ fn services_and_routes() {
     let _ = bench.run("route delete extra --yes").ends(0);
     let _ = bench.run("route get extra").ends(3);
     // A route of a file is the file's.
-    let _ = bench.run("route delete shop --yes").ends(5).shows(&["shop", "cluster file"]);
+    let _ = bench.run("route delete shop --yes").ends(5).shows(&["shop/config.yaml"]);
 }
 
 #[test]

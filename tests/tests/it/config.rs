@@ -134,6 +134,19 @@ fn a_port_that_is_taken_is_said() {
     );
 }
 
+#[test]
+fn a_second_gateway_on_the_same_directory_does_not_start() {
+    let _turn = turn::together();
+    let gateway = Layout::default().start();
+    let other =
+        Layout::default().with_args(&["--clusters-dir", &gateway.clusters_dir().display().to_string()]);
+    let (code, said) = other.start_in_vain();
+    assert!(code == 1 && said.contains(".throome"), "{code}: {said}");
+    // A check writes nothing, and a gateway that was killed leaves nothing that holds the next one up.
+    let gateway = gateway.kill().start();
+    assert_eq!(gateway.call("GET", "/health", None).status, 200);
+}
+
 /// A cluster `shop` with a service behind `/*`, written as a person would.
 fn shop(service: &Service) -> String {
     format!(
@@ -183,6 +196,21 @@ fn a_wrong_edit_is_refused_with_an_event_and_what_runs_goes_on() {
     let refused = gateway.call("POST", "/api/v1/clusters", Some(&wrong)).expect(400).json();
     assert!(refused["errors"].as_array().unwrap().len() >= 2, "{refused}");
     assert_eq!(refused["code"], "invalid_config");
+}
+
+/// What a program has truncated and not written yet is no wish for a cluster without services.
+#[test]
+fn a_file_that_is_empty_is_refused() {
+    let _turn = turn::together();
+    let (gateway, service) = running();
+    for empty in ["", "\n\n", "# Nothing but a comment.\n"] {
+        let count = refusals(&gateway).len();
+        std::fs::write(gateway.cluster_file("shop"), empty).unwrap();
+        wait_for("the refusal", Duration::from_secs(3), || (refusals(&gateway).len() > count).then_some(()));
+        assert_eq!(gateway.get("/echo").status, 200);
+    }
+    std::fs::write(gateway.cluster_file("shop"), shop(&service).replace("/*", "/new/*")).unwrap();
+    wait_for("the rest", Duration::from_secs(3), || (gateway.get("/echo").status == 404).then_some(()));
 }
 
 #[test]

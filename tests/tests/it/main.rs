@@ -10,6 +10,7 @@ mod failover;
 mod first_minute;
 mod limits;
 mod protocol;
+mod routing;
 mod samples;
 mod secrets;
 mod stop;

@@ -1,3 +1,5 @@
+//! Settings from four layers: which one wins, what is refused, and where.
+
 use std::io::Write;
 
 use super::*;

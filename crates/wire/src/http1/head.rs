@@ -91,6 +91,7 @@ impl RequestHead {
         self.fields.bytes.clear();
         self.fields.lines.clear();
         (self.method, self.target, self.host) = (At::default(), Target::default(), None);
+        self.is_head = false;
     }
 
     fn take_fields(&mut self, head: &[u8], headers: &[httparse::Header<'_>]) -> Result<(), Error> {
