@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by failing there")]
 
 pub mod connection;
+pub mod fixture;
 pub mod gateway;
 pub mod load;
 pub mod process;

@@ -58,6 +58,34 @@ pub fn resident_kib(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
+/// The largest that a process's memory was while something went on, beyond what it was before, in KiB.
+#[derive(Debug)]
+pub struct Memory {
+    pid: u32,
+    before: u64,
+    most: u64,
+}
+
+impl Memory {
+    /// Begins to watch a process.
+    #[must_use]
+    pub fn of(pid: u32) -> Memory {
+        let before = resident_kib(pid);
+        Memory { pid, before, most: before }
+    }
+
+    /// Looks once more.
+    pub fn look(&mut self) {
+        self.most = self.most.max(resident_kib(self.pid));
+    }
+
+    /// How much more it was at most.
+    #[must_use]
+    pub fn grew(&self) -> u64 {
+        self.most - self.before
+    }
+}
+
 /// Microseconds of the clock that all processes share.
 #[must_use]
 pub fn now_us() -> u64 {

@@ -6,9 +6,10 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::kind::{Ability, KindCheck, Kinds};
-use model::{EndpointSpec, Failure, HealthSpec, ServiceSpec};
+use model::{EndpointSpec, Failure, ServiceSpec};
 
 pub mod http;
 pub mod key_value;
@@ -21,8 +22,8 @@ pub type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 
 
 /// A live connection to one endpoint. Shared by all cores; what is of one core is found by the thread.
 pub trait Adapter: Send + Sync {
-    /// Asks the endpoint whether it is well, by its own protocol.
-    fn probe(&self) -> Call<'_, ()>;
+    /// Asks the endpoint whether it is well, by its own protocol, within this time.
+    fn probe(&self, timeout: Duration) -> Call<'_, ()>;
 
     /// Whether a probe that passes proves that requests are answered. A connection that opens proves less:
     /// the kernel of a frozen process opens it too.
@@ -56,12 +57,7 @@ pub trait Driver: KindCheck {
     ///
     /// # Errors
     /// When the options contradict each other, which the check should have found.
-    fn connect(
-        &self,
-        endpoint: &EndpointSpec,
-        service: &ServiceSpec,
-        health: &HealthSpec,
-    ) -> Result<Arc<dyn Adapter>, Failure>;
+    fn connect(&self, endpoint: &EndpointSpec, service: &ServiceSpec) -> Result<Arc<dyn Adapter>, Failure>;
 }
 
 /// Every kind there is: the registry.

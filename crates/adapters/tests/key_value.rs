@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{EndpointSpec, HealthSpec, Role, ServiceSpec};
+use model::{EndpointSpec, Role, ServiceSpec};
 use throome_adapters::key_value::suite;
 use throome_adapters::{Adapter, driver};
 
@@ -15,6 +15,6 @@ fn embedded(kind: &str) -> Arc<dyn Adapter> {
     let endpoint = EndpointSpec { host: "embedded".to_owned(), port: 0, weight: 1, role: Role::Primary };
     let driver = driver(kind).expect("the kind is in the list");
     driver
-        .connect(&endpoint, &ServiceSpec::of_kind(kind), &HealthSpec::default())
+        .connect(&endpoint, &ServiceSpec::of_kind(kind))
         .expect("defaults are right")
 }

@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use bytes::Bytes;
-use model::{EndpointSpec, HealthSpec, Role, ServiceSpec};
+use model::{EndpointSpec, Role, ServiceSpec};
 use throome_adapters::driver;
 use throome_adapters::key_value::{SetOptions, Value};
 
@@ -27,7 +27,7 @@ async fn fill(sizes: &[usize]) -> usize {
     service.options.insert("max_memory".to_owned(), BOUND.into());
     let endpoint = EndpointSpec { host: "embedded".to_owned(), port: 0, weight: 1, role: Role::Primary };
     let driver = driver("memory").expect("the kind is in the list");
-    let adapter = driver.connect(&endpoint, &service, &HealthSpec::default()).expect("the options are right");
+    let adapter = driver.connect(&endpoint, &service).expect("the options are right");
     let kv = adapter.key_value().expect("it keeps keys and values");
     let (mut written, mut most) = (0, 0);
     for (n, size) in sizes.iter().cycle().enumerate() {

@@ -1,6 +1,7 @@
 //! One try at one endpoint: counts as in flight while it lives, and its outcome is counted exactly once.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use adapters::Adapter;
@@ -15,6 +16,8 @@ use crate::service::Service;
 pub enum Outcome {
     /// It answered.
     Good,
+    /// It could not be reached.
+    Unreached(String),
     /// It refused, broke before an answer, or answered that it failed.
     Bad(String),
     /// It took longer than it may.
@@ -136,8 +139,11 @@ impl Attempt {
         let (ok, trouble) = match &outcome {
             Outcome::Void => {
                 load.abandon();
-                if self.heard.is_none() {
-                    silence.gone(now);
+                match self.heard {
+                    None => silence.gone(now),
+                    // It had answered; that its client then left says nothing against it.
+                    Some(_) if !self.trial && !self.passed => drop(breaker.record(now, true, false)),
+                    Some(_) => {}
                 }
                 if self.trial {
                     breaker.cancel();
@@ -145,7 +151,7 @@ impl Attempt {
                 return;
             }
             Outcome::Good => (true, None),
-            Outcome::Bad(trouble) | Outcome::Broke(trouble) => {
+            Outcome::Unreached(trouble) | Outcome::Bad(trouble) | Outcome::Broke(trouble) => {
                 // A refusal is a word too: it is not silent.
                 silence.heard(now);
                 (false, Some(trouble))
@@ -154,6 +160,8 @@ impl Attempt {
         };
         load.end(now, latency, !ok, limit);
         if let Some(trouble) = trouble {
+            let unreached = matches!(outcome, Outcome::Unreached(_));
+            self.endpoint.unreached.store(unreached, Relaxed);
             self.endpoint.suspect(now);
             self.endpoint.note_trouble(trouble);
         }

@@ -104,14 +104,13 @@ fn endpoint(
             && service.health == *health
             && endpoint.outlier == outlier;
         if same_judgement && endpoint.role == at.role {
-            endpoint.load.set_weight(at.weight);
             return Ok(Arc::clone(endpoint));
         }
         adapter = Some(Arc::clone(&endpoint.adapter));
     }
     let adapter = match adapter {
         Some(adapter) => adapter,
-        None => driver.connect(at, asked, health)?,
+        None => driver.connect(at, asked)?,
     };
     Ok(Arc::new(Endpoint::new(at, adapter, &spec.routing.circuit_breaker, health, outlier)))
 }
@@ -119,6 +118,16 @@ fn endpoint(
 /// Whether a connection made for the one is good for the other.
 fn same_connection(a: &ServiceSpec, b: &ServiceSpec) -> bool {
     a.options == b.options && a.username == b.username && a.password == b.password && a.database == b.database
+}
+
+/// Gives the endpoints that were taken over the weights that are asked now. Done when the change is published,
+/// so that one that is refused on the way has changed nothing.
+pub(crate) fn set_weights(cluster: &Cluster) {
+    for service in &cluster.services {
+        for (at, endpoint) in addresses(service.driver, &service.spec).iter().zip(&service.endpoints) {
+            endpoint.load.set_weight(at.weight);
+        }
+    }
 }
 
 /// Makes the running route.

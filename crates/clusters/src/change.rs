@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use adapters::Registry;
 use model::view::{Owner, Plan};
@@ -35,6 +36,8 @@ impl By {
 pub(crate) struct Desk {
     /// The text of each cluster's file as it was last read or written, refused ones too.
     pub(crate) texts: HashMap<ClusterId, String>,
+    /// Files that are gone, and since when they are missed.
+    pub(crate) gone: HashMap<ClusterId, Instant>,
 }
 
 impl Clusters {
@@ -190,6 +193,9 @@ impl Clusters {
         let after = replaced(&before, id, built.clone(), forget)?;
         self.save(desk, id, built.as_deref(), save).await?;
         self.0.world.store(Arc::new(after));
+        if let Some(cluster) = &built {
+            build::set_weights(cluster);
+        }
         if plan.changes {
             let verb = match (old.is_some(), built.is_some()) {
                 (false, _) => "created",

@@ -28,6 +28,8 @@ pub struct Endpoint {
     pub(crate) ejection: Ejection,
     pub(crate) adapter: Arc<dyn Adapter>,
     pub(crate) outlier: OutlierSpec,
+    /// Its last failure was that it could not be reached: then a connection that opens proves that it is back.
+    pub(crate) unreached: AtomicBool,
     pub(crate) next_probe: AtomicU64,
     pub(crate) last_probe: AtomicU64,
     pub(crate) probing: AtomicBool,
@@ -105,6 +107,7 @@ impl Endpoint {
             ejection: Ejection::new(),
             adapter,
             outlier,
+            unreached: AtomicBool::new(false),
             next_probe: AtomicU64::new(0),
             last_probe: AtomicU64::new(0),
             probing: AtomicBool::new(false),

@@ -136,6 +136,11 @@ pub(crate) fn parse(
             return Err(problems.into_vec());
         }
     };
+    if tree.is_null() {
+        // Somebody may be about to write it: an empty file is no wish for an empty cluster.
+        problems.at(&tree, "", "is empty; a cluster without services says `services: {}`");
+        return Err(problems.into_vec());
+    }
     model::expand::expand(&mut tree, &|name| std::env::var(name).ok(), &mut problems);
     if let Some(id) = id {
         model::read::check_id(&tree, id, &mut problems);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
 use model::HealthSpec;
-use policy::{HealthState, Time, next_interval};
+use policy::{HealthState, Proof, Time, next_interval};
 use tokio::task::JoinSet;
 
 use crate::clock;
@@ -76,15 +76,17 @@ pub(crate) async fn first_verdicts(services: &[Arc<Service>]) {
 
 /// Probes once. Says whether it passed.
 async fn probe(service: &Service, endpoint: &Endpoint) -> bool {
-    let result = endpoint.adapter.probe().await;
+    let result = endpoint.adapter.probe(service.health.timeout.0).await;
     let now = clock::now();
     endpoint.last_probe.store(now.0, Relaxed);
     let passed = result.is_ok();
     match result {
         Ok(()) => {
             endpoint.health.probe(now, true);
-            endpoint.breaker.probe_passed(now);
-            if endpoint.adapter.probe_is_an_answer() {
+            let answers = endpoint.adapter.probe_is_an_answer();
+            let proven = answers || endpoint.unreached.load(Relaxed);
+            endpoint.breaker.probe_passed(now, if proven { Proof::Answer } else { Proof::Connection });
+            if answers {
                 endpoint.silence.heard(now);
             }
         }

@@ -1,7 +1,7 @@
 //! Cluster files that change on disk: picked up, checked whole, and carried out or refused with the reason.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::{ClusterId, Problem};
 use notify::{EventKind, RecursiveMode, Watcher};
@@ -10,30 +10,32 @@ use tokio::sync::mpsc;
 use crate::change::{By, Desk, Save};
 use crate::{Clusters, Happening};
 
-/// Editors write a file in several steps; this long after the first word, the rest has been said.
+/// Editors write a file in several steps; when nothing more was said for this long, it is whole.
 const SETTLE: Duration = Duration::from_millis(80);
-/// Should the watch itself fail, this is how often it is looked.
-const LOOK: Duration = Duration::from_secs(2);
+/// Somebody who never stops writing is not waited for.
+const SETTLE_MOST: Duration = Duration::from_secs(1);
+/// A file that is gone may be on its way back (a deployment, an editor): it is believed at the second look.
+const GONE: Duration = Duration::from_millis(300);
+/// What the watch does not notice (a link's target, another file system's changes) is noticed in this time.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Watches until it is dropped.
 pub(crate) async fn watch(clusters: Clusters) {
     let (tell, mut told) = mpsc::channel::<()>(1);
     let dir = clusters.0.files.dir().to_owned();
-    let watcher = begin(&dir, tell);
+    let watcher = begin(&dir, tell.clone());
     if let Err(error) = &watcher {
         tracing::warn!(%error, dir = %dir.display(), "cannot watch the clusters directory; looking at it now and then");
     }
+    let mut next_look = LOOK;
     loop {
-        let look = tokio::time::timeout(LOOK, told.recv());
-        match look.await {
-            Ok(Some(())) => tokio::time::sleep(SETTLE).await,
-            // No watch: nobody will ever tell.
-            Ok(None) => tokio::time::sleep(LOOK).await,
-            Err(_) if watcher.is_ok() => continue,
-            Err(_) => {}
+        if let Ok(Some(())) = tokio::time::timeout(next_look, told.recv()).await {
+            let settled =
+                async { while let Ok(Some(())) = tokio::time::timeout(SETTLE, told.recv()).await {} };
+            let _ = tokio::time::timeout(SETTLE_MOST, settled).await;
         }
-        while told.try_recv().is_ok() {}
-        clusters.reconcile().await;
+        let in_doubt = clusters.reconcile().await;
+        next_look = if in_doubt { GONE } else { LOOK };
     }
 }
 
@@ -42,7 +44,8 @@ fn begin(dir: &Path, tell: mpsc::Sender<()>) -> notify::Result<impl Watcher + us
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let concerns = match event {
             Ok(event) if matches!(event.kind, EventKind::Access(_)) => false,
-            Ok(event) => event.paths.iter().any(|path| is_ours(&root, path)),
+            // An event without paths says that some were lost.
+            Ok(event) => event.paths.is_empty() || event.paths.iter().any(|path| is_ours(&root, path)),
             Err(_) => true,
         };
         if concerns {
@@ -54,30 +57,42 @@ fn begin(dir: &Path, tell: mpsc::Sender<()>) -> notify::Result<impl Watcher + us
     Ok(watcher)
 }
 
-/// Whether a path is a cluster's, and not our own data or a file that we are writing.
+/// Whether a path is a cluster's, and not the gateway's own data, which changes with every write.
 fn is_ours(root: &Path, path: &Path) -> bool {
-    let Ok(inside) = path.strip_prefix(root) else { return false };
-    !inside.components().any(|part| part.as_os_str().to_string_lossy().starts_with('.'))
+    path.strip_prefix(root).is_ok_and(|inside| !inside.starts_with(DATA))
 }
 
+/// The data directory, unless a setting puts it elsewhere.
+const DATA: &str = ".throome";
+
 impl Clusters {
-    /// Compares every file with what is running and carries out the differences, each cluster by itself.
-    pub(crate) async fn reconcile(&self) {
+    /// Compares every file with what is running and carries out the differences, each cluster by itself. Says
+    /// whether a file is gone that is not yet believed to be.
+    pub(crate) async fn reconcile(&self) -> bool {
         let mut desk = self.0.desk.lock().await;
         let ids = match self.0.files.ids() {
             Ok((ids, _)) => ids,
             Err(error) => {
                 tracing::warn!(%error, "cannot read the clusters directory");
-                return;
+                return false;
             }
         };
-        let known: Vec<ClusterId> = desk.texts.keys().cloned().collect();
-        for id in known.into_iter().filter(|id| !ids.contains(id)) {
+        desk.gone.retain(|id, _| !ids.contains(id));
+        let missing: Vec<ClusterId> = desk.texts.keys().filter(|id| !ids.contains(id)).cloned().collect();
+        let mut in_doubt = false;
+        for id in missing {
+            let since = *desk.gone.entry(id.clone()).or_insert_with(Instant::now);
+            if since.elapsed() < GONE {
+                in_doubt = true;
+                continue;
+            }
+            desk.gone.remove(&id);
             self.file_gone(&mut desk, &id).await;
         }
         for id in ids {
             self.file_changed(&mut desk, &id).await;
         }
+        in_doubt
     }
 
     async fn file_gone(&self, desk: &mut Desk, id: &ClusterId) {

@@ -92,6 +92,15 @@ pub enum Admission {
     },
 }
 
+/// What a probe that passes proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// As much as an answer to a request would: what failed before works again.
+    Answer,
+    /// Less, such as that a connection opens while answers failed to come.
+    Connection,
+}
+
 /// A change of state, to be told as an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transition {
@@ -192,11 +201,13 @@ impl Breaker {
     }
 
     /// A probe of the endpoint has succeeded: what may run again elsewhere may try it before the reset time is over.
-    /// After each trial that failed although probes pass, this takes twice as long. While it is half-open and a
-    /// trial has passed, a probe counts as one more, so that it closes also when nobody asks.
-    pub fn probe_passed(&self, now: Time) -> Option<Transition> {
+    /// After each trial that failed although probes pass, this takes twice as long. While it is half-open, a probe
+    /// that proves as much as a trial counts as one, and any other once a trial has passed, so that it closes also
+    /// when nobody asks.
+    pub fn probe_passed(&self, now: Time, proof: Proof) -> Option<Transition> {
         if self.peek(now) == State::HalfOpen {
-            let sure = self.passed.load(Relaxed) > 0 && self.running.load(Relaxed) == 0;
+            let proven = proof == Proof::Answer || self.passed.load(Relaxed) > 0;
+            let sure = proven && self.running.load(Relaxed) == 0;
             return if sure { self.record_trial(now, true) } else { None };
         }
         let _held = self.hold();

@@ -21,7 +21,7 @@ mod seed;
 mod window;
 
 pub use balance::{Balancer, Candidates, Load, balancer};
-pub use breaker::{Admission, Breaker, State, Transition, TrialKind};
+pub use breaker::{Admission, Breaker, Proof, State, Transition, TrialKind};
 pub use health::{Change, Health, HealthState, Silence, next_interval};
 pub use outlier::{Ejection, Ejector};
 pub use retry::{Budget, Progress, Work, backoff, may_rerun};

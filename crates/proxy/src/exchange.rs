@@ -26,6 +26,8 @@ pub(crate) struct Fault {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
+    /// No connection could be made.
+    Unreached,
     /// The service closed an idle connection instead of answering.
     Farewell,
     /// It refused or broke.
@@ -54,6 +56,11 @@ impl Fault {
         self
     }
 
+    fn unreached(mut self) -> Self {
+        self.kind = Kind::Unreached;
+        self.unsent()
+    }
+
     pub(crate) fn is_farewell(&self) -> bool {
         self.kind == Kind::Farewell
     }
@@ -65,6 +72,7 @@ impl Fault {
         let trouble = failure.detail().to_owned();
         let outcome = match kind {
             Kind::Client => Outcome::Void,
+            Kind::Unreached => Outcome::Unreached(trouble),
             Kind::Late => Outcome::Late(trouble),
             Kind::Improper => Outcome::Broke(trouble),
             Kind::Farewell | Kind::Broken => Outcome::Bad(trouble),
@@ -88,9 +96,11 @@ pub(crate) async fn connect(client: &mut Client, pool: &Pool, attempt: &Attempt)
         Ok(Ok(conn)) => Ok(conn),
         Ok(Err(Unreached(error))) => {
             Err(Fault::of_service(RetryOn::Connect, Code::BadGateway, format!("cannot connect: {error}"))
-                .unsent())
+                .unreached())
         }
-        Err(_) => Err(Fault::of_service(RetryOn::Connect, Code::Timeout, "no connection in time").unsent()),
+        Err(_) => {
+            Err(Fault::of_service(RetryOn::Connect, Code::Timeout, "no connection in time").unreached())
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use clusters::{Attempt, Ending, Outcome, RequestId, Tries};
 use model::{Code, Failure};
 use tokio::time::Instant;
 use wire::buffer::SMALL;
-use wire::http1::{BodyReader, BodyWriter, Framing, Pump, PumpError};
+use wire::http1::{BodyReader, BodyWriter, Framing, Pump, PumpError, ResponseHead};
 use wire::{Body, Conn, Error, Side};
 
 use crate::client::Client;
@@ -75,12 +75,13 @@ async fn relay_body(
     download: &mut Pump,
     limits: &Limits,
 ) -> Result<(), PumpError> {
-    let is_stream = !matches!(client.response.framing, Framing::Length(_) | Framing::None);
-    let mut watch = Watch::new(is_stream, limits);
+    let has_length = matches!(client.response.framing, Framing::Length(_) | Framing::None);
+    let mut watch = Watch::new(&client.response, limits);
     client.alarm.set_after(TICK);
     loop {
         let Client { conn, alarm, upload, .. } = &mut *client;
-        let moved = alarm.guard(|cx| poll_both(cx, conn, service, upload, download, is_stream).map(Ok)).await;
+        let moved =
+            alarm.guard(|cx| poll_both(cx, conn, service, upload, download, !has_length).map(Ok)).await;
         match moved {
             Ok(done) => return done,
             Err(_) => watch.tick(upload, download)?,
@@ -95,7 +96,7 @@ fn poll_both(
     service: &mut Conn,
     upload: &mut Pump,
     download: &mut Pump,
-    is_stream: bool,
+    may_be_endless: bool,
 ) -> Poll<Result<(), PumpError>> {
     if !upload.is_done()
         && let Poll::Ready(Err(PumpError { side: Side::Source, error })) = upload.poll(cx, client, service)
@@ -106,8 +107,8 @@ fn poll_both(
     if let Poll::Ready(done) = download.poll(cx, service, client) {
         return Poll::Ready(done);
     }
-    // A stream may be silent for long: a client that leaves meanwhile is noticed by its own word.
-    if is_stream && upload.is_done() && client.inbox.is_empty() {
+    // Such an answer may be silent for long: a client that leaves meanwhile is noticed by its own word.
+    if may_be_endless && upload.is_done() && client.inbox.is_empty() {
         match client.poll_fill(cx, SMALL) {
             Poll::Ready(Ok(0)) => {
                 return Poll::Ready(Err(PumpError { side: Side::Sink, error: Error::Closed }));
@@ -119,35 +120,54 @@ fn poll_both(
     Poll::Pending
 }
 
+/// An answer without a length that is no stream by its type must say something in this time.
+const SILENT: Duration = Duration::from_secs(60);
+
 /// Looks every second whether an answer makes progress, and whose doing it is when it does not.
-struct Watch<'l> {
-    is_stream: bool,
-    limits: &'l Limits,
+struct Watch {
+    has_length: bool,
+    /// Without a byte from the service.
+    service_timeout: Duration,
+    /// Without the client taking one.
+    client_timeout: Duration,
     moved: u64,
     sink_waits: u32,
+    waited_for: Side,
     progress: Instant,
 }
 
-impl<'l> Watch<'l> {
-    fn new(is_stream: bool, limits: &'l Limits) -> Self {
-        Watch { is_stream, limits, moved: 0, sink_waits: 0, progress: Instant::now() }
+impl Watch {
+    fn new(response: &ResponseHead, limits: &Limits) -> Self {
+        Watch {
+            has_length: matches!(response.framing, Framing::Length(_)),
+            service_timeout: if response.is_stream() { limits.stream_timeout } else { SILENT },
+            client_timeout: limits.write_timeout,
+            moved: 0,
+            sink_waits: 0,
+            waited_for: Side::Source,
+            progress: Instant::now(),
+        }
     }
 
     fn tick(&mut self, upload: &Pump, download: &Pump) -> Result<(), PumpError> {
         let now = Instant::now();
         let moved = download.moved - self.moved;
-        let client_reads = download.sink_waits == self.sink_waits && download.waits_for == Side::Source;
-        (self.moved, self.sink_waits) = (download.moved, download.sink_waits);
+        let waits_for = download.waits_for;
+        // The whole second long, and not only at its end.
+        let client_read = download.sink_waits == self.sink_waits
+            && waits_for == Side::Source
+            && self.waited_for == Side::Source;
+        (self.moved, self.sink_waits, self.waited_for) = (download.moved, download.sink_waits, waits_for);
         if moved > 0 {
             self.progress = now;
         }
         // A service that still takes the request in may answer as slowly as it comes.
-        if !self.is_stream && client_reads && upload.is_done() && moved < LEAST {
+        if self.has_length && client_read && upload.is_done() && moved < LEAST {
             return Err(PumpError { side: Side::Source, error: Error::Trickle });
         }
-        let patience = if client_reads { self.limits.stream_timeout } else { self.limits.write_timeout };
+        let patience = if waits_for == Side::Source { self.service_timeout } else { self.client_timeout };
         if now.duration_since(self.progress) >= patience {
-            return Err(PumpError { side: download.waits_for, error: Error::TimedOut });
+            return Err(PumpError { side: waits_for, error: Error::TimedOut });
         }
         Ok(())
     }
@@ -193,10 +213,16 @@ fn settle(
             Ok(())
         }
         Err(PumpError { side: Side::Source, error: error @ Error::TimedOut }) => {
-            // Our own limit for streams that say nothing: no fault of the endpoint.
-            attempt.end(Outcome::Void);
-            tries.finish(Ending::Success(Some(status)));
-            Err(Failure::gateway(Code::Timeout, format!("A stream was silent for too long: {error}.")))
+            let detail = format!("fell silent in the middle of its answer: {error}");
+            if client.response.is_stream() {
+                // Our own limit for streams that have nothing to say: no fault of the endpoint.
+                attempt.end(Outcome::Void);
+                tries.finish(Ending::Success(Some(status)));
+            } else {
+                attempt.end(Outcome::Late(detail.clone()));
+                tries.finish(Ending::Failure(Code::Timeout, Some(status)));
+            }
+            Err(Failure::service(Code::Timeout, detail))
         }
         Err(PumpError { side: Side::Source, error }) => {
             let detail = format!("broke its answer: {error}");

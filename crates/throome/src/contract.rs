@@ -1,8 +1,8 @@
-//! What is checked in because others read it: schemas for editors, the tables of keys in the guide, samples.
+//! What is checked in because others read it: schemas for editors, tables of keys in the guide, an example.
 //! Each is compared with the code; with `THROOME_BLESS=1` (`cargo xtask generate`) it is written instead.
 
+mod example;
 mod keys;
-mod samples;
 
 use std::path::{Path, PathBuf};
 

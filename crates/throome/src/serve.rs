@@ -77,6 +77,7 @@ fn start(config: &Config, ready: impl FnOnce(&Running<'_>) -> anyhow::Result<()>
     cores::set_count(workers);
     // Control has threads of its own: traffic at any load leaves it its share of the processor.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let _lock = crate::lock::take(&settings.data_dir())?;
     let store = Store::open(&settings.data_dir()).context("cannot open the store")?;
     let options = clusters::Options { dir: settings.gateway.clusters_dir.clone(), store: store.clone() };
     let clusters = runtime.block_on(Clusters::open(options)).map_err(|error| match error {

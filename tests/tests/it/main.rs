@@ -3,14 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by failing there")]
 
 mod auth;
+mod case;
 mod cli;
 mod config;
+mod control;
 mod crash;
+mod crosstalk;
+mod crowds;
 mod failover;
 mod first_minute;
+mod forwarding;
 mod limits;
+mod mistakes;
+mod outages;
 mod protocol;
 mod routing;
 mod samples;
 mod secrets;
 mod stop;
+mod stress;

@@ -3,22 +3,9 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use throome_e2e::fixture::one_service;
 use throome_e2e::process::wait_for;
-use throome_e2e::{Gateway, Layout, Service, turn};
-
-fn one_service(file: &str) -> (Gateway, Service) {
-    let service = Service::start("one");
-    let layout = Layout::default().with_file(file);
-    layout.write_cluster(
-        "shop",
-        &format!(
-            "services:\n  web: {{ type: http, endpoints: [ {} ] }}\n\
-             routes:\n  - {{ id: all, path: \"/*\", service: web, timeout: 60s }}\n",
-            service.endpoint()
-        ),
-    );
-    (layout.start(), service)
-}
+use throome_e2e::{Layout, Service, turn};
 
 /// Waits until the service has begun with so many requests.
 fn begun(service: &Service, count: usize) {

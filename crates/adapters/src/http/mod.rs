@@ -5,12 +5,13 @@ mod pool;
 mod probe;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::check::Problems;
 use model::field::Field;
 use model::kind::{Ability, KindCheck, Place};
 use model::tree::Node;
-use model::{EndpointSpec, Failure, HealthSpec, ServiceSpec};
+use model::{EndpointSpec, Failure, ServiceSpec};
 
 pub use pool::{Pool, Unreached};
 
@@ -54,13 +55,8 @@ impl Driver for HttpDriver {
         &[Ability::Http]
     }
 
-    fn connect(
-        &self,
-        endpoint: &EndpointSpec,
-        service: &ServiceSpec,
-        health: &HealthSpec,
-    ) -> Result<Arc<dyn Adapter>, Failure> {
-        let probe = options::probe_of(service, health)?;
+    fn connect(&self, endpoint: &EndpointSpec, service: &ServiceSpec) -> Result<Arc<dyn Adapter>, Failure> {
+        let probe = options::probe_of(service)?;
         Ok(Arc::new(HttpAdapter { pool: Pool::new(endpoint.address()), probe }))
     }
 }
@@ -73,8 +69,8 @@ struct HttpAdapter {
 }
 
 impl Adapter for HttpAdapter {
-    fn probe(&self) -> Call<'_, ()> {
-        Box::pin(self.probe.ask(&self.pool))
+    fn probe(&self, timeout: Duration) -> Call<'_, ()> {
+        Box::pin(self.probe.ask(&self.pool, timeout))
     }
 
     fn probe_is_an_answer(&self) -> bool {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use model::check::Problems;
 use model::field::{Field, Shape, field, later_word, word};
 use model::tree::Node;
-use model::{Code, Failure, HealthSpec, ServiceSpec};
+use model::{Code, Failure, ServiceSpec};
 
 use super::probe::Probe;
 
@@ -61,14 +61,14 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
 }
 
 /// The probe that the options ask for.
-pub(super) fn probe_of(service: &ServiceSpec, health: &HealthSpec) -> Result<Probe, Failure> {
+pub(super) fn probe_of(service: &ServiceSpec) -> Result<Probe, Failure> {
     let own = service.options.get("health");
     let text = |key: &str| own.and_then(|own| own.get(key)).and_then(|value| value.as_str());
     let expect = text("expect").unwrap_or("200-399");
     let expect = statuses(expect).ok_or_else(|| {
         Failure::client(Code::InvalidConfig, format!("health.expect: `{expect}` is no status"))
     })?;
-    Ok(Probe { path: text("path").map(Into::into), expect, timeout: service.health(health).timeout.0 })
+    Ok(Probe { path: text("path").map(Into::into), expect })
 }
 
 fn is_path(text: &str) -> bool {

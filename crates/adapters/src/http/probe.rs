@@ -15,17 +15,16 @@ use super::pool::{Pool, Unreached};
 pub(super) struct Probe {
     pub(super) path: Option<Box<str>>,
     pub(super) expect: RangeInclusive<u16>,
-    pub(super) timeout: Duration,
 }
 
 impl Probe {
     /// Asks once, on a connection of its own.
-    pub(super) async fn ask(&self, pool: &Pool) -> Result<(), Failure> {
-        match tokio::time::timeout(self.timeout, self.exchange(pool)).await {
+    pub(super) async fn ask(&self, pool: &Pool, timeout: Duration) -> Result<(), Failure> {
+        match tokio::time::timeout(timeout, self.exchange(pool)).await {
             Ok(result) => result,
             Err(_) => Err(Failure::service(
                 Code::Timeout,
-                format!("no answer to the probe within {} ms", self.timeout.as_millis()),
+                format!("no answer to the probe within {} ms", timeout.as_millis()),
             )),
         }
     }

@@ -35,7 +35,7 @@ impl MemoryAdapter {
 }
 
 impl Adapter for MemoryAdapter {
-    fn probe(&self) -> Call<'_, ()> {
+    fn probe(&self, _timeout: Duration) -> Call<'_, ()> {
         Box::pin(std::future::ready(Ok(())))
     }
 

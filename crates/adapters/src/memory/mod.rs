@@ -18,7 +18,7 @@ use model::check::Problems;
 use model::field::Field;
 use model::kind::{Ability, KindCheck, Place};
 use model::tree::Node;
-use model::{EndpointSpec, Failure, HealthSpec, ServiceSpec};
+use model::{EndpointSpec, Failure, ServiceSpec};
 
 use crate::{Adapter, Driver};
 
@@ -60,12 +60,7 @@ impl Driver for MemoryDriver {
         &[Ability::KeyValue]
     }
 
-    fn connect(
-        &self,
-        _endpoint: &EndpointSpec,
-        service: &ServiceSpec,
-        _health: &HealthSpec,
-    ) -> Result<Arc<dyn Adapter>, Failure> {
+    fn connect(&self, _endpoint: &EndpointSpec, service: &ServiceSpec) -> Result<Arc<dyn Adapter>, Failure> {
         let options = options::of(service)?;
         Ok(Arc::new(adapter::MemoryAdapter::new(options)))
     }

@@ -52,7 +52,7 @@ fn check(name: &str, script: &[(u64, Step, &str)]) {
             Step::TrialOk => drop(breaker.record(now, true, true)),
             Step::TrialFails => drop(breaker.record(now, false, true)),
             Step::Cancel => breaker.cancel(),
-            Step::Probe => drop(breaker.probe_passed(now)),
+            Step::Probe => drop(breaker.probe_passed(now, Proof::Connection)),
             Step::Reset => drop(breaker.reset(now)),
             Step::Trip => drop(breaker.trip(now)),
         }
@@ -81,6 +81,15 @@ fn probes_close_it_when_nobody_asks_but_only_after_a_trial_has_shown_that_it_ans
             (6, Probe, "closed"),
         ],
     );
+}
+
+#[test]
+fn probes_that_are_answers_close_it_by_themselves() {
+    let breaker = Breaker::new(&spec());
+    breaker.trip(at(0));
+    assert_eq!(breaker.probe_passed(at(1), Proof::Answer), Some(Transition::HalfOpened));
+    assert_eq!(breaker.probe_passed(at(2), Proof::Answer), None);
+    assert_eq!(breaker.probe_passed(at(3), Proof::Answer), Some(Transition::Closed));
 }
 
 #[test]
@@ -238,8 +247,8 @@ fn transitions_are_told_once() {
     let fail = |second| breaker.record(at(second), false, false);
     assert_eq!((fail(1), fail(1), fail(1)), (None, None, Some(Transition::Opened { until: at(11) })));
     assert_eq!(breaker.peek(at(2)), State::Open { since: at(1), until: at(11) });
-    assert_eq!(breaker.probe_passed(at(3)), Some(Transition::HalfOpened));
-    assert_eq!(breaker.probe_passed(at(4)), None);
+    assert_eq!(breaker.probe_passed(at(3), Proof::Connection), Some(Transition::HalfOpened));
+    assert_eq!(breaker.probe_passed(at(4), Proof::Connection), None);
     assert_eq!(breaker.reset(at(5)), Some(Transition::Closed));
     assert_eq!(breaker.reset(at(5)), None);
     let off = Breaker::new(&BreakerSpec { enabled: false, ..spec() });
@@ -298,7 +307,7 @@ proptest! {
                         breaker.cancel();
                     }
                 }
-                Move::Probe => drop(breaker.probe_passed(now)),
+                Move::Probe => drop(breaker.probe_passed(now, Proof::Connection)),
                 Move::Wait(seconds) => now = now.plus(Duration::from_secs(seconds)),
                 Move::End { .. } | Move::Cancel { .. } => {}
             }
@@ -334,7 +343,7 @@ fn threads_at_once_take_no_more_trials_than_allowed() {
                             }
                         }
                         Admission::Yes => drop(breaker.trip(now)),
-                        Admission::No { .. } => drop(breaker.probe_passed(now)),
+                        Admission::No { .. } => drop(breaker.probe_passed(now, Proof::Connection)),
                     }
                 }
             });

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use model::{BreakerSpec, HealthSpec, OutlierSpec, Span, Strategy};
 use throome_policy::{
-    Admission, Balancer, Breaker, Budget, Candidates, Ejection, Ejector, Health, HealthState, Load, Silence,
-    State, Time, Transition, TrialKind, balancer, next_interval,
+    Admission, Balancer, Breaker, Budget, Candidates, Ejection, Ejector, Health, HealthState, Load, Proof,
+    Silence, State, Time, Transition, TrialKind, balancer, next_interval,
 };
 
 /// The time of one try.
@@ -177,7 +177,7 @@ impl Fleet {
         endpoint.health.probe(now, ok);
         if ok {
             endpoint.silence.heard(now);
-            if endpoint.breaker.probe_passed(now).is_some() {
+            if endpoint.breaker.probe_passed(now, Proof::Connection).is_some() {
                 endpoint.load.forget();
             }
         }

@@ -242,12 +242,21 @@ impl ResponseHead {
         self.reason.of_bytes(&self.fields.bytes)
     }
 
-    /// Whether it is a stream of server-sent events.
+    /// Whether its body is a stream that may say nothing for long: by the types that are for that.
     #[must_use]
-    pub fn is_event_stream(&self) -> bool {
-        self.fields
-            .all(Known::ContentType)
-            .any(|value| value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream"))
+    pub fn is_stream(&self) -> bool {
+        const TYPES: [&str; 4] = [
+            "text/event-stream",
+            "application/x-ndjson",
+            "application/stream+json",
+            "multipart/x-mixed-replace",
+        ];
+        let is_one = |value: &[u8]| {
+            TYPES
+                .iter()
+                .any(|kind| value.get(..kind.len()).is_some_and(|v| v.eq_ignore_ascii_case(kind.as_bytes())))
+        };
+        self.fields.all(Known::ContentType).any(is_one)
     }
 }
 
