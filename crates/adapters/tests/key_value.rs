@@ -14,7 +14,5 @@ async fn memory_keeps_the_contract() {
 fn embedded(kind: &str) -> Arc<dyn Adapter> {
     let endpoint = EndpointSpec { host: "embedded".to_owned(), port: 0, weight: 1, role: Role::Primary };
     let driver = driver(kind).expect("the kind is in the list");
-    driver
-        .connect(&endpoint, &ServiceSpec::of_kind(kind))
-        .expect("defaults are right")
+    driver.connect(&endpoint, &ServiceSpec::of_kind(kind)).expect("defaults are right")
 }

@@ -10,6 +10,10 @@ use crate::window::{Mark, Window};
 /// The window of a budget.
 const WINDOW: Duration = Duration::from_secs(10);
 
+/// Retries that a window always has room for. Without it a service that is asked once in a while would lose requests to
+/// one bad endpoint, since a share of few is none; ten in ten seconds never overload anybody.
+const LEAST: f64 = 10.0;
+
 /// The longest first wait before the same endpoint is asked again.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 
@@ -68,7 +72,8 @@ pub fn may_rerun(work: Work<'_>, progress: Progress) -> bool {
 
 /// The retries of one service: a share of the requests of the last ten seconds, so that a service that is down is not
 /// asked several times as often as one that is up. At least as many as there are requests in flight, so that losing
-/// one endpoint of a quiet service loses no request. Retries whose bytes never left draw nothing: do not ask.
+/// one endpoint loses none of them, and at least ten, unless the share is 0. Retries whose bytes never left draw
+/// nothing: do not ask.
 #[derive(Debug)]
 pub struct Budget {
     ratio: f64,
@@ -95,7 +100,8 @@ impl Budget {
         let counts = self.recent.counts(now);
         #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^24")]
         let (requests, retries) = (counts.plain as f64, counts.marked as f64);
-        let granted = retries <= (self.ratio * requests).max(f64::from(in_flight));
+        let least = if self.ratio > 0.0 { LEAST } else { 0.0 };
+        let granted = retries <= (self.ratio * requests).max(f64::from(in_flight)).max(least);
         if !granted {
             self.recent.take_back(now, Mark::Marked);
         }

@@ -62,7 +62,7 @@ async fn a_miss_that_may_run_again_goes_to_another_endpoint() {
     let World { clusters, dir: _dir } = world(json!({})).await;
     let mut tries = begin(&clusters, true);
     let mut asked = Vec::new();
-    // The first had not left, and draws nothing; the second had, and draws the one retry of a quiet service.
+    // The first had not left, and draws nothing; the second had, and draws one of a quiet service's retries.
     for sent in [false, true] {
         let attempt = tries.next().await.unwrap();
         asked.push(attempt.endpoint().label.clone());

@@ -32,13 +32,17 @@ fn what_may_run_again() {
 
 #[test]
 fn a_quiet_service_may_retry_what_is_in_flight() {
-    let budget = Budget::new(0.2);
-    budget.request(Time(0));
-    assert!(budget.try_retry(Time(1), 1));
-    assert!(!budget.try_retry(Time(1), 1));
-    assert!(budget.try_retry(Time(1), 2));
-    assert!(!budget.try_retry(Time(1), 0));
-    assert!(budget.try_retry(Time(20_000_000), 1));
+    let none = Budget::new(0.0);
+    none.request(Time(0));
+    assert!(none.try_retry(Time(1), 1));
+    assert!(!none.try_retry(Time(1), 1));
+    assert!(none.try_retry(Time(1), 2));
+    assert!(!none.try_retry(Time(1), 0));
+    assert!(none.try_retry(Time(20_000_000), 1));
+    let some = Budget::new(0.2);
+    some.request(Time(0));
+    assert_eq!((0..20).filter(|_| some.try_retry(Time(1), 1)).count(), 10);
+    assert!(some.try_retry(Time(1), 11));
 }
 
 #[test]
@@ -87,7 +91,8 @@ proptest! {
             }
             let slice = |time: &Time| time.0 / 1_000_000;
             let recent = |times: &[Time]| times.iter().filter(|time| slice(time) + 10 > slice(&now)).count() as f64;
-            let allowed = (ratio * recent(&requests)).max(f64::from(in_flight));
+            let least = if ratio > 0.0 { LEAST } else { 0.0 };
+            let allowed = (ratio * recent(&requests)).max(f64::from(in_flight)).max(least);
             let granted = budget.try_retry(now, in_flight);
             prop_assert_eq!(granted, recent(&grants) + 1.0 <= allowed);
             if granted {

@@ -237,7 +237,7 @@ impl World {
             self.report.retries += 1;
             self.ledger.now(self.now).retries += 1;
             let (requests, retries) = self.ledger.sums();
-            let allowed = (self.plan.shape.budget * requests as f64).max(f64::from(in_flight));
+            let allowed = (self.plan.shape.budget * requests as f64).max(f64::from(in_flight)).max(10.0);
             self.report.over_budget += u64::from(retries as f64 > allowed);
         }
         granted
