@@ -10,8 +10,6 @@ use wire::cores::{self, PerCore};
 
 use crate::clock;
 use crate::request_id::RequestId;
-use crate::service::Service;
-use crate::snapshot::Route;
 
 /// Operations that each core remembers.
 const KEPT: usize = 4096;
@@ -19,8 +17,8 @@ const KEPT: usize = 4096;
 /// What an operation looked like, without its values.
 #[derive(Debug, Clone)]
 pub enum Shape {
-    /// A routed request: its route.
-    Route(Arc<Route>),
+    /// A routed request: the id of its route.
+    Route(Arc<str>),
     /// A data call: the shape of its key, topic or statement.
     Text(Box<str>),
 }
@@ -28,7 +26,7 @@ pub enum Shape {
 impl Shape {
     fn text(&self) -> &str {
         match self {
-            Shape::Route(route) => &route.spec.id,
+            Shape::Route(id) => id,
             Shape::Text(text) => text,
         }
     }
@@ -45,10 +43,12 @@ pub enum Ending {
     Cancelled,
 }
 
-/// One operation.
+/// One operation. Holds names and nothing that runs: what is remembered keeps nothing alive.
 #[derive(Clone)]
 pub(crate) struct Entry {
-    pub(crate) service: Arc<Service>,
+    pub(crate) cluster: Arc<str>,
+    pub(crate) service: Arc<str>,
+    pub(crate) kind: &'static str,
     pub(crate) operation: &'static str,
     pub(crate) shape: Shape,
     pub(crate) ending: Ending,
@@ -142,9 +142,9 @@ impl ActivityFilter {
     fn matches(&self, id: &str, entry: &Entry) -> bool {
         let same = |asked: &Option<String>, own: &str| asked.as_deref().is_none_or(|asked| asked == own);
         self.before.as_deref().is_none_or(|before| id < before)
-            && same(&self.cluster, &entry.service.cluster)
-            && same(&self.service, &entry.service.name)
-            && same(&self.service_type, entry.service.driver.name())
+            && same(&self.cluster, &entry.cluster)
+            && same(&self.service, &entry.service)
+            && same(&self.service_type, entry.kind)
             && same(&self.operation, entry.operation)
             && same(&self.outcome, outcome(entry.ending))
             && self.since.is_none_or(|since| clock::wall(entry.began) >= since)
@@ -169,8 +169,8 @@ fn record(id: String, entry: &Entry) -> ActivityRecord {
     ActivityRecord {
         id,
         time: clock::wall(entry.began),
-        cluster: entry.service.cluster.to_string(),
-        service: entry.service.name.to_string(),
+        cluster: entry.cluster.to_string(),
+        service: entry.service.to_string(),
         operation: entry.operation.to_owned(),
         shape: entry.shape.text().to_owned(),
         outcome: outcome(entry.ending).to_owned(),

@@ -37,6 +37,7 @@ pub struct Attempt {
     connect_deadline: Instant,
     deadline: Instant,
     heard: Option<Instant>,
+    asked: bool,
     /// Its success is counted already.
     passed: bool,
     open: bool,
@@ -51,7 +52,6 @@ impl std::fmt::Debug for Attempt {
 impl Attempt {
     pub(crate) fn begin(service: Arc<Service>, endpoint: Arc<Endpoint>, trial: bool, now: Instant) -> Self {
         endpoint.load.begin();
-        endpoint.silence.asked(clock::at(now));
         Attempt {
             service,
             endpoint,
@@ -60,6 +60,7 @@ impl Attempt {
             connect_deadline: now,
             deadline: now,
             heard: None,
+            asked: false,
             passed: false,
             open: true,
         }
@@ -106,6 +107,13 @@ impl Attempt {
         self.began
     }
 
+    /// The whole request is on its way: from now on silence says something of the endpoint.
+    pub fn asked(&mut self) {
+        if !std::mem::replace(&mut self.asked, true) {
+            self.endpoint.silence.asked(clock::now());
+        }
+    }
+
     /// The endpoint has begun to answer, well or not. A trial that is answered well has passed: the answer
     /// may be a stream without end, and must not hold the trial's place.
     pub fn heard(&mut self, well: bool) {
@@ -140,7 +148,8 @@ impl Attempt {
             Outcome::Void => {
                 load.abandon();
                 match self.heard {
-                    None => silence.gone(now),
+                    None if self.asked => silence.gone(now),
+                    None => {}
                     // It had answered; that its client then left says nothing against it.
                     Some(_) if !self.trial && !self.passed => drop(breaker.record(now, true, false)),
                     Some(_) => {}

@@ -7,6 +7,7 @@ use adapters::{Adapter, Driver};
 use model::kind::Place;
 use model::view::Owner;
 use model::{Address, ClusterSpec, Code, EndpointSpec, Failure, HealthSpec, Role, RouteSpec, ServiceSpec};
+use policy::Budget;
 use telemetry::Meter;
 use wire::cores;
 
@@ -70,7 +71,8 @@ fn service(
         health,
         breaker_spec: spec.routing.circuit_breaker.clone(),
         meter: before.map_or_else(|| Arc::new(Meter::new(cores::slots())), |(s, _)| Arc::clone(&s.meter)),
-        shared: kept.map_or_else(|| Arc::new(Shared::new(budget)), |(s, _)| Arc::clone(&s.shared)),
+        shared: before.map_or_else(|| Arc::new(Shared::new()), |(s, _)| Arc::clone(&s.shared)),
+        budget: kept.map_or_else(|| Arc::new(Budget::new(budget)), |(s, _)| Arc::clone(&s.budget)),
         events: events.clone(),
     }))
 }
@@ -139,5 +141,5 @@ pub(crate) fn route(spec: RouteSpec, owner: Owner, cluster: &Cluster) -> Result<
         )
     })?;
     let tactics = Tactics::of_route(&spec, &cluster.spec.routing);
-    Ok(Arc::new(Route { service: Arc::clone(service), tactics, spec, owner }))
+    Ok(Arc::new(Route { id: spec.id.as_str().into(), service: Arc::clone(service), tactics, spec, owner }))
 }

@@ -116,8 +116,9 @@ impl Clusters {
         let mut desk = self.0.desk.lock().await;
         let id = self.snapshot().cluster(id)?.spec.cluster_id.clone();
         self.matches(id.as_str(), if_match)?;
-        self.0.store.delete_routes_of(id.as_str()).await?;
-        self.carry_out(&mut desk, None, &id, Save::Remove, &by).await
+        self.carry_out(&mut desk, None, &id, Save::Remove, &by).await?;
+        // Last: should this fail, its routes lead nowhere and say so.
+        Ok(self.0.store.delete_routes_of(id.as_str()).await.map(drop)?)
     }
 
     /// Every problem of a document that asks for a cluster, as a JSON body.
@@ -227,6 +228,7 @@ impl Clusters {
         save: Save,
     ) -> Result<(), Failure> {
         let files = self.0.files.clone();
+        let mut written = None;
         let work = match (save, built) {
             (Save::Read(text), _) => {
                 desk.texts.insert(id.clone(), text);
@@ -237,7 +239,6 @@ impl Clusters {
                 return Ok(());
             }
             (Save::Remove, _) | (_, None) => {
-                desk.texts.remove(id);
                 let id = id.clone();
                 tokio::task::spawn_blocking(move || files.remove(&id))
             }
@@ -245,7 +246,7 @@ impl Clusters {
                 let env = |name: &str| std::env::var(name).ok();
                 let present = desk.texts.get(id).map(String::as_str);
                 let text = model::write::file_text(&cluster.spec, present, &Registry, &env);
-                desk.texts.insert(id.clone(), text.clone());
+                written = Some(text.clone());
                 let holds_secret = model::secrets::holds_secret(&cluster.spec, &Registry);
                 let id = id.clone();
                 tokio::task::spawn_blocking(move || files.write(&id, &text, holds_secret))
@@ -258,7 +259,12 @@ impl Clusters {
             let path = self.0.files.path(id);
             Failure::gateway(Code::Internal, format!("Cannot write `{}`: {error}.", path.display()))
                 .with_hint("Nothing was changed. Check the directory's owner, mode and free space.")
-        })
+        })?;
+        match written {
+            Some(text) => desk.texts.insert(id.clone(), text),
+            None => desk.texts.remove(id),
+        };
+        Ok(())
     }
 
     async fn await_verdicts(&self, id: &ClusterId) {
@@ -315,7 +321,8 @@ fn replaced(
     let mut routes = before.routes.clone();
     let mut stranded = before.stranded.clone();
     // Routes of the API that lead here, also those that led nowhere because the cluster was not there.
-    let mut of_api: Vec<RouteSpec> = stranded.extract_if(.., |spec| spec.cluster == id.as_str()).collect();
+    let back: Vec<RouteSpec> = stranded.extract_if(.., |spec| spec.cluster == id.as_str()).collect();
+    let mut of_api = Vec::new();
     let mut file_ids = Vec::new();
     for route in before.routes.iter().filter(|route| route.spec.cluster == id.as_str()) {
         let kept = built.as_ref().is_some_and(|cluster| stays(route, cluster));
@@ -332,12 +339,20 @@ fn replaced(
     match built {
         None => {
             clusters.remove(id.as_str());
-            stranded.extend(of_api.into_iter().filter(|_| !forget));
+            stranded.extend(back.into_iter().chain(of_api).filter(|_| !forget));
         }
         Some(cluster) => {
             for spec in cluster.spec.routes.iter().filter(|spec| !file_ids.contains(&spec.id)) {
                 let route = build::route(spec.clone(), Owner::File, &cluster)?;
                 routes = routes.with(spec, route).map_err(|conflict| conflicts(&conflict))?;
+            }
+            for spec in back {
+                // Its place may have been taken meanwhile; then it stays where it was, and the cluster is none the worse.
+                let built = build::route(spec.clone(), Owner::Api, &cluster).ok();
+                match built.and_then(|route| routes.with(&spec, route).ok()) {
+                    Some(with) => routes = with,
+                    None => stranded.push(spec),
+                }
             }
             for spec in of_api {
                 match build::route(spec.clone(), Owner::Api, &cluster) {

@@ -145,13 +145,17 @@ fn nobody(service: &Service, order: &Order, now: Time) -> Failure {
 }
 
 /// What would be chosen now, without choosing it; for `explain`.
-pub(crate) fn foresee(service: &Service, tactics: &Tactics, rerun: bool) -> Option<usize> {
+pub(crate) fn foresee(service: &Service, tactics: &Tactics, access: Access, rerun: bool) -> Option<usize> {
     let now = clock::now();
-    let best = service.endpoints.iter().map(|endpoint| resort(endpoint.standing(now), rerun)).min()?;
+    let barred = |role: Role| access == Access::Write && role == Role::Replica;
+    let resort_of = |endpoint: &crate::Endpoint| {
+        if barred(endpoint.role) { Resort::Never } else { resort(endpoint.standing(now), rerun) }
+    };
+    let best = service.endpoints.iter().map(|endpoint| resort_of(endpoint)).min()?;
     if best == Resort::Never {
         return None;
     }
-    let at_best = |i: &usize| resort(service.endpoints[*i].standing(now), rerun) == best;
+    let at_best = |i: &usize| resort_of(&service.endpoints[*i]) == best;
     let indices: Vec<usize> = (0..service.endpoints.len()).filter(at_best).collect();
     let loads: Vec<&Load> = indices.iter().map(|&i| &service.endpoints[i].load).collect();
     // Balancers that take turns move on when asked; one step more in a described request does no harm.

@@ -1,14 +1,14 @@
 //! What would happen to a request that is described and not sent.
 
-use model::Failure;
 use model::view::{Candidate, ExplainRequest, Explanation, RouteView};
+use model::{Failure, Role};
 use policy::{Progress, Request, Work, may_rerun};
 use serde_json::json;
 
 use crate::endpoint::Standing;
 use crate::service::Tactics;
 use crate::snapshot::Route;
-use crate::{Clusters, choice, clock};
+use crate::{Access, Clusters, choice, clock};
 
 impl Clusters {
     /// The route, the policies and the endpoint that this request would meet, and why.
@@ -21,24 +21,20 @@ impl Clusters {
             Some((path, query)) => (path, Some(query)),
             None => (request.path.as_str(), None),
         };
-        let host = request
-            .host
-            .rsplit_once(':')
-            .map_or(request.host.as_str(), |(host, _)| host)
-            .to_ascii_lowercase();
-        let method = request.method.to_ascii_uppercase();
+        let host = wire::http1::target::plain_host(&request.host);
+        let method = &request.method;
         let header = |name: &str| {
             let found = request.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.as_bytes())
         };
-        let described = Request { host: &host, method: &method, path, query, header: &header };
+        let described = Request { host: &host, method, path, query, header: &header };
         if let Err(why) = wire::http1::target::check_path(path) {
             return Ok(nothing(format!("the request is refused: {why}")));
         }
         let lost: Vec<String> =
             world.routes.explain(&described).into_iter().map(|(id, why)| format!("{id}: {why}")).collect();
         match world.routes.find(&described) {
-            Some(found) => Ok(something(found.payload, &method)),
+            Some(found) => Ok(something(found.payload, method)),
             None if lost.is_empty() => Ok(nothing("no route has this host and path".to_owned())),
             None => Ok(nothing(lost.join("; "))),
         }
@@ -60,7 +56,8 @@ fn something(route: &Route, method: &str) -> Explanation {
     let service = &route.service;
     let tactics = route.tactics();
     let rerun = may_rerun(Work::Http(method), Progress::Sent);
-    let chosen = if service.is_draining() { None } else { choice::foresee(service, tactics, rerun) };
+    let access = if rerun { Access::Read } else { Access::Write };
+    let chosen = if service.is_draining() { None } else { choice::foresee(service, tactics, access, rerun) };
     let now = clock::now();
     let candidates = service.endpoints.iter().enumerate().map(|(index, endpoint)| {
         let (standing, _, why) = endpoint.facts(now);
@@ -69,6 +66,9 @@ fn something(route: &Route, method: &str) -> Explanation {
             _ if service.is_draining() => "the service is draining".to_owned(),
             Standing::In(_) if is_chosen => format!("picked by {}", tactics.strategy.name()),
             Standing::In(_) => format!("could be asked; {} picks another now", tactics.strategy.name()),
+            _ if access == Access::Write && endpoint.role == Role::Replica => {
+                "a replica takes no writes".to_owned()
+            }
             _ => why,
         };
         Candidate { endpoint: endpoint.label.to_string(), chosen: is_chosen, reason }

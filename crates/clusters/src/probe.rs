@@ -39,8 +39,10 @@ pub(crate) async fn watch(clusters: Clusters) {
                 if service.health.enabled && endpoint.take_probe(now) {
                     let (service, endpoint) = (Arc::clone(service), Arc::clone(endpoint));
                     probes.spawn(async move {
+                        let turn = Turn(&endpoint);
                         let passed = probe(&service, &endpoint).await;
                         endpoint.schedule(&service.health, passed);
+                        drop(turn);
                     });
                 }
             }
@@ -103,6 +105,15 @@ fn tell(service: &Service, endpoint: &Endpoint, now: Time, actor: &'static str) 
     endpoint.tell(now, &service.events, &service.cluster, &service.name, actor);
 }
 
+/// The turn to probe an endpoint: given back however the probe ends.
+struct Turn<'e>(&'e Endpoint);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.probing.store(false, Release);
+    }
+}
+
 impl Endpoint {
     /// Whether a probe is due; if so it is the caller's to make.
     fn take_probe(&self, now: Time) -> bool {
@@ -120,6 +131,5 @@ impl Endpoint {
         }
         let jitter = interval.mul_f64(0.1 * ((choice::seed() >> 40) as f64 / f64::from(1 << 24)));
         self.next_probe.store(now.plus(interval.saturating_sub(jitter)).0, Relaxed);
-        self.probing.store(false, Release);
     }
 }

@@ -34,25 +34,20 @@ pub struct Service {
     /// When its endpoints are left alone.
     pub breaker_spec: BreakerSpec,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) budget: Arc<Budget>,
     pub(crate) events: Events,
 }
 
 /// What a service keeps across changes of its settings.
 pub(crate) struct Shared {
-    pub(crate) budget: Budget,
     pub(crate) ejector: Ejector,
     pub(crate) draining: AtomicBool,
     pub(crate) drained_since: AtomicU64,
 }
 
 impl Shared {
-    pub(crate) fn new(budget: f64) -> Self {
-        Shared {
-            budget: Budget::new(budget),
-            ejector: Ejector::new(),
-            draining: AtomicBool::new(false),
-            drained_since: AtomicU64::new(0),
-        }
+    pub(crate) fn new() -> Self {
+        Shared { ejector: Ejector::new(), draining: AtomicBool::new(false), drained_since: AtomicU64::new(0) }
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Cluster {
 pub struct Route {
     /// As asked.
     pub spec: RouteSpec,
+    /// Its id, shared with what remembers it.
+    pub id: Arc<str>,
     /// Who owns it.
     pub owner: Owner,
     /// Where it leads.

@@ -49,6 +49,8 @@ pub struct Order {
     pub access: Access,
     /// Whether it may run again once its bytes have left.
     pub rerun: bool,
+    /// Whether a body goes out before an answer can be expected; then the attempt is told when it is through.
+    pub uploads: bool,
     /// The id in the client's answer.
     pub request_id: RequestId,
 }
@@ -100,7 +102,7 @@ impl Tries {
     pub fn begin(service: Arc<Service>, route: Option<Arc<Route>>, order: Order, activity: Activity) -> Self {
         let began = Instant::now();
         service.meter.begin(slot());
-        service.shared.budget.request(clock::at(began));
+        service.budget.request(clock::at(began));
         let timeout = route.as_ref().map_or(service.tactics.timeout, |route| route.tactics().timeout);
         Tries {
             service,
@@ -133,6 +135,9 @@ impl Tries {
         let endpoint = Arc::clone(&self.service.endpoints[index]);
         // From here on the attempt owns its trial's place, also while it waits.
         let mut attempt = Attempt::begin(Arc::clone(&self.service), endpoint, trial, now);
+        if !self.order.uploads {
+            attempt.asked();
+        }
         if self.last == Some(index) {
             let pause = policy::backoff(self.count, choice::seed());
             tokio::time::sleep(pause.min(self.left(now))).await;
@@ -185,7 +190,7 @@ impl Tries {
         // What never left may run anywhere, and costs nobody anything: it draws nothing from the budget. The
         // attempt has ended, but the request itself is still in flight.
         let in_flight = self.service.in_flight() + 1;
-        !sent || (self.order.rerun && self.service.shared.budget.try_retry(clock::at(now), in_flight))
+        !sent || (self.order.rerun && self.service.budget.try_retry(clock::at(now), in_flight))
     }
 
     fn choose(&self, now: Time) -> Result<(usize, bool), Failure> {
@@ -246,7 +251,9 @@ impl Tries {
         self.service.meter.end(slot(), duration, code);
         let shape = std::mem::replace(&mut self.order.shape, Shape::Text(Box::default()));
         self.activity.note(Entry {
-            service: Arc::clone(&self.service),
+            cluster: Arc::clone(&self.service.cluster),
+            service: Arc::clone(&self.service.name),
+            kind: self.service.driver.name(),
             operation: self.order.operation,
             shape,
             ending,

@@ -89,8 +89,29 @@ impl Clusters {
             desk.gone.remove(&id);
             self.file_gone(&mut desk, &id).await;
         }
-        for id in ids {
-            self.file_changed(&mut desk, &id).await;
+        // Two files may change together and stand in each other's way until both have (a route that moves): what is
+        // refused is looked at once more when something else was carried out.
+        let mut refused = Vec::new();
+        for turn in 0..2 {
+            let again: Vec<(ClusterId, String)> = std::mem::take(&mut refused);
+            let looked_at: Vec<ClusterId> =
+                if turn == 0 { ids.clone() } else { again.into_iter().map(|(id, _)| id).collect() };
+            let mut carried_out = false;
+            for id in looked_at {
+                if turn > 0 {
+                    desk.texts.remove(&id);
+                }
+                match self.file_changed(&mut desk, &id).await {
+                    Ok(changed) => carried_out |= changed,
+                    Err(why) => refused.push((id, why)),
+                }
+            }
+            if !carried_out || refused.is_empty() {
+                break;
+            }
+        }
+        for (id, why) in refused {
+            self.refuse_file(&id, why);
         }
         in_doubt
     }
@@ -105,31 +126,25 @@ impl Clusters {
         }
     }
 
-    async fn file_changed(&self, desk: &mut Desk, id: &ClusterId) {
+    /// Carries out what a file asks for now. Says whether that was anything new, or why it is refused.
+    async fn file_changed(&self, desk: &mut Desk, id: &ClusterId) -> Result<bool, String> {
         let text = match self.0.files.text(id) {
             Ok(Some(text)) => text,
-            Ok(None) => return,
-            Err(error) => {
-                tracing::warn!(%error, cluster = %id, "cannot read the cluster's file");
-                return;
-            }
+            Ok(None) => return Ok(false),
+            Err(error) => return Err(format!("cannot read it: {error}")),
         };
         if desk.texts.get(id) == Some(&text) {
-            return;
+            return Ok(false);
         }
         // Remembered whatever becomes of it: the same text is not refused twice.
         desk.texts.insert(id.clone(), text.clone());
-        let mut read = match self.0.files.read(id, text) {
-            Ok(read) => read,
-            Err(problems) => return self.refuse_file(id, in_words(&problems)),
-        };
+        let mut read = self.0.files.read(id, text).map_err(|problems| in_words(&problems))?;
         if let Some(running) = self.snapshot().clusters.get(id.as_str()) {
             read.spec.created_at = read.spec.created_at.min(running.spec.created_at);
         }
         let spec = read.spec.clone();
-        if let Err(failure) = self.carry_out(desk, Some(spec), id, read.into(), &By::file()).await {
-            self.refuse_file(id, failure.detail().to_owned());
-        }
+        let done = self.carry_out(desk, Some(spec), id, read.into(), &By::file()).await;
+        done.map(|()| true).map_err(|failure| failure.detail().to_owned())
     }
 
     fn refuse_file(&self, id: &ClusterId, message: String) {

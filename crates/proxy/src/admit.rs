@@ -2,7 +2,6 @@
 //!
 //! Policies of the route (who, may they, how many) enter in [`admit`].
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use clusters::{RequestId, Route, Snapshot};
@@ -27,7 +26,7 @@ pub(crate) fn admit(world: &Snapshot, head: &RequestHead) -> Result<Passage, Fai
             "Two readers could take such a path for two different ones; send it in its plain form.",
         )
     })?;
-    let host = plain_host(head.host().unwrap_or_default());
+    let host = target::plain_host(head.host().unwrap_or_default());
     let header = |name: &str| head.fields.get(name);
     let request = Request {
         host: &host,
@@ -42,15 +41,6 @@ pub(crate) fn admit(world: &Snapshot, head: &RequestHead) -> Result<Passage, Fai
         None => path,
     });
     Ok(Passage { route: Arc::clone(found.payload), target })
-}
-
-/// The host without its port, in lower case.
-fn plain_host(host: &str) -> Cow<'_, str> {
-    let name = match host.rfind(':') {
-        Some(colon) if !host[colon..].contains(']') => &host[..colon],
-        _ => host,
-    };
-    if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
 fn no_route(request: &Request<'_>) -> Failure {
@@ -130,21 +120,4 @@ fn say_forwarding(head: &RequestHead, peer: &Peer, host: &str, out: &mut Vec<u8>
         say(&[earlier, b", "]);
     }
     say(&[b"for=", peer.node.as_bytes(), b";host=\"", host.as_bytes(), b"\";proto=http\r\n"]);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_lose_their_port_and_case() {
-        for (host, plain) in [
-            ("A.example:8080", "a.example"),
-            ("a.example", "a.example"),
-            ("[::1]:80", "[::1]"),
-            ("[::1]", "[::1]"),
-        ] {
-            assert_eq!(plain_host(host), plain, "{host}");
-        }
-    }
 }

@@ -22,8 +22,6 @@ pub(crate) struct Client {
     pub(crate) response: ResponseHead,
     /// Whether any byte of a final answer was said.
     pub(crate) answering: bool,
-    /// Whether the answer ends with the connection, so that only a reset can say that it was cut.
-    pub(crate) ends_with_close: bool,
     /// Whether the connection can serve another request after this one.
     pub(crate) reusable: bool,
     pub(crate) peer: Peer,
@@ -58,7 +56,6 @@ impl Client {
             upload: nothing(),
             response: ResponseHead::default(),
             answering: false,
-            ends_with_close: false,
             reusable: true,
             peer: Peer { ip: ip.to_string(), node, trusted: options.trusted_proxies.trusts(ip) },
             idle,
@@ -73,7 +70,6 @@ impl Client {
     /// Makes ready for the request whose head was just taken.
     pub(crate) fn begin(&mut self, body_limit: u64) -> Result<(), Error> {
         self.answering = false;
-        self.ends_with_close = false;
         self.reusable = self.request.keep_alive;
         let framing = self.request.framing;
         if framing == Framing::None {

@@ -1,6 +1,6 @@
 //! One request on one connection to a service, up to the head of its answer.
 
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use adapters::http::{Pool, Unreached};
@@ -9,6 +9,7 @@ use model::route::RetryOn;
 use model::{Code, Failure};
 use tokio::time::Instant;
 use wire::http1::client::poll_head;
+use wire::http1::head::MOST_FIELDS;
 use wire::http1::{HeadLimits, Pump, PumpError, ResponseHead};
 use wire::{Conn, Error, Side};
 
@@ -122,7 +123,10 @@ pub(crate) async fn exchange(
             alarm.guard(|cx| poll_exchange(cx, conn, service, upload, response, is_head).map(Ok)).await
         };
         match stepped {
-            Ok(Ok(Step::Uploaded)) => client.alarm.set(patience.uploaded()),
+            Ok(Ok(Step::Uploaded)) => {
+                attempt.asked();
+                client.alarm.set(patience.uploaded());
+            }
             Ok(Ok(Step::Head)) if matches!(client.response.status, 100 | 102..=199) => {
                 patience.interim(client.response.status);
                 pass_interim(client);
@@ -232,12 +236,21 @@ fn poll_exchange(
             Poll::Ready(Err(PumpError { side: Side::Sink, .. })) | Poll::Pending => {}
         }
     }
-    let answer = ready!(poll_head(service, cx, head, HeadLimits::default(), to_head));
+    let Poll::Ready(answer) = poll_head(service, cx, head, OF_SERVICES, to_head) else {
+        // A client that has broken its connection waits no more; one that has only said its last still does.
+        return match client.poll_broken(cx) {
+            Some(error) if upload.is_done() => Poll::Ready(Err(of_upload(error))),
+            _ => Poll::Pending,
+        };
+    };
     Poll::Ready(answer.map(|()| Step::Head).map_err(|error| {
         let fault = of_answer(error);
         if service.sent_nothing() && upload.moved == 0 { fault.unsent() } else { fault }
     }))
 }
+
+/// Heads of services are larger than those of clients, and come from fewer.
+const OF_SERVICES: HeadLimits = HeadLimits { bytes: 256 * 1024, fields: MOST_FIELDS };
 
 fn of_upload(error: Error) -> Fault {
     Fault::of_client(match error {
@@ -256,16 +269,20 @@ fn of_answer(error: Error) -> Fault {
         Error::Closed => (Kind::Farewell, "closed the connection without an answer".to_owned()),
         Error::Io(error) => (Kind::Farewell, format!("broke the connection: {error}")),
         Error::Truncated => (Kind::Broken, "broke off in the head of its answer".to_owned()),
-        Error::HeadTooLarge => (Kind::Improper, "answered with too large a head".to_owned()),
+        Error::HeadTooLarge => (Kind::Broken, "answered with too large a head".to_owned()),
         other => (Kind::Improper, format!("did not answer in HTTP/1.1: {other}")),
     };
     Fault { failure: Failure::service(Code::BadGateway, detail), cause: RetryOn::Reset, sent: true, kind }
 }
 
+/// Interim answers beyond so many bytes that a client has not taken are left out.
+const MOST_UNREAD: usize = 16 * 1024;
+
 /// Passes a 1xx on, to a client that can take it. It goes out with the next bytes to the client.
 fn pass_interim(client: &mut Client) {
     let Client { conn, request, response, .. } = client;
-    if request.minor == 1 {
+    // They are optional: a client that does not read them is not owed a heap of them.
+    if request.minor == 1 && conn.outbox.len() < MOST_UNREAD {
         respond::say_interim(response, &mut conn.outbox);
     }
 }

@@ -60,10 +60,11 @@ fn order(client: &Client, passage: &Passage, id: &RequestId) -> Order {
     let safe = may_rerun(Work::Http(method), Progress::Sent);
     Order {
         operation: operation(method),
-        shape: Shape::Route(Arc::clone(&passage.route)),
+        shape: Shape::Route(Arc::clone(&passage.route.id)),
         access: if safe { Access::Read } else { Access::Write },
         // A body that has been passed on is gone, whatever the method.
         rerun: safe && client.request.framing == Framing::None && !client.request.upgrade,
+        uploads: client.request.framing != Framing::None,
         request_id: *id,
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use clusters::{Attempt, Ending, Outcome, RequestId, Tries};
 use model::{Code, Failure};
 use tokio::time::Instant;
-use wire::buffer::SMALL;
 use wire::http1::{BodyReader, BodyWriter, Framing, Pump, PumpError, ResponseHead};
 use wire::{Body, Conn, Error, Side};
 
@@ -61,7 +60,10 @@ fn begin(client: &mut Client, door: &Door, id: &RequestId) -> Pump {
     }
     respond::say_head(client, id, ends);
     client.answering = true;
-    client.ends_with_close = ends == Ends::WithClose;
+    if ends == Ends::WithClose {
+        // However this connection ends from here on, it is a break, until the last byte has gone.
+        client.conn.socket.reset_on_close(true);
+    }
     // A body without limit is never too large.
     let body = BodyReader::new(framing, u64::MAX).map_or(Body::Empty, Body::Wire);
     let body = if framing == Framing::None { Body::Empty } else { body };
@@ -75,13 +77,12 @@ async fn relay_body(
     download: &mut Pump,
     limits: &Limits,
 ) -> Result<(), PumpError> {
-    let has_length = matches!(client.response.framing, Framing::Length(_) | Framing::None);
+    let is_stream = client.response.is_stream();
     let mut watch = Watch::new(&client.response, limits);
     client.alarm.set_after(TICK);
     loop {
         let Client { conn, alarm, upload, .. } = &mut *client;
-        let moved =
-            alarm.guard(|cx| poll_both(cx, conn, service, upload, download, !has_length).map(Ok)).await;
+        let moved = alarm.guard(|cx| poll_both(cx, conn, service, upload, download, is_stream).map(Ok)).await;
         match moved {
             Ok(done) => return done,
             Err(_) => watch.tick(upload, download)?,
@@ -96,7 +97,7 @@ fn poll_both(
     service: &mut Conn,
     upload: &mut Pump,
     download: &mut Pump,
-    may_be_endless: bool,
+    is_stream: bool,
 ) -> Poll<Result<(), PumpError>> {
     if !upload.is_done()
         && let Poll::Ready(Err(PumpError { side: Side::Source, error })) = upload.poll(cx, client, service)
@@ -107,14 +108,13 @@ fn poll_both(
     if let Poll::Ready(done) = download.poll(cx, service, client) {
         return Poll::Ready(done);
     }
-    // Such an answer may be silent for long: a client that leaves meanwhile is noticed by its own word.
-    if may_be_endless && upload.is_done() && client.inbox.is_empty() {
-        match client.poll_fill(cx, SMALL) {
-            Poll::Ready(Ok(0)) => {
-                return Poll::Ready(Err(PumpError { side: Side::Sink, error: Error::Closed }));
-            }
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(PumpError { side: Side::Sink, error })),
-            Poll::Ready(Ok(_)) | Poll::Pending => {}
+    // A client that leaves meanwhile is noticed by its own word. One that has only said its last still reads,
+    // but for streams, which browsers leave that way.
+    if upload.is_done() {
+        let broken = client.poll_broken(cx);
+        let left = is_stream && client.said_its_last();
+        if let Some(error) = broken.or(left.then_some(Error::Closed)) {
+            return Poll::Ready(Err(PumpError { side: Side::Sink, error }));
         }
     }
     Poll::Pending
@@ -187,8 +187,11 @@ fn settle(
     relayed: Result<(), PumpError>,
 ) -> Result<(), Failure> {
     let status = client.response.status;
+    if relayed.is_ok() && !client.reusable {
+        client.conn.socket.reset_on_close(false);
+    }
     match relayed {
-        Ok(()) if !service.inbox.is_empty() => {
+        Ok(()) if !service.inbox.is_empty() && client.response.keep_alive => {
             // More than it said: whatever that is, it is nobody's answer.
             attempt.end(Outcome::Broke("sent more than it said".to_owned()));
             tries.finish(Ending::Success(Some(status)));

@@ -101,6 +101,7 @@ pub(crate) async fn refuse(client: &mut Client, door: &Door, id: &RequestId, fai
     if let Some(after) = failure.retry_after() {
         let _ = write!(out, "Retry-After: {}\r\n", after.as_secs_f64().ceil());
     }
+    client.reusable &= !door.is_closing();
     if !client.reusable {
         out.extend_from_slice(b"Connection: close\r\n");
     }

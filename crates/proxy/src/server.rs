@@ -29,9 +29,9 @@ pub(crate) async fn serve(mut client: Box<Client>, door: &Door) {
         }
         match serve_one(client, door).await {
             Next::Request if !door.is_closing() => {}
-            // Where the end of the connection would be the end of the body, only a reset says that it is none.
-            // Elsewhere a reset would take away what the client has not read yet.
-            Next::Cut if client.ends_with_close => return client.conn.socket.reset_on_close(),
+            // An answer whose end is that of the connection was made to end by a reset; elsewhere one would take
+            // away what the client has not read yet.
+            Next::Cut if client.conn.socket.resets_on_close() => return,
             Next::Request | Next::Farewell | Next::Cut => {
                 return server::linger(&mut client.conn, &mut client.alarm, PATIENCE).await;
             }

@@ -23,6 +23,9 @@ pub(crate) async fn tunnel(
     respond::say_switch(client, id);
     client.answering = true;
     client.reusable = false;
+    client.request.rest();
+    client.response.rest();
+    service.outbox = Vec::new();
     // Established: a long life says nothing more of the endpoint's speed or health.
     attempt.end(Outcome::Good);
     let quiet = door.options().limits.stream_timeout;

@@ -103,6 +103,8 @@ fn start(config: &Config, ready: impl FnOnce(&Running<'_>) -> anyhow::Result<()>
         serving.await??;
         anyhow::Ok(())
     });
+    // Both doors or none: what went wrong is said below.
+    closing.close();
     traffic.join()?;
     runtime.block_on(store.close());
     runtime.shutdown_timeout(Duration::from_secs(1));

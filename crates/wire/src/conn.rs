@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, SMALL};
 use crate::error::Error;
 use crate::socket::Socket;
 
@@ -14,6 +14,7 @@ pub struct Conn {
     pub socket: Socket,
     /// Read and not yet used.
     pub inbox: Buffer,
+    ended: bool,
     /// Said and not yet sent.
     pub outbox: Vec<u8>,
     sent: usize,
@@ -23,7 +24,7 @@ impl Conn {
     /// A connection over this socket.
     #[must_use]
     pub fn new(socket: Socket) -> Self {
-        Conn { socket, inbox: Buffer::default(), outbox: Vec::new(), sent: 0 }
+        Conn { socket, inbox: Buffer::default(), ended: false, outbox: Vec::new(), sent: 0 }
     }
 
     /// Reads more into the inbox, into a buffer of `size` that is lent only once there is something to
@@ -47,6 +48,26 @@ impl Conn {
                 Poll::Pending
             }
         }
+    }
+
+    /// Looks whether the peer has broken the connection while nothing is expected of it. What it says meanwhile waits
+    /// in the inbox; its end is noted, and no break.
+    pub fn poll_broken(&mut self, cx: &mut Context<'_>) -> Option<Error> {
+        if self.ended || !self.inbox.is_empty() {
+            return None;
+        }
+        match self.poll_fill(cx, SMALL) {
+            Poll::Ready(Ok(0)) => self.ended = true,
+            Poll::Ready(Err(error)) => return Some(error),
+            Poll::Ready(Ok(_)) | Poll::Pending => {}
+        }
+        None
+    }
+
+    /// Whether the peer has said that it will say nothing more.
+    #[must_use]
+    pub fn said_its_last(&self) -> bool {
+        self.ended
     }
 
     /// Whether something said has not been sent.

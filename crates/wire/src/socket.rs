@@ -2,15 +2,17 @@
 //!
 //! TLS enters here: one more variant, and nothing above notices.
 
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::coop::unconstrained;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -77,7 +79,9 @@ impl Socket {
 
     /// Whether the peer has said something or closed, as far as the runtime has heard; no system call.
     pub fn has_news(&mut self) -> bool {
-        self.poll_readable(&mut Context::from_waker(Waker::noop())).is_ready()
+        // Asked of many sockets in a row, the runtime would answer "later" when the task's turn is used up.
+        let mut asked = pin!(unconstrained(poll_fn(|cx| self.poll_readable(cx))));
+        asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     /// Says that nothing more will be written.
@@ -86,10 +90,17 @@ impl Socket {
         Pin::new(stream).poll_shutdown(cx)
     }
 
-    /// Makes closing a reset, so that a cut answer can never be taken for a whole one.
-    pub fn reset_on_close(&self) {
+    /// Makes closing a reset, or a farewell again: by a reset a cut answer can never be taken for a whole one.
+    pub fn reset_on_close(&self, reset: bool) {
         let Socket::Tcp(stream) = self;
-        let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(stream).set_linger(reset.then_some(Duration::ZERO));
+    }
+
+    /// Whether closing is a reset.
+    #[must_use]
+    pub fn resets_on_close(&self) -> bool {
+        let Socket::Tcp(stream) = self;
+        SockRef::from(stream).linger().is_ok_and(|linger| linger.is_some())
     }
 
     /// The address of the peer.

@@ -87,7 +87,7 @@ async fn handle(
     }
     let mut upstream = Conn::new(Socket::connect(&[service]).await?);
     // A request that is not carried to its end must not look like one that is.
-    upstream.socket.reset_on_close();
+    upstream.socket.reset_on_close(true);
     say(head, &host, &mut upstream.outbox);
     let (framing, keep) = (head.framing, head.keep_alive);
     if head.expects_continue {

@@ -140,7 +140,7 @@ fn event_streams_are_known_by_their_type() {
         let mut head = ResponseHead::default();
         let bytes = format!("HTTP/1.1 200 OK\r\nContent-Type: {value}\r\n\r\n");
         head.parse(bytes.as_bytes(), HeadLimits::default(), false).unwrap();
-        assert_eq!(head.is_event_stream(), is, "{value}");
+        assert_eq!(head.is_stream(), is, "{value}");
     }
 }
 

@@ -57,6 +57,12 @@ pub(crate) fn answer(
             write(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nuntil the end");
             Next::Close
         }
+        "/until-reset" => {
+            write(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nuntil the");
+            std::thread::sleep(Duration::from_millis(50));
+            reset(stream);
+            Next::Close
+        }
         "/status" => status(request, stream),
         "/hints" => {
             write(stream, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n");

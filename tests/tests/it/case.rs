@@ -173,7 +173,7 @@ pub(crate) fn three_endpoints(services: &[Service; 3]) -> Gateway {
         "shop",
         &format!(
             "services:\n  web:\n    type: http\n    endpoints: [ {a}, {b}, {c} ]\n    health: {{ path: /healthz }}\n\
-             routes:\n  - {{ id: all, path: \"/*\", service: web }}\n"
+             routes:\n  - {{ id: all, path: \"/*\", service: web, timeout: 3s }}\n"
         ),
     );
     let gateway = layout.start();

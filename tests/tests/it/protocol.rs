@@ -111,6 +111,29 @@ fn a_body_that_ends_with_the_connection_is_passed_in_chunks() {
     assert_eq!(client.ask("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").status, 200);
 }
 
+/// Whatever the client speaks and however the service framed it: what is not whole never ends as if it were.
+#[test]
+fn an_answer_that_is_cut_ends_as_a_break() {
+    let _turn = turn::together();
+    let (gateway, mut service) = one_service("");
+    let ask = |version: &str, path: &str| {
+        let mut client = gateway.traffic();
+        client.send(format!("GET {path} HTTP/1.{version}\r\nHost: a\r\nX-Shot: 1\r\n\r\n"));
+        client.try_reply("GET").map(|reply| reply.to_string())
+    };
+    for mode in ["close-in-body", "close-in-chunks", "reset-in-body", "normal"] {
+        service.behave(mode);
+        for version in ["1", "0"] {
+            let path = if mode == "normal" { "/until-reset" } else { "/load" };
+            let _ =
+                gateway.call("POST", "/api/v1/clusters/shop/services/web/reset-breaker", None).expect(200);
+            let broken = ask(version, path).expect_err("it is not whole");
+            assert!(broken.begun || broken.why.contains("reset"), "{mode} for HTTP/1.{version}: {broken:?}");
+        }
+    }
+    assert!(ask("1", "/echo").is_ok_and(|reply| reply.starts_with("200")));
+}
+
 #[test]
 fn an_upgraded_connection_passes_every_byte() {
     let _turn = turn::together();

@@ -109,8 +109,14 @@ impl Pool {
         {
             return Ok(Arc::clone(addresses));
         }
-        let mut addresses: Vec<SocketAddr> =
-            tokio::net::lookup_host((&*self.address.host, self.address.port)).await?.collect();
+        let asked = tokio::net::lookup_host((&*self.address.host, self.address.port)).await;
+        let mut addresses: Vec<SocketAddr> = match asked {
+            Ok(addresses) => addresses.collect(),
+            // A name server that hiccups takes nobody down whose address was known a moment ago.
+            Err(error) => {
+                return lock(&self.resolved).as_ref().map(|(_, known)| Arc::clone(known)).ok_or(error);
+            }
+        };
         // Most services of a laptop listen on IPv4 only; asking it first saves a refused connection.
         addresses.sort_by_key(SocketAddr::is_ipv6);
         let addresses: Arc<[SocketAddr]> = addresses.into();

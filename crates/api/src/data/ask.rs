@@ -57,6 +57,7 @@ impl Target<'_> {
             access: O::ACCESS,
             // What only looks may run again; a write whose bytes have left never does.
             rerun: O::ACCESS == Access::Read,
+            uploads: false,
             request_id: self.id,
         };
         let mut tries = Tries::begin(service, None, order, self.clusters.activity().clone());

@@ -32,6 +32,7 @@ fn begin(clusters: &Clusters, rerun: bool) -> Tries {
         shape: Shape::Text("test".into()),
         access: Access::Read,
         rerun,
+        uploads: false,
         request_id: RequestId::make(),
     };
     Tries::begin(service, None, order, clusters.activity().clone())

@@ -56,6 +56,8 @@ pub enum Known {
     /// `X-Client-Cert-*`: ours to say, never the client's.
     ClientCert,
     Authorization,
+    /// `Content_Length`, `Transfer_Encoding`: services that fold `_` into `-` would take them for framing.
+    FramingAlias,
     ContentType,
 }
 
@@ -97,6 +99,7 @@ pub const HOP_BY_HOP: Mask = Mask::of(&[
     Known::Te,
     Known::TransferEncoding,
     Known::Upgrade,
+    Known::FramingAlias,
 ]);
 
 /// Names that one `Connection` field may list: each is looked for among all fields.
@@ -264,8 +267,10 @@ pub fn know(name: &[u8]) -> Known {
         12 if is("content-type") => Known::ContentType,
         13 if is("authorization") => Known::Authorization,
         14 if is("content-length") => Known::ContentLength,
+        14 if is("content_length") => Known::FramingAlias,
         16 if is("proxy-connection") => Known::ProxyConnection,
         17 if is("transfer-encoding") => Known::TransferEncoding,
+        17 if is("transfer_encoding") => Known::FramingAlias,
         15 if is("x-forwarded-for") => Known::XForwardedFor,
         8.. if matches!(name[0], b'x' | b'X') => know_extension(name),
         _ => Known::Other,

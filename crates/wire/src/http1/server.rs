@@ -92,10 +92,10 @@ pub async fn drain(conn: &mut Conn, body: &mut Body, most: u64, alarm: &mut Alar
 /// it learns that nobody reads its own (RFC 9112 9.6).
 pub async fn linger(conn: &mut Conn, alarm: &mut Alarm, limit: Duration) {
     alarm.set_after(limit);
+    let mut thrown = 0;
     let farewell = alarm.guard(|cx| {
         ready!(conn.poll_flush(cx))?;
         ready!(conn.socket.poll_shutdown(cx))?;
-        let mut thrown = 0;
         loop {
             let n = conn.inbox.len();
             conn.inbox.consume(n);

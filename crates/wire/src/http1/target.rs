@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use std::borrow::Cow;
+
 use super::fields::At;
 use crate::error::Error;
 
@@ -97,6 +99,16 @@ fn is_port(digits: &[u8]) -> bool {
     all && digits.iter().fold(0, |n, digit| n * 10 + u32::from(digit - b'0')) <= u32::from(u16::MAX)
 }
 
+/// A host without its port, in lower case, as routes are told it.
+#[must_use]
+pub fn plain_host(host: &str) -> Cow<'_, str> {
+    let name = match host.rfind(':') {
+        Some(colon) if !host[colon..].contains(']') => &host[..colon],
+        _ => host,
+    };
+    if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
+}
+
 /// Refuses paths that two readers could read as two different ones: dot segments in any spelling, encoded
 /// separators and NUL, path parameters, and percent signs that encode nothing.
 ///
@@ -149,6 +161,18 @@ fn is_dot_segment(segment: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_lose_their_port_and_case() {
+        for (host, plain) in [
+            ("A.example:8080", "a.example"),
+            ("a.example", "a.example"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(plain_host(host), plain, "{host}");
+        }
+    }
 
     #[test]
     fn paths_that_two_readers_could_differ_on_are_refused() {
