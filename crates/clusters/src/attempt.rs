@@ -37,6 +37,7 @@ pub struct Attempt {
     connect_deadline: Instant,
     deadline: Instant,
     heard: Option<Instant>,
+    well: bool,
     asked: bool,
     /// Its success is counted already.
     passed: bool,
@@ -60,6 +61,7 @@ impl Attempt {
             connect_deadline: now,
             deadline: now,
             heard: None,
+            well: false,
             asked: false,
             passed: false,
             open: true,
@@ -120,6 +122,8 @@ impl Attempt {
         let moment = Instant::now();
         let now = clock::at(moment);
         self.heard = Some(moment);
+        self.well = well;
+        self.endpoint.last_heard.store(now.0, Relaxed);
         self.endpoint.silence.heard(now);
         if self.trial && well {
             self.trial = false;
@@ -150,8 +154,13 @@ impl Attempt {
                 match self.heard {
                     None if self.asked => silence.gone(now),
                     None => {}
-                    // It had answered; that its client then left says nothing against it.
-                    Some(_) if !self.trial && !self.passed => drop(breaker.record(now, true, false)),
+                    // It had answered; that its client then left says nothing more of it.
+                    Some(_) if !self.passed => {
+                        if breaker.record(now, self.well, self.trial).is_some() {
+                            self.tell(now);
+                        }
+                        return;
+                    }
                     Some(_) => {}
                 }
                 if self.trial {
@@ -174,7 +183,13 @@ impl Attempt {
             self.endpoint.suspect(now);
             self.endpoint.note_trouble(trouble);
         }
-        let counted = ok && self.passed;
+        // A slow answer of an endpoint that answers others meanwhile is slow, and no sign that it fails.
+        let began = clock::at(self.began);
+        let alive = matches!(outcome, Outcome::Late(_)) && self.endpoint.last_heard.load(Relaxed) > began.0;
+        if alive && self.trial {
+            breaker.cancel();
+        }
+        let counted = alive || (ok && self.passed);
         let turned = !counted && breaker.record(now, ok, self.trial).is_some();
         let aside = matches!(outcome, Outcome::Broke(_)) && self.set_aside(now);
         if turned || aside {

@@ -30,6 +30,8 @@ pub struct Endpoint {
     pub(crate) outlier: OutlierSpec,
     /// Its last failure was that it could not be reached: then a connection that opens proves that it is back.
     pub(crate) unreached: AtomicBool,
+    /// When it last began to answer anybody.
+    pub(crate) last_heard: AtomicU64,
     pub(crate) next_probe: AtomicU64,
     pub(crate) last_probe: AtomicU64,
     pub(crate) probing: AtomicBool,
@@ -108,6 +110,7 @@ impl Endpoint {
             adapter,
             outlier,
             unreached: AtomicBool::new(false),
+            last_heard: AtomicU64::new(0),
             next_probe: AtomicU64::new(0),
             last_probe: AtomicU64::new(0),
             probing: AtomicBool::new(false),

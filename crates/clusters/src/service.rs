@@ -102,10 +102,15 @@ impl Tactics {
         Some(tactics)
     }
 
-    /// Time for the next try, of what is left: said, or an even share among the tries that remain. A try
-    /// that no other will follow has all of it.
+    /// Time for the next try, of what is left: said, or half of it for the first and an even share for those
+    /// that remain. A try that no other will follow has all of it.
     pub(crate) fn share(&self, left: Duration, done: u32, alone: bool) -> Duration {
-        let remaining = if alone { 1 } else { self.attempts.saturating_sub(done).max(1) };
+        let remaining = match self.attempts.saturating_sub(done) {
+            0 | 1 => 1,
+            _ if alone => 1,
+            _ if done == 0 => 2,
+            remaining => remaining,
+        };
         self.per_try.unwrap_or(left / remaining).min(left)
     }
 

@@ -15,7 +15,7 @@ const SETTLE: Duration = Duration::from_millis(80);
 /// Somebody who never stops writing is not waited for.
 const SETTLE_MOST: Duration = Duration::from_secs(1);
 /// A file that is gone may be on its way back (a deployment, an editor): it is believed at the second look.
-const GONE: Duration = Duration::from_millis(300);
+const GONE: Duration = Duration::from_secs(2);
 /// What the watch does not notice (a link's target, another file system's changes) is noticed in this time.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -27,7 +27,8 @@ pub(crate) async fn watch(clusters: Clusters) {
     if let Err(error) = &watcher {
         tracing::warn!(%error, dir = %dir.display(), "cannot watch the clusters directory; looking at it now and then");
     }
-    let mut next_look = LOOK;
+    // What was written between the start's reading and now was told to nobody.
+    let mut next_look = Duration::ZERO;
     loop {
         if let Ok(Some(())) = tokio::time::timeout(next_look, told.recv()).await {
             let settled =

@@ -82,7 +82,9 @@ impl Fault {
             failure
         } else {
             let detail = format!("{}: {}", endpoint.label, failure.detail());
-            Failure::service(failure.code(), detail).with_service(attempt.service().name.clone())
+            Failure::service(failure.code(), detail)
+                .with_service(attempt.service().name.clone())
+                .with_retryable(!sent)
         };
         Miss { failure, cause, sent, outcome }
     }
@@ -178,9 +180,8 @@ impl Patience {
 
     /// The body is through: until when the answer is awaited.
     fn uploaded(&self) -> Instant {
-        let now = Instant::now();
-        // A body that was through in time leaves the deadline as it was.
-        if now < self.deadline { self.deadline } else { now + self.share }
+        // One that was through at once leaves the deadline as it was, near enough.
+        self.deadline.max(Instant::now() + self.share)
     }
 
     /// Until when to wait on, or who was late.

@@ -99,6 +99,10 @@ async fn ask(
         return Err(Miss { failure, cause: RetryOn::Connect, sent: true, outcome: Outcome::Void });
     };
     let now = tokio::time::Instant::from_std(Instant::now());
+    if client.upload.moved == 0 {
+        client.upload.restart();
+    }
+    let mut unsent = Vec::new();
     let mut reused = pool.reuse(if rerun { Duration::MAX } else { FRESH }, now);
     loop {
         let was_reused = reused.is_some();
@@ -108,12 +112,20 @@ async fn ask(
                 exchange::connect(client, pool, attempt).await.map_err(|fault| fault.into_miss(attempt))?
             }
         };
-        passage.say_head(&client.request, &client.peer, id, &endpoint.label, &mut service.outbox);
+        if unsent.is_empty() {
+            passage.say_head(&client.request, &client.peer, id, &endpoint.label, &mut service.outbox);
+        } else {
+            service.outbox = std::mem::take(&mut unsent);
+        }
         match exchange::exchange(client, &mut service, door, attempt).await {
             Ok(()) => return Ok(service),
             // A service may close an idle connection whenever it likes. That is no failure of its own, and
             // what may run again is sent again at once on a new connection.
-            Err(fault) if was_reused && fault.is_farewell() && (rerun || !fault.sent) => {}
+            Err(fault) if was_reused && fault.is_farewell() && service.sent_nothing() => {
+                // The very bytes that were to go, with what they hold of the body: none has left.
+                unsent = std::mem::take(&mut service.outbox);
+            }
+            Err(fault) if was_reused && fault.is_farewell() && rerun => {}
             Err(fault) => return Err(fault.into_miss(attempt)),
         }
     }

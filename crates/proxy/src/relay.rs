@@ -19,7 +19,11 @@ use crate::upgrade;
 
 /// A body of known length must come at this rate at least, while the client reads: 1 KiB in a second.
 const LEAST: u64 = 1024;
-const TICK: Duration = Duration::from_secs(1);
+/// The second is looked at in quarters, so that a body which stops between two looks is noticed as soon.
+const TICK: Duration = Duration::from_millis(250);
+const TICKS: usize = 4;
+/// An answer without a length is looked at less often: it is only its long silences that end it.
+const SLOW_TICK: Duration = Duration::from_secs(1);
 
 /// Relays an answer whose head is in `client.response`.
 pub(crate) async fn relay(
@@ -79,7 +83,7 @@ async fn relay_body(
 ) -> Result<(), PumpError> {
     let is_stream = client.response.is_stream();
     let mut watch = Watch::new(&client.response, limits);
-    client.alarm.set_after(TICK);
+    client.alarm.set_after(watch.tick_length());
     loop {
         let Client { conn, alarm, upload, .. } = &mut *client;
         let moved = alarm.guard(|cx| poll_both(cx, conn, service, upload, download, is_stream).map(Ok)).await;
@@ -87,7 +91,7 @@ async fn relay_body(
             Ok(done) => return done,
             Err(_) => watch.tick(upload, download)?,
         }
-        client.alarm.set_after(TICK);
+        client.alarm.set_after(watch.tick_length());
     }
 }
 
@@ -123,17 +127,22 @@ fn poll_both(
 /// An answer without a length that is no stream by its type must say something in this time.
 const SILENT: Duration = Duration::from_secs(60);
 
-/// Looks every second whether an answer makes progress, and whose doing it is when it does not.
+/// Looks now and then whether an answer makes progress, and whose doing it is when it does not.
 struct Watch {
     has_length: bool,
     /// Without a byte from the service.
     service_timeout: Duration,
-    /// Without the client taking one.
-    client_timeout: Duration,
+    /// Without the client taking one, and without it sending one of its own body.
+    write_timeout: Duration,
+    body_timeout: Duration,
     moved: u64,
+    uploaded: u64,
     sink_waits: u32,
     waited_for: Side,
     progress: Instant,
+    /// What came in each of the last ticks in which the client read; shorter when it did not.
+    lately: [u64; TICKS],
+    ticks_read: usize,
 }
 
 impl Watch {
@@ -141,33 +150,51 @@ impl Watch {
         Watch {
             has_length: matches!(response.framing, Framing::Length(_)),
             service_timeout: if response.is_stream() { limits.stream_timeout } else { SILENT },
-            client_timeout: limits.write_timeout,
+            write_timeout: limits.write_timeout,
+            body_timeout: limits.body_timeout,
             moved: 0,
+            uploaded: 0,
             sink_waits: 0,
             waited_for: Side::Source,
             progress: Instant::now(),
+            lately: [0; TICKS],
+            ticks_read: 0,
         }
+    }
+
+    fn tick_length(&self) -> Duration {
+        if self.has_length { TICK } else { SLOW_TICK }
     }
 
     fn tick(&mut self, upload: &Pump, download: &Pump) -> Result<(), PumpError> {
         let now = Instant::now();
         let moved = download.moved - self.moved;
         let waits_for = download.waits_for;
-        // The whole second long, and not only at its end.
+        // All the time, and not only at its end.
         let client_read = download.sink_waits == self.sink_waits
             && waits_for == Side::Source
             && self.waited_for == Side::Source;
         (self.moved, self.sink_waits, self.waited_for) = (download.moved, download.sink_waits, waits_for);
-        if moved > 0 {
+        let uploaded = upload.moved - self.uploaded;
+        self.uploaded = upload.moved;
+        if moved > 0 || uploaded > 0 || (waits_for == Side::Sink && self.ticks_read > 0) {
             self.progress = now;
         }
         // A service that still takes the request in may answer as slowly as it comes.
-        if self.has_length && client_read && upload.is_done() && moved < LEAST {
+        self.ticks_read = if client_read && upload.is_done() { self.ticks_read + 1 } else { 0 };
+        self.lately.rotate_left(1);
+        self.lately[TICKS - 1] = moved;
+        if self.has_length && self.ticks_read >= TICKS && self.lately.iter().sum::<u64>() < LEAST {
             return Err(PumpError { side: Side::Source, error: Error::Trickle });
         }
-        let patience = if waits_for == Side::Source { self.service_timeout } else { self.client_timeout };
+        // A service that waits for the rest of the request waits for the client.
+        let (side, patience) = match (waits_for, upload.is_done(), upload.waits_for) {
+            (Side::Sink, ..) => (Side::Sink, self.write_timeout),
+            (Side::Source, false, Side::Source) => (Side::Sink, self.body_timeout),
+            (Side::Source, ..) => (Side::Source, self.service_timeout),
+        };
         if now.duration_since(self.progress) >= patience {
-            return Err(PumpError { side: waits_for, error: Error::TimedOut });
+            return Err(PumpError { side, error: Error::TimedOut });
         }
         Ok(())
     }

@@ -68,7 +68,7 @@ fn layered(args: &ServeArgs, env: Env<'_>) -> Result<(Settings, Vec<Setting>), V
             found = (value.clone(), format!("file {file_name}"));
         }
         for name in env_names(&leaf.path) {
-            if let Some(text) = env(&name) {
+            if let Some(text) = env(&name).filter(|text| !is_of_kubernetes(&name, text)) {
                 found = (of_env(&text, leaf.field, &name, &mut faults), format!("environment {name}"));
             }
         }
@@ -155,6 +155,11 @@ pub(crate) fn read_file(path: &Path, env: Env<'_>) -> Result<Value, Vec<Problem>
         walk(&tree, FIELDS, &Registry, "", &mut problems);
     }
     if problems.is_empty() { Ok(canonical(&tree, FIELDS, &Registry)) } else { Err(problems.into_vec()) }
+}
+
+/// Kubernetes tells every container where a service named `throome` is, by a name that is also ours.
+fn is_of_kubernetes(name: &str, text: &str) -> bool {
+    name == "THROOME_PORT" && text.contains("://")
 }
 
 struct Leaf {

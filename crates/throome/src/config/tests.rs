@@ -99,6 +99,13 @@ fn the_samples_of_the_seeds_load() {
 }
 
 #[test]
+fn what_kubernetes_says_of_a_service_is_no_setting() {
+    let env = |name: &str| (name == "THROOME_PORT").then(|| "tcp://10.0.0.1:9000".to_owned());
+    let (settings, _) = layered(&args(Some(file("{}").path())), &env).unwrap();
+    assert_eq!(settings.server.port, 9000);
+}
+
+#[test]
 fn names_that_only_look_like_settings_are_found() {
     let names = ["THROOME_PORT", "THROOME_PORT_9000_TCP", "THROOME_TOKEN", "PATH", "THROOME_SEVER_PORT"];
     assert_eq!(

@@ -65,6 +65,13 @@ impl Pump {
         Pump { state: State::Done, ..Pump::new(Body::Empty, BodyWriter::Plain) }
     }
 
+    /// Makes ready for another sink. What was announced to the one before, and of which nothing was sent, is
+    /// announced again.
+    pub fn restart(&mut self) {
+        debug_assert!(self.moved == 0, "bytes that were moved cannot be moved again");
+        self.piece = 0;
+    }
+
     /// Whether all is sent.
     #[must_use]
     pub fn is_done(&self) -> bool {
