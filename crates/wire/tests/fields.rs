@@ -32,8 +32,8 @@ fn names_are_known_in_any_case_and_identity_in_any_spelling() {
     for (name, known) in [
         ("HOST", Known::Host),
         ("content-LENGTH", Known::ContentLength),
-        ("Content_Length", Known::Other),
-        ("Transfer_Encoding", Known::Other),
+        ("Content_Length", Known::FramingAlias),
+        ("Transfer_Encoding", Known::FramingAlias),
         ("X-Forwarded-For", Known::XForwardedFor),
         ("x_forwarded_for", Known::Forwarded),
         ("X-Forwarded_For", Known::Forwarded),
