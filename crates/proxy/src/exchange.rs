@@ -116,6 +116,7 @@ pub(crate) async fn exchange(
     attempt: &mut Attempt,
 ) -> Result<(), Fault> {
     let body_timeout = door.options().limits.body_timeout;
+    let mark = service.sent_total();
     let mut patience = Patience::new(attempt, body_timeout, client.request.expects_continue);
     client.alarm.set(attempt.deadline().into());
     loop {
@@ -137,7 +138,11 @@ pub(crate) async fn exchange(
                 attempt.heard(!relay::is_failure(client.response.status));
                 return Ok(());
             }
-            Ok(Err(fault)) => return Err(fault),
+            // What has left in no part may go elsewhere, if it is still here to go.
+            Ok(Err(fault)) => {
+                let here = service.sent_total() == mark && client.upload.moved == 0;
+                return Err(if here && fault.kind != Kind::Client { fault.unsent() } else { fault });
+            }
             Err(_) => client.alarm.set(patience.rung(&client.upload)?),
         }
     }
@@ -244,10 +249,7 @@ fn poll_exchange(
             _ => Poll::Pending,
         };
     };
-    Poll::Ready(answer.map(|()| Step::Head).map_err(|error| {
-        let fault = of_answer(error);
-        if service.sent_nothing() && upload.moved == 0 { fault.unsent() } else { fault }
-    }))
+    Poll::Ready(answer.map(|()| Step::Head).map_err(of_answer))
 }
 
 /// Heads of services are larger than those of clients, and come from fewer.

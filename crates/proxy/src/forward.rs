@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clusters::{Access, Attempt, Miss, Order, Outcome, RequestId, Settled, Shape, Tries};
 use model::route::RetryOn;
-use model::{Code, Failure};
+use model::{Code, Failure, Origin};
 use policy::{Progress, Work, may_rerun};
 use wire::Conn;
 use wire::http1::Framing;
@@ -75,9 +75,12 @@ fn operation(method: &str) -> &'static str {
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("OTHER")
 }
 
-/// The operation ends with this failure: written down before it is told.
+/// The operation ends with this failure: written down before it is told. What the client did is no failure of
+/// the service; such an operation ends as one that was given up.
 fn fail(tries: &mut Tries, failure: Failure) -> Failure {
-    tries.fail(&failure);
+    if failure.origin() != Origin::Client {
+        tries.fail(&failure);
+    }
     failure
 }
 
@@ -117,11 +120,12 @@ async fn ask(
         } else {
             service.outbox = std::mem::take(&mut unsent);
         }
+        let mark = service.sent_total();
         match exchange::exchange(client, &mut service, door, attempt).await {
             Ok(()) => return Ok(service),
             // A service may close an idle connection whenever it likes. That is no failure of its own, and
             // what may run again is sent again at once on a new connection.
-            Err(fault) if was_reused && fault.is_farewell() && service.sent_nothing() => {
+            Err(fault) if was_reused && fault.is_farewell() && service.sent_total() == mark => {
                 // The very bytes that were to go, with what they hold of the body: none has left.
                 unsent = std::mem::take(&mut service.outbox);
             }

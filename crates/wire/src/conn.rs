@@ -18,13 +18,14 @@ pub struct Conn {
     /// Said and not yet sent.
     pub outbox: Vec<u8>,
     sent: usize,
+    total: u64,
 }
 
 impl Conn {
     /// A connection over this socket.
     #[must_use]
     pub fn new(socket: Socket) -> Self {
-        Conn { socket, inbox: Buffer::default(), ended: false, outbox: Vec::new(), sent: 0 }
+        Conn { socket, inbox: Buffer::default(), ended: false, outbox: Vec::new(), sent: 0, total: 0 }
     }
 
     /// Reads more into the inbox, into a buffer of `size` that is lent only once there is something to
@@ -76,10 +77,10 @@ impl Conn {
         self.sent < self.outbox.len()
     }
 
-    /// Whether all that was said since the last time everything was sent is still here.
+    /// Bytes sent since the connection was made. What was said after a mark has left in no part while it stands.
     #[must_use]
-    pub fn sent_nothing(&self) -> bool {
-        self.sent == 0 && !self.outbox.is_empty()
+    pub fn sent_total(&self) -> u64 {
+        self.total
     }
 
     /// Sends the outbox, then `data`, then `after`; says how much of `data` and `after` together is sent.
@@ -101,6 +102,7 @@ impl Conn {
             if wrote == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.total += wrote as u64;
             let of_said = wrote.min(said.len());
             self.sent += of_said;
             if self.sent == self.outbox.len() {

@@ -241,6 +241,46 @@ fn a_break_is_the_doing_of_one_side() {
     });
 }
 
+/// The one retry that a body allows: a connection that was reset before anything left. What was announced to it
+/// is announced again, or the data would stand where the framing belongs.
+#[test]
+fn a_body_of_which_nothing_left_goes_whole_to_another_sink() {
+    run(async {
+        let listener = listener().await;
+        for length in [0, 4_000] {
+            let bytes = in_chunks_of_one(length);
+            let (mut from, mut source) = pair(&listener).await;
+            source.write_all(&bytes).await.unwrap();
+            let (mut dead, peer) = pair(&listener).await;
+            socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(peer);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let body = Body::Wire(BodyReader::new(Framing::Chunked, 10_000).unwrap());
+            let mut moving = Pump::new(body, BodyWriter::Chunked);
+            let broken = pump(&mut moving, &mut from, &mut dead).await.unwrap_err();
+            assert_eq!((broken.side, moving.moved, dead.sent_total()), (Side::Sink, 0, 0));
+            moving.restart();
+            let (mut to, mut sink) = pair(&listener).await;
+            pump(&mut moving, &mut from, &mut to).await.unwrap();
+            drop(to);
+            let mut out = Vec::new();
+            sink.read_to_end(&mut out).await.unwrap();
+            assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&bytes));
+        }
+    });
+}
+
+fn in_chunks_of_one(length: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if length > 0 {
+        BodyWriter::Chunked.before(length, &mut bytes);
+        bytes.extend(vec![b'x'; length]);
+        bytes.extend_from_slice(BodyWriter::Chunked.after());
+    }
+    BodyWriter::Chunked.end(b"", &mut bytes);
+    bytes
+}
+
 struct Endless;
 
 impl throome_wire::body::Frames for Endless {

@@ -70,6 +70,10 @@ impl Pump {
     pub fn restart(&mut self) {
         debug_assert!(self.moved == 0, "bytes that were moved cannot be moved again");
         self.piece = 0;
+        if self.state == State::Flushing {
+            // The end was said to the sink before, and has to be said again.
+            self.state = State::Moving;
+        }
     }
 
     /// Whether all is sent.
