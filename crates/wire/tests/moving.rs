@@ -136,7 +136,8 @@ async fn pump(pump: &mut Pump, from: &mut Conn, to: &mut Conn) -> Result<(), Pum
     poll_fn(|cx| {
         let polled = pump.poll(cx, from, to);
         assert!(from.inbox.capacity() <= LARGE, "the inbox holds {}", from.inbox.capacity());
-        assert!(to.outbox.capacity() <= 4096, "the outbox holds {}", to.outbox.capacity());
+        // Two small pieces, their framing and trailers, as vectors grow.
+        assert!(to.outbox.capacity() <= 8192, "the outbox holds {}", to.outbox.capacity());
         polled
     })
     .await
