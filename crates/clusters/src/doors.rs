@@ -1,4 +1,5 @@
-//! What doors count before a service is known: connections of clients, and requests that reached nobody.
+//! What doors count whether or not a service is known: connections of clients, and requests that were answered
+//! with a problem document.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

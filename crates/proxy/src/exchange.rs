@@ -57,6 +57,12 @@ impl Fault {
         self
     }
 
+    /// A request of which a part can no longer be sent anew counts as sent: no other endpoint is asked.
+    pub(crate) fn bound_if(mut self, is_bound: bool) -> Self {
+        self.sent |= is_bound;
+        self
+    }
+
     fn unreached(mut self) -> Self {
         self.kind = Kind::Unreached;
         self.unsent()

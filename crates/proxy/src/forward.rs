@@ -102,9 +102,7 @@ async fn ask(
         return Err(Miss { failure, cause: RetryOn::Connect, sent: true, outcome: Outcome::Void });
     };
     let now = tokio::time::Instant::from_std(Instant::now());
-    if client.upload.moved == 0 {
-        client.upload.restart();
-    }
+    client.upload.restart();
     let mut unsent = Vec::new();
     let mut reused = pool.reuse(if rerun { Duration::MAX } else { FRESH }, now);
     loop {
@@ -112,7 +110,11 @@ async fn ask(
         let mut service = match reused.take() {
             Some(conn) => conn,
             None => {
-                exchange::connect(client, pool, attempt).await.map_err(|fault| fault.into_miss(attempt))?
+                let connected = exchange::connect(client, pool, attempt).await;
+                // What of the body was taken out of the client's connection goes with these bytes or nowhere:
+                // another endpoint would be told of a body that never comes.
+                let is_bound = client.upload.moved > 0;
+                connected.map_err(|fault| fault.bound_if(is_bound).into_miss(attempt))?
             }
         };
         if unsent.is_empty() {

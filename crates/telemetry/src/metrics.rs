@@ -61,7 +61,11 @@ impl Name {
             Name::ClientConnections => {
                 ("throome_client_connections", "Connections of clients, by door", Gauge)
             }
-            Name::Refused => ("throome_refused", "Requests that reached no service, by code", Counter),
+            Name::Refused => (
+                "throome_refused",
+                "Requests that a door answered with a failure of its own words, by code",
+                Counter,
+            ),
         }
     }
 }
@@ -92,7 +96,7 @@ pub struct Sample {
     pub services: Vec<ServiceSample>,
     /// Connections of clients, by door.
     pub connections: Vec<(&'static str, u64)>,
-    /// Requests that reached no service, by code.
+    /// Requests that were answered with a problem document, by code.
     pub refused: Vec<(&'static str, u64)>,
 }
 

@@ -1,7 +1,6 @@
 //! A body: where its bytes come from. One type for relayed HTTP/1, for answers made here, and for frames
 //! that another protocol brings.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -118,6 +117,3 @@ impl Body {
         }
     }
 }
-
-/// A future in a box, as traits that are stored as objects return it.
-pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::coop::unconstrained;
 
 /// Connections that may wait to be accepted.
@@ -127,12 +127,4 @@ pub fn listen(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpList
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-/// Accepts one connection.
-///
-/// # Errors
-/// What the operating system says; out of descriptors is among it and passes.
-pub async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    listener.accept().await
 }
