@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::{ErrorCode, ffi};
 
+use crate::codes::{self, Constraint};
+
 /// Why a database could not be opened, or a job not be done. Clones, since one failed commit is the
 /// answer to every job of its group.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -46,6 +48,21 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The job's turn did not come before its deadline; nothing was done.
+    #[error("the database is busy: the turn did not come in time, and nothing was done")]
+    NotBegun,
+    /// It was ended at its deadline, or because nobody waits for it; nothing of it is kept.
+    #[error("the statement took too long and was ended; nothing of it is kept")]
+    Interrupted,
+    /// What a stranger's statement may not do.
+    #[error("{why}")]
+    Refused {
+        /// The reason, with the way that there is.
+        why: String,
+    },
+    /// The transaction was rolled back before.
+    #[error("the transaction is over")]
+    Ended,
     /// It was closed before the job's turn.
     #[error("the database is closed")]
     Closed,
@@ -58,6 +75,48 @@ pub enum Error {
 }
 
 impl Error {
+    /// SQLite's own code for a statement that failed, such as `SQLITE_CONSTRAINT_UNIQUE`.
+    #[must_use]
+    pub fn native(&self) -> Option<&'static str> {
+        self.extended().map(codes::name)
+    }
+
+    /// What sort of constraint was violated, if that is what happened.
+    #[must_use]
+    pub fn constraint(&self) -> Option<Constraint> {
+        self.extended().and_then(codes::constraint)
+    }
+
+    /// What SQLite says of a statement that failed, without repeating the statement; else what this error says.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Error::Sql(error) => match &**error {
+                rusqlite::Error::SqlInputError { msg, sql, offset, .. } => {
+                    let before = usize::try_from(*offset).ok().and_then(|offset| sql.get(..offset));
+                    match before {
+                        Some(before) => format!("{msg} (at character {})", before.chars().count() + 1),
+                        None => msg.clone(),
+                    }
+                }
+                rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+                other => other.to_string(),
+            },
+            other => other.to_string(),
+        }
+    }
+
+    fn extended(&self) -> Option<i32> {
+        match self {
+            Error::Sql(error) => match &**error {
+                rusqlite::Error::SqliteFailure(code, _)
+                | rusqlite::Error::SqlInputError { error: code, .. } => Some(code.extended_code),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Tells the faults of the file from those of a statement.
     pub(crate) fn of(error: rusqlite::Error, path: &Path) -> Error {
         let rusqlite::Error::SqliteFailure(code, message) = &error else {

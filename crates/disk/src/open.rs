@@ -4,11 +4,14 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::error::Error;
+use crate::watch::Watch;
 
 /// How long to wait for another process, such as a backup, before a call is told `Busy`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,35 +22,45 @@ const LOG_KEPT: i64 = 64 << 20;
 /// Prepared statements kept on each connection; the default of 16 is soon used up by several tables.
 const STATEMENTS_KEPT: usize = 64;
 
-/// The writing connection of a file. Must come before any [`reader`], since it makes the file.
-pub(crate) fn writer(path: &Path) -> Result<Connection, Error> {
+/// A connection with what watches over it.
+pub(crate) struct Opened {
+    pub(crate) connection: Connection,
+    pub(crate) watch: Arc<Watch>,
+}
+
+/// How much of a file was checked when it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// All of it.
+    Whole,
+    /// That it is a database; the rest takes too long to wait for.
+    Later,
+}
+
+/// The writing connection of a file, checked whole if it has no more than `at_once` bytes. Must come before any
+/// [`reader`], since it makes the file.
+pub(crate) fn writer(path: &Path, at_once: u64) -> Result<(Opened, Checked), Error> {
     make(path).map_err(|error| Error::ReadOnly { path: path.to_path_buf(), detail: error.to_string() })?;
     let of = |error| Error::of(error, path);
     let connection = connect(path).map_err(of)?;
-    check(&connection, path)?;
+    let checked = check(&connection, path, at_once)?;
     log_ahead(&connection).map_err(of)?;
-    configure(&connection).map_err(of)?;
-    Ok(connection)
+    Ok((configure(connection).map_err(of)?, checked))
 }
 
 /// A connection that cannot change the file.
-pub(crate) fn reader(path: &Path) -> Result<Connection, Error> {
+pub(crate) fn reader(path: &Path) -> Result<Opened, Error> {
     let open = || {
         let connection = connect(path)?;
-        configure(&connection)?;
         connection.pragma_update(None, "query_only", true)?;
-        Ok(connection)
+        configure(connection)
     };
     open().map_err(|error| Error::of(error, path))
 }
 
 /// The one connection of a database in memory.
-pub(crate) fn memory() -> Result<Connection, Error> {
-    let open = || {
-        let connection = Connection::open_in_memory()?;
-        configure(&connection)?;
-        Ok(connection)
-    };
+pub(crate) fn memory() -> Result<Opened, Error> {
+    let open = || configure(Connection::open_in_memory()?);
     open().map_err(|error| Error::of(error, Path::new(":memory:")))
 }
 
@@ -74,19 +87,31 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
+fn check(connection: &Connection, path: &Path, at_once: u64) -> Result<Checked, Error> {
     let of = |error| Error::of(error, path);
     // The first read, and so the moment when a file that is something else is found out.
-    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(of)?;
-    if verdict != "ok" {
-        return Err(Error::Corrupt { path: path.to_path_buf(), detail: verdict.replace('\n', " ") });
+    let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size, \
+                (SELECT count(*) FROM sqlite_schema)";
+    let size: u64 = connection.query_row(size, [], |row| row.get(0)).map_err(of)?;
+    let checked = if size > at_once { Checked::Later } else { Checked::Whole };
+    if checked == Checked::Whole {
+        quick_check(connection, path)?;
     }
     // SQLite opens a file that it may not write for reading alone, and says nothing.
     if connection.is_readonly("main").map_err(of)? {
         let detail = "the file may only be read".to_owned();
         return Err(Error::ReadOnly { path: path.to_path_buf(), detail });
     }
-    Ok(())
+    Ok(checked)
+}
+
+/// Reads every page, and says what contradicts itself.
+pub(crate) fn quick_check(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let verdict = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    match verdict.map_err(|error| Error::of(error, path))? {
+        ok if ok == "ok" => Ok(()),
+        fault => Err(Error::Corrupt { path: path.to_path_buf(), detail: fault.replace('\n', " ") }),
+    }
 }
 
 fn log_ahead(connection: &Connection) -> rusqlite::Result<()> {
@@ -98,13 +123,16 @@ fn log_ahead(connection: &Connection) -> rusqlite::Result<()> {
     Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(message)))
 }
 
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
+fn configure(mut connection: Connection) -> rusqlite::Result<Opened> {
     // FULL: the log reaches the disk before a commit is acknowledged, so a power cut takes nothing back.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // A damaged or hostile file is found out sooner, and its schema cannot call functions.
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    // No statement can write where SQLite keeps its own: schema, shadow tables, journal.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    Ok(())
+    let watch = Watch::over(&mut connection)?;
+    Ok(Opened { connection, watch })
 }

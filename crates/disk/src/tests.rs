@@ -1,7 +1,12 @@
 //! Groups, savepoints, readers, and the end of a database.
 
 mod crash;
+mod deadlines;
 mod files;
+mod room;
+mod strangers;
+mod stress;
+mod turns;
 
 use std::sync::mpsc;
 

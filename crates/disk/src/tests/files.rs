@@ -57,6 +57,37 @@ async fn a_damaged_file_is_found_out_at_the_start() {
     assert!(error.to_string().contains("put a backup in its place"), "{error}");
 }
 
+#[tokio::test]
+async fn a_large_file_is_checked_while_it_is_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("numbers.db");
+    let (disk, ()) = Disk::open_with(&path, table).unwrap();
+    disk.write(|c| (0..5000).try_for_each(|n| insert(n)(c).map(drop))).await.unwrap();
+    disk.close().await;
+    let (sound, ()) = Disk::open_checked(&path, 1000, |_| Ok(())).unwrap();
+    assert_eq!(sound.read(numbers).await.unwrap().len(), 5000);
+    assert!(sound.damage().is_none());
+    sound.close().await;
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 4096].fill(0xA5);
+    fs::write(&path, bytes).unwrap();
+    let (damaged, ()) = Disk::open_checked(&path, 1000, |_| Ok(())).unwrap();
+    let mut found = None;
+    for _ in 0..1000 {
+        found = damaged.damage();
+        if found.is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(matches!(found, Some(Error::Corrupt { .. })), "{found:?}");
+    let error = damaged.read(numbers).await.unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "who reads the damaged part is told as well: {error}");
+    let error = damaged.write(|c| c.execute("DELETE FROM numbers", [])).await.unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+}
+
 #[test]
 fn a_place_that_cannot_be_written_is_said_with_its_reason() {
     let dir = tempfile::tempdir().unwrap();
