@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds Throome and the measuring programs, then compares Throome with its peers.
 #
-#   scripts/bench.sh                  everything, in full; writes docs/benchmarks.md (under 15 minutes)
+#   scripts/bench.sh                  everything, in full; writes docs/benchmarks.md (about 25 minutes)
 #   scripts/bench.sh quick            everything in short rounds; printed
-#   scripts/bench.sh [quick] http routes …    only these: http latency routes cache start idle; printed
+#   scripts/bench.sh [quick] http routes …    only these: http latency routes cache sql publish fanout start idle; printed
 #   scripts/bench.sh [quick] [part…] --subject haproxy    without Throome, to try the measurement itself
 #
 # Options come last and are passed on (--cache-door data, --cache-services memory,redis, --many-routes, --load-core N,
@@ -21,7 +21,7 @@ while [ $# -gt 0 ]; do
             profile=fast
             words+=(--quick)
             ;;
-        http | latency | routes | cache | start | idle) words+=("$1") ;;
+        http | latency | routes | cache | sql | publish | fanout | start | idle) words+=("$1") ;;
         -*) break ;;
         *)
             echo "bench.sh: there is no \"$1\"; see the first lines of scripts/bench.sh" >&2

@@ -28,6 +28,10 @@ command -v cc >/dev/null || packages+=(build-essential)
 command -v make >/dev/null || packages+=(build-essential)
 command -v curl >/dev/null || packages+=(curl)
 command -v python3 >/dev/null || packages+=(python3)
+# Tests install Schemathesis from PyPI, and a client that exists from npm, both for themselves alone.
+python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+command -v node >/dev/null || packages+=(nodejs)
+command -v npm >/dev/null || packages+=(npm)
 if [ "${#packages[@]}" -gt 0 ]; then
     if [ "$(id -u)" -ne 0 ]; then
         echo "setup.sh: installing needs root: apt-get update && apt-get install ${packages[*]}" >&2

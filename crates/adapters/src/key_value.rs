@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use model::Failure;
 
 use crate::Call;
 
@@ -11,6 +12,9 @@ pub mod suite;
 
 /// The longest key, in bytes. A longer one is `too_large` with every engine.
 pub const MAX_KEY: usize = 64 << 10;
+
+/// Where a failure names its code in the protocol that most clients of keys and values speak.
+pub const NATIVE: &str = "redis";
 
 /// A value with what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,4 +92,42 @@ pub trait KeyValue: Send + Sync {
         cursor: Option<&'a [u8]>,
         limit: usize,
     ) -> Call<'a, Page>;
+
+    /// Several keys held at once, where they stand in this process. An engine at the other end of a connection
+    /// has transactions of its own instead.
+    fn exclusive(&self) -> Option<&dyn Exclusive> {
+        None
+    }
+}
+
+/// Work on several keys that nobody sees half done.
+pub trait Exclusive: Send + Sync {
+    /// Holds these keys, in whatever order and as often as they are named, and does the work while nobody else
+    /// reads or writes them. The work must be short: others wait for it.
+    ///
+    /// # Errors
+    /// `too_large` for a key that is too long; nothing was done.
+    fn hold(&self, keys: &[&[u8]], work: &mut dyn FnMut(&mut dyn HeldKeys)) -> Result<(), Failure>;
+}
+
+/// The keys that are held, all at one moment: time stands still while they are. Each call panics for a key that
+/// was not named.
+pub trait HeldKeys {
+    /// The value, if there is one.
+    fn get(&mut self, key: &[u8]) -> Option<Value>;
+
+    /// Sets it, for so long.
+    ///
+    /// # Errors
+    /// `too_large`; the key is as it was.
+    fn set(&mut self, key: &[u8], value: Value, ttl: Option<Duration>) -> Result<(), Failure>;
+
+    /// Takes it out; says whether it was there.
+    fn delete(&mut self, key: &[u8]) -> bool;
+
+    /// Sets how long it stays from now, `None` for ever and zero not at all; says whether it was there.
+    fn expire(&mut self, key: &[u8], ttl: Option<Duration>) -> bool;
+
+    /// What is left of its time.
+    fn ttl(&mut self, key: &[u8]) -> Ttl;
 }

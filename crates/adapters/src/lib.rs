@@ -4,6 +4,7 @@
 //! it can be probed, and offers the abilities it has. Adding a kind is one folder and one line of `DRIVERS`.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +12,22 @@ use std::time::Duration;
 use model::kind::{Ability, KindCheck, Kinds};
 use model::{EndpointSpec, Failure, ServiceSpec};
 
-pub mod http;
+// The abilities, each with the suite of its contract.
 pub mod key_value;
+pub mod queue;
+pub mod sql;
+
+// The kinds.
+mod embedded;
+pub mod http;
+pub mod log;
 pub mod memory;
+mod size;
+pub mod sqlite;
 
 pub use key_value::KeyValue;
+pub use queue::Queue;
+pub use sql::Sql;
 
 /// What an ability's call returns: traits that are stored as objects box their futures.
 pub type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -41,8 +53,35 @@ pub trait Adapter: Send + Sync {
         None
     }
 
+    /// Statements, if it runs SQL.
+    fn sql(&self) -> Option<&dyn Sql> {
+        None
+    }
+
+    /// Topics, if it keeps messages.
+    fn queue(&self) -> Option<&dyn Queue> {
+        None
+    }
+
+    /// Lets go of files in good order, for good: when the gateway stops, or the service is deleted. Later calls
+    /// fail. Nothing that was acknowledged depends on it.
+    fn close(&self) -> Call<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Lets go of idle connections that are too old or closed by the peer. Called now and then on each core.
     fn sweep(&self) {}
+}
+
+/// Where a service is at home, for kinds that keep something on this machine.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// Its cluster.
+    pub cluster: Arc<str>,
+    /// Its name.
+    pub service: Arc<str>,
+    /// A directory of its own, which may not be there yet.
+    pub dir: PathBuf,
 }
 
 /// Knows one kind.
@@ -57,16 +96,19 @@ pub trait Driver: KindCheck {
     ///
     /// # Errors
     /// When the options contradict each other, which the check should have found.
-    fn connect(&self, endpoint: &EndpointSpec, service: &ServiceSpec) -> Result<Arc<dyn Adapter>, Failure>;
+    fn connect(
+        &self,
+        endpoint: &EndpointSpec,
+        service: &ServiceSpec,
+        home: &Home,
+    ) -> Result<Arc<dyn Adapter>, Failure>;
 }
 
 /// Every kind there is: the registry.
-pub static DRIVERS: &[&dyn Driver] = &[&http::HTTP, &memory::MEMORY];
+pub static DRIVERS: &[&dyn Driver] = &[&http::HTTP, &log::LOG, &memory::MEMORY, &sqlite::SQLITE];
 
 /// Kinds that are known and not built yet, and what each waits for.
 const LATER: &[(&str, &str)] = &[
-    ("sqlite", "the data API on embedded engines"),
-    ("log", "the data API on embedded engines"),
     ("redis", "real engines"),
     ("postgres", "real engines"),
     ("kafka", "real engines"),

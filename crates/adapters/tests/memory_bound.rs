@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use model::{EndpointSpec, Role, ServiceSpec};
-use throome_adapters::driver;
 use throome_adapters::key_value::{SetOptions, Value};
+use throome_adapters::{Home, driver};
 
 const BOUND: usize = 24 << 20;
 
@@ -27,7 +27,8 @@ async fn fill(sizes: &[usize]) -> usize {
     service.options.insert("max_memory".to_owned(), BOUND.into());
     let endpoint = EndpointSpec { host: "embedded".to_owned(), port: 0, weight: 1, role: Role::Primary };
     let driver = driver("memory").expect("the kind is in the list");
-    let adapter = driver.connect(&endpoint, &service).expect("the options are right");
+    let home = Home { cluster: "bound".into(), service: "cache".into(), dir: "unused".into() };
+    let adapter = driver.connect(&endpoint, &service, &home).expect("the options are right");
     let kv = adapter.key_value().expect("it keeps keys and values");
     let (mut written, mut most) = (0, 0);
     for (n, size) in sizes.iter().cycle().enumerate() {

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,10 +17,12 @@ use bytes::{Bytes, BytesMut};
 use clusters::{By, Clusters, RequestId};
 use http_body_util::BodyExt;
 use model::{Code, Failure, problem};
+use tokio::sync::watch;
 
 use crate::Options;
 use crate::data::Data;
 use crate::guard::{Caller, Open, changes};
+use crate::idempotency;
 use crate::respond::{self, Refused, Telling, X_REQUEST_ID};
 
 /// What the handlers of the control door share.
@@ -30,6 +32,8 @@ pub(crate) struct Door {
     telling: Telling,
     /// No new connections are taken.
     pub(crate) closing: AtomicBool,
+    /// Streams without an end end when this says so.
+    closed: watch::Sender<bool>,
 }
 
 /// A failure on its way to [`pass`], which puts it into words.
@@ -38,6 +42,12 @@ pub(crate) struct Told(Arc<Failure>);
 
 /// What handlers answer.
 pub(crate) type Answer = Result<Response, Told>;
+
+impl Told {
+    pub(crate) fn failure(&self) -> &Failure {
+        &self.0
+    }
+}
 
 impl From<Failure> for Told {
     fn from(failure: Failure) -> Self {
@@ -56,13 +66,25 @@ impl IntoResponse for Told {
 
 impl Door {
     pub(crate) fn new(options: Options) -> Self {
-        let data = Data::new(options.clusters.clone(), options.timeout_status);
+        let data = options.data.clone();
         let telling = Telling { timeout_status: options.timeout_status };
-        Door { options, data, telling, closing: AtomicBool::new(false) }
+        Door { options, data, telling, closing: AtomicBool::new(false), closed: watch::Sender::new(false) }
     }
 
     pub(crate) fn clusters(&self) -> &Clusters {
         &self.options.clusters
+    }
+
+    /// No new connection is taken, and streams end.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Relaxed);
+        self.closed.send_replace(true);
+        self.data.close();
+    }
+
+    /// Says when the door closes.
+    pub(crate) fn closed(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
     }
 
     pub(crate) fn is_metrics(&self, path: &str) -> bool {
@@ -91,7 +113,7 @@ impl Door {
     }
 
     /// An answer that says nothing for itself: a failure to put into words, or a refusal of the router's own.
-    fn put_into_words(&self, mut response: Response, method: &Method, id: &RequestId) -> Response {
+    pub(crate) fn put_into_words(&self, mut response: Response, method: &Method, id: &RequestId) -> Response {
         if let Some(Told(failure)) = response.extensions_mut().remove::<Told>() {
             if failure.code() == Code::Internal {
                 let cause = std::error::Error::source(&*failure).map(ToString::to_string).unwrap_or_default();
@@ -126,7 +148,7 @@ pub(crate) async fn pass(State(door): State<Arc<Door>>, request: Request, next: 
     let id = RequestId::take_or_make(request.headers().get(X_REQUEST_ID).map(HeaderValue::as_bytes));
     let method = request.method().clone();
     let response = match enter(&door, request, id).await {
-        Ok(request) => unless_it_panics(next.run(request)).await,
+        Ok(request) => unless_it_panics(idempotency::at_the_door(&door, request, next, id)).await,
         Err(failure) => Told::from(failure).into_response(),
     };
     let mut response = door.put_into_words(response, &method, &id);
@@ -140,13 +162,14 @@ pub(crate) async fn pass(State(door): State<Arc<Door>>, request: Request, next: 
 async fn enter(door: &Door, request: Request, id: RequestId) -> Result<Request, Failure> {
     let (mut head, body) = request.into_parts();
     let caller = door.options.guard.check(&head, door.open(head.uri.path()))?;
-    if let Caller::Holder(name) = &caller
+    if let Some(name) = caller.token()
         && changes(&head.method)
     {
         // The event of a change has the same id: this line says whose token it was.
         tracing::info!(token = %name, request_id = %id, method = %head.method, path = head.uri.path(), "asked");
     }
     let body = door.body(body).await?;
+    head.extensions.insert(by(&caller, id));
     head.extensions.insert(caller);
     head.extensions.insert(id);
     Ok(Request::from_parts(head, Body::from(body)))
@@ -184,9 +207,10 @@ async fn unless_it_panics(work: impl Future<Output = Response>) -> Response {
     .await
 }
 
-/// Who changes something, for the history.
-pub(crate) fn by(id: RequestId) -> By {
-    By { actor: "api", request_id: Some(id.to_string()) }
+/// Who changes something, for the history: the name of a token, where one was brought.
+fn by(caller: &Caller, id: RequestId) -> By {
+    let actor = caller.token().map_or("api".into(), |name| format!("token:{name}").into());
+    By { actor, request_id: Some(id.to_string()) }
 }
 
 fn too_large(most: usize) -> Failure {

@@ -3,8 +3,9 @@
 //! A door on loopback asks for no token, so it makes sure that the asker means it: pages of other sites can
 //! send requests there, and can point their names there, but choose neither `Host` nor `Origin`.
 
+mod caller;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use http::request::Parts;
@@ -13,6 +14,13 @@ use model::{Code, Failure};
 use store::{Store, TokenRole, TokenVerdict};
 
 use crate::data::Data;
+use crate::percent::{Plus, decode_text};
+pub(crate) use caller::Caller;
+use caller::{out_of_scope, unauthenticated};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+const OWN_PAGES: &str = "Only the gateway's own pages and programs may; a program sends no `Origin`.";
 
 /// How a door decides who may ask.
 #[derive(Clone)]
@@ -38,34 +46,31 @@ pub(crate) enum Open {
     No,
 }
 
-/// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Caller {
-    /// Somebody without a token at a door that wants one: sees what anybody may know.
-    Stranger,
-    /// Somebody at a door that wants no token.
-    Trusted,
-    /// The holder of a token.
-    Holder(Arc<str>),
-}
-
 impl GuardOptions {
     /// Decides.
     ///
     /// # Errors
-    /// `permission_denied` for a host, an origin or a role that may not; `unauthenticated` for a token that is
+    /// `permission_denied` for a host, an origin, a role or a token for one service that may not; `unauthenticated` for a token that is
     /// missing, revoked, expired or, where one is needed, unknown; `invalid_request` for a head that says two
     /// things at once.
     pub(crate) fn check(&self, head: &Parts, open: Open) -> Result<Caller, Failure> {
         self.check_host(head)?;
-        if changes(&head.method) {
+        if changes(&head.method) || Data::has_effects(head.uri.path()) {
             self.check_origin(head)?;
         }
         let verdict = token(head)?.map(|token| self.store.check_token(token));
         match verdict {
-            Some(TokenVerdict::Valid { name, role }) => {
-                holds(&name, role, needed(&head.method, head.uri.path()))?;
-                Ok(Caller::Holder(name))
+            Some(TokenVerdict::Valid { name, role, scope }) => {
+                let path = head.uri.path();
+                match &scope {
+                    // It is told what anybody is told.
+                    Some(_) if open == Open::ToAll => return Ok(Caller::Stranger),
+                    Some(scope) if !is_data_of(&scope.cluster, path) => {
+                        return Err(out_of_scope(&name, scope));
+                    }
+                    Some(_) | None => holds(&name, role, needed(&head.method, path))?,
+                }
+                Ok(Caller::Holder { name, scope })
             }
             // Its sender believes that it counts, also where none is needed.
             Some(TokenVerdict::Revoked) => Err(unauthenticated("The token was revoked.")),
@@ -105,10 +110,10 @@ impl GuardOptions {
 
     /// A token in a header is never sent by a page of another site; where none is needed, the origin must show.
     fn check_origin(&self, head: &Parts) -> Result<(), Failure> {
-        let Some(origin) = one(head, ORIGIN)? else { return Ok(()) };
         if self.token_required && !self.loopback {
-            return Ok(());
+            return one(head, ORIGIN).map(drop);
         }
+        let Some(origin) = one(head, ORIGIN)? else { return check_site(head) };
         let origin = origin.as_bytes();
         let own = self.own_origins.iter().any(|own| own.as_bytes().eq_ignore_ascii_case(origin));
         let scheme_and_host =
@@ -124,24 +129,60 @@ impl GuardOptions {
             Code::PermissionDenied,
             format!("A page of `{origin}` may not change anything here."),
         )
-        .with_hint("Only the gateway's own pages and programs may; a program sends no `Origin`."))
+        .with_hint(OWN_PAGES))
+    }
+}
+
+/// An image or a link sends a GET without an `Origin`; browsers then still say whose page asked.
+fn check_site(head: &Parts) -> Result<(), Failure> {
+    match one(head, SEC_FETCH_SITE)?.map(HeaderValue::as_bytes) {
+        None | Some(b"same-origin" | b"none") => Ok(()),
+        Some(_) => {
+            let detail = "A page of another origin may not change anything here.";
+            Err(Failure::client(Code::PermissionDenied, detail).with_hint(OWN_PAGES))
+        }
     }
 }
 
 /// What a request needs at least: looking, working the running services and their data, or changing the rest.
 fn needed(method: &Method, path: &str) -> TokenRole {
-    /// Calls whose method says change and whose work is looking.
-    const LOOKS: [&str; 3] = ["/plan", "/validate", "/explain"];
-    /// What operators do to a running service.
-    const WORKS: [&str; 4] = ["/restart", "/drain", "/undrain", "/reset-breaker"];
-    let ends = |endings: &[&str]| endings.iter().any(|ending| path.ends_with(ending));
-    if Data::is_at(path) || (path.contains("/services/") && ends(&WORKS)) {
-        TokenRole::Operator
-    } else if !changes(method) || ends(&LOOKS) {
-        TokenRole::Viewer
-    } else {
-        TokenRole::Admin
+    if Data::is_at(path) {
+        return TokenRole::Operator;
     }
+    if !changes(method) {
+        return TokenRole::Viewer;
+    }
+    // The whole path counts, and not its end: clusters and routes may have these words as their ids.
+    let path: Vec<&str> = path.split('/').collect();
+    match (method, path.as_slice()) {
+        // Their method says change, and their work is looking.
+        (
+            &Method::POST,
+            ["", "api", "v1", "validate" | "explain"] | ["", "api", "v1", "clusters", _, "plan"],
+        ) => TokenRole::Viewer,
+        // What operators do to a running service.
+        (
+            &Method::POST,
+            [
+                "",
+                "api",
+                "v1",
+                "clusters",
+                _,
+                "services",
+                _,
+                "restart" | "drain" | "undrain" | "reset-breaker",
+            ],
+        ) => TokenRole::Operator,
+        _ => TokenRole::Admin,
+    }
+}
+
+/// Whether a path is one of the data API and in this cluster.
+fn is_data_of(cluster: &str, path: &str) -> bool {
+    let asked = path.strip_prefix("/api/v1/clusters/").and_then(|rest| rest.split('/').next());
+    let asked = asked.and_then(|asked| decode_text(asked, Plus::Plus));
+    asked.is_some_and(|asked| asked == cluster) && Data::is_at(path)
 }
 
 /// Whether a method may change something.
@@ -187,10 +228,6 @@ fn is_loopback(host: &[u8]) -> bool {
 
 fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn unauthenticated(detail: &'static str) -> Failure {
-    Failure::client(Code::Unauthenticated, detail).with_hint("Send `Authorization: Bearer TOKEN`.")
 }
 
 fn holds(name: &str, role: TokenRole, needed: TokenRole) -> Result<(), Failure> {

@@ -10,8 +10,10 @@ pub use options::{Limits, Options};
 // The way in and out.
 mod door;
 mod guard;
+mod idempotency;
 mod respond;
 mod serve;
+mod stream;
 pub use serve::serve;
 
 // What stands in a request.
@@ -26,7 +28,7 @@ mod data;
 pub mod openapi;
 mod page;
 mod swagger;
-pub use data::Data;
+pub use data::{Data, DataDoor};
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +39,8 @@ use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 
 use control::{
-    activity, clusters, events, explain, health, kinds, later, metrics, routes, services, validate,
+    activity, clusters, events, explain, health, kinds, later, live, metrics, routes, services, tokens,
+    validate,
 };
 use door::Door;
 
@@ -71,6 +74,7 @@ fn routes_of(door: &Arc<Door>) -> Router {
         .route("/api/v1/activity", get(activity::list))
         .route("/api/v1/requests", get(activity::requests))
         .route("/api/v1/events", get(events::list))
+        .route("/api/v1/live", get(live::follow))
 
         .route("/api/v1/clusters", get(clusters::list).post(clusters::create))
         .route("/api/v1/clusters/{id}", get(clusters::show).put(clusters::replace).delete(clusters::delete))
@@ -88,24 +92,24 @@ fn routes_of(door: &Arc<Door>) -> Router {
         .route("/api/v1/routes", get(routes::list).post(routes::create))
         .route("/api/v1/routes/{id}", get(routes::show).put(routes::replace).delete(routes::delete))
 
+        .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/api/v1/tokens/{id}", get(tokens::show).delete(tokens::revoke))
+
         // The data API: `data/mod.rs` has its URLs.
         .route("/api/v1/clusters/{id}/cache/{*call}", any(control::carry))
+        .route("/api/v1/clusters/{id}/db/{*call}", any(control::carry))
+        .route("/api/v1/clusters/{id}/queue/{*call}", any(control::carry))
+        .route("/api/v1/clusters/{id}/services/{name}/upstash", any(control::carry))
+        .route("/api/v1/clusters/{id}/services/{name}/upstash/{*call}", any(control::carry))
 
         // What later stages bring.
         .route("/api/v1/clusters/{id}/services/{name}/logs", get(later::not_built))
         .route("/api/v1/clusters/{id}/services/{name}/restart", post(later::not_built))
         .route("/api/v1/clusters/{id}/services/{name}/sql", any(later::not_built))
-        .route("/api/v1/clusters/{id}/services/{name}/upstash", any(later::not_built))
-        .route("/api/v1/clusters/{id}/services/{name}/upstash/{*call}", any(later::not_built))
-        .route("/api/v1/clusters/{id}/db/{*call}", any(later::not_built))
-        .route("/api/v1/clusters/{id}/queue/{*call}", any(later::not_built))
         .route("/api/v1/operations", get(later::not_built))
         .route("/api/v1/operations/{id}", get(later::not_built).delete(later::not_built))
         .route("/api/v1/operations/{id}/events", get(later::not_built))
-        .route("/api/v1/live", get(later::not_built))
         .route("/api/v1/auth/login", post(later::not_built))
-        .route("/api/v1/tokens", get(later::not_built).post(later::not_built))
-        .route("/api/v1/tokens/{id}", get(later::not_built).delete(later::not_built))
         .route("/api/v1/users", get(later::not_built).post(later::not_built))
         .route("/api/v1/users/{id}", get(later::not_built).delete(later::not_built))
         .route("/api/routes", any(later::not_built))

@@ -14,10 +14,16 @@ use utoipa::{Modify, OpenApi};
 
 use crate::body::Table;
 use crate::control::services::{Reason, Reset};
+use crate::control::tokens::TokenRequest;
 use crate::control::{
-    activity, clusters, events, explain, health, kinds, metrics, routes, services, validate,
+    activity, clusters, events, explain, health, kinds, live, metrics, routes, services, tokens, validate,
 };
-use crate::data::{cache, keys};
+use crate::data::cache::{calls as cache, keys};
+use crate::data::db::bodies::BeginBody;
+use crate::data::db::{calls as db, lifecycle};
+use crate::data::queue::{consume, groups, publish, settle, topics};
+use crate::data::upstash;
+use crate::query::LARGEST_PAGE;
 use crate::{page, respond};
 
 /// The document as text: the same for the same code.
@@ -52,18 +58,28 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
         clusters::list, clusters::create, clusters::show, clusters::replace, clusters::delete, clusters::plan,
         clusters::health, clusters::metrics, validate::check,
         services::show, services::drain, services::undrain, services::reset_breaker,
+        tokens::list, tokens::create, tokens::show, tokens::revoke,
         routes::list, routes::create, routes::show, routes::replace, routes::delete, explain::explain,
         activity::list, activity::requests, activity::of_cluster, activity::of_service, events::list,
+        live::follow,
         cache::get, cache::set, cache::delete, cache::incr, cache::expire, cache::ttl,
         keys::scan, keys::get, keys::put, keys::delete,
+        upstash::command, upstash::pipeline, upstash::multi_exec,
+        upstash::upstash_command, upstash::upstash_get, upstash::upstash_post, upstash::upstash_put,
+        publish::publish, topics::topics, topics::create_topic, topics::topic, topics::delete_topic,
+        consume::consume, settle::ack, groups::groups, groups::delete_group, groups::reset_group,
+        db::query, db::execute, db::batch, lifecycle::begin, lifecycle::commit, lifecycle::rollback,
     ),
     tags(
         (name = "gateway", description = "The gateway as a whole."),
         (name = "clusters", description = "Named groups of services, created and removed as one."),
         (name = "services", description = "The services of a cluster, and what operators do to them."),
         (name = "routes", description = "Which requests lead to which service."),
+        (name = "tokens", description = "What clients are known by: shown once, and kept as hashes."),
         (name = "activity", description = "What was asked of services, and what has changed."),
         (name = "cache", description = "Keys and values in a cluster's cache."),
+        (name = "queue", description = "Topics of a cluster's queue: publishing, streams of messages, groups."),
+        (name = "db", description = "SQL on a cluster's database: statements, batches, transactions."),
     ),
     security((), ("bearer" = [])),
     modifiers(&Bearer),
@@ -86,7 +102,12 @@ impl Modify for Bearer {
 }
 
 /// Bodies that a request does not need.
-const MAY_BE_LEFT_OUT: [&str; 2] = [<Reason as Table>::NAME, <Reset as Table>::NAME];
+const MAY_BE_LEFT_OUT: [&str; 4] = [
+    <Reason as Table>::NAME,
+    <Reset as Table>::NAME,
+    <TokenRequest as Table>::NAME,
+    <BeginBody<'_> as Table>::NAME,
+];
 
 /// Puts in what the handlers do not say one by one: schemas from tables, and how every operation fails.
 fn complete(document: &mut Value) {
@@ -100,12 +121,29 @@ fn complete(document: &mut Value) {
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     for operation in paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
         operation["responses"]["default"] = json!({ "$ref": "#/components/responses/Failed" });
+        for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+            as_sent(parameter);
+        }
         if let Some(body) = operation.get_mut("requestBody") {
             let schema = &body["content"]["application/json"]["schema"]["$ref"];
             let may_be_left_out =
                 MAY_BE_LEFT_OUT.iter().any(|name| schema.as_str().is_some_and(|s| s.ends_with(name)));
             body["required"] = (!may_be_left_out).into();
         }
+    }
+}
+
+/// A parameter that may be left out is left out, and never the text `null`; pages have one size everywhere.
+fn as_sent(parameter: &mut Value) {
+    let schema = &mut parameter["schema"];
+    if let Some([kind, null]) = schema["type"].as_array().map(Vec::as_slice)
+        && null == "null"
+    {
+        schema["type"] = kind.clone();
+    }
+    if parameter["name"] == "limit" {
+        let schema = &mut parameter["schema"];
+        (schema["minimum"], schema["maximum"]) = (1.into(), LARGEST_PAGE.into());
     }
 }
 

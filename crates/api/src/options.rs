@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use clusters::Clusters;
 
+use crate::data::Data;
 use crate::guard::GuardOptions;
 
 /// How the control door works.
 pub struct Options {
     /// What it shows and changes.
     pub clusters: Clusters,
+    /// Answers data calls; other doors may share it.
+    pub data: Data,
     /// Who may ask.
     pub guard: GuardOptions,
     /// How much, and for how long.

@@ -15,7 +15,7 @@ use crate::percent::{Plus, decode};
 const PAGE: usize = 100;
 
 /// Items in a page at most.
-const LARGEST_PAGE: usize = 1000;
+pub(crate) const LARGEST_PAGE: usize = 1000;
 
 /// A name with its value.
 type Pair<'u> = (Cow<'u, [u8]>, Cow<'u, [u8]>);

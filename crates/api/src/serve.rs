@@ -70,7 +70,7 @@ pub async fn serve(
             },
         }
     }
-    door.closing.store(true, Relaxed);
+    door.close();
     drop(listener);
     drop(close);
     let all = async { while connections.join_next().await.is_some() {} };

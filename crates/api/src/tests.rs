@@ -4,9 +4,15 @@
 mod calls;
 mod control;
 mod doors;
+mod idempotency;
 mod lists;
+mod live;
+mod queue;
 mod random;
 mod served;
+mod sql;
+mod tokens;
+mod upstash;
 
 use axum::Router;
 use axum::body::Body;
@@ -53,8 +59,13 @@ pub(crate) async fn gateway_with(change: impl FnOnce(&mut Options)) -> Gateway {
 pub(crate) async fn options() -> (Options, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::in_memory().unwrap();
-    let clusters =
-        Clusters::open(clusters::Options { dir: dir.path().to_owned(), store: store.clone() }).await.unwrap();
+    let clusters = Clusters::open(clusters::Options {
+        dir: dir.path().to_owned(),
+        store: store.clone(),
+        data_dir: dir.path().join(".throome"),
+    })
+    .await
+    .unwrap();
     let guard = GuardOptions {
         loopback: true,
         token_required: false,
@@ -62,8 +73,10 @@ pub(crate) async fn options() -> (Options, TempDir) {
         own_origins: vec!["http://localhost:9000".to_owned()],
         store,
     };
+    let data = crate::Data::new(clusters.clone(), guard.store.clone(), 504);
     let options = Options {
         clusters,
+        data,
         guard,
         limits: Limits::default(),
         metrics_path: Some("/metrics".to_owned()),

@@ -1,11 +1,15 @@
-//! The record of operations: a ring for each core, written without waiting, read now and then.
+//! The record of operations: a ring for each core, written without waiting, read now and then. What outlives the
+//! process is taken from here by `history`.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::Code;
 use model::view::ActivityRecord;
 use policy::Time;
+pub use store::ActivityFilter;
+use store::{KeptOperation, Seen};
 use wire::cores::{self, PerCore};
 
 use crate::clock;
@@ -13,6 +17,9 @@ use crate::request_id::RequestId;
 
 /// Operations that each core remembers.
 const KEPT: usize = 4096;
+
+/// Operations that a reader looks at before it lets the core write again.
+const AT_ONCE: u64 = 256;
 
 /// What an operation looked like, without its values.
 #[derive(Debug, Clone)]
@@ -59,25 +66,15 @@ pub(crate) struct Entry {
     pub(crate) request_id: RequestId,
 }
 
-/// Which operations are asked for.
-#[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "each matches the field of that name")]
-pub struct ActivityFilter {
-    pub cluster: Option<String>,
-    pub service: Option<String>,
-    pub service_type: Option<String>,
-    pub operation: Option<String>,
-    pub outcome: Option<String>,
-    pub since: Option<jiff::Timestamp>,
-    /// Only those with a smaller id.
-    pub before: Option<String>,
-    /// Only requests of the traffic door.
-    pub requests_only: bool,
-}
-
 /// A handle on the record. Clones share it.
 #[derive(Clone)]
-pub struct Activity(Arc<PerCore<Mutex<Ring>>>);
+pub struct Activity(Arc<Inner>);
+
+struct Inner {
+    rings: PerCore<Mutex<Ring>>,
+    /// Microseconds that ids are ahead of the wall clock, should that have been set back since the last run.
+    ahead: AtomicU64,
+}
 
 #[derive(Default)]
 struct Ring {
@@ -86,16 +83,29 @@ struct Ring {
     written: u64,
 }
 
+/// How far somebody has read in each ring.
+#[derive(Debug, Clone)]
+pub(crate) struct Marks(Vec<u64>);
+
+/// What somebody found beyond their marks.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    /// By id.
+    pub(crate) operations: Vec<KeptOperation>,
+    /// Operations that there was no room for, or that were overwritten before they were looked at.
+    pub(crate) left_out: u64,
+}
+
 impl Default for Activity {
     fn default() -> Self {
-        Activity(Arc::new(PerCore::new(Mutex::default)))
+        Activity(Arc::new(Inner { rings: PerCore::new(Mutex::default), ahead: AtomicU64::new(0) }))
     }
 }
 
 impl Activity {
     /// Writes an operation down. Each core has its own ring, so the lock is free but for a reader now and then.
     pub(crate) fn note(&self, entry: Entry) {
-        let mut ring = self.0.here().lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ring = self.0.rings.here().lock().unwrap_or_else(PoisonError::into_inner);
         if ring.entries.len() < KEPT {
             ring.entries.push(entry);
         } else {
@@ -105,50 +115,151 @@ impl Activity {
         ring.written += 1;
     }
 
-    /// The latest that match, newest first, and the cursor of the next page.
+    /// Makes ids go on after this one, which is the greatest of an earlier run.
+    pub(crate) fn resume(&self, last: &str) {
+        let micros = last.split('-').next().and_then(|micros| i64::from_str_radix(micros, 16).ok());
+        let ahead = micros.unwrap_or(0) - clock::wall(clock::now()).as_microsecond() + 1;
+        self.0.ahead.store(u64::try_from(ahead).unwrap_or(0), Relaxed);
+    }
+
+    /// The latest in memory that match, newest first, and the cursor of the next page.
     #[must_use]
     pub fn list(&self, filter: &ActivityFilter, limit: usize) -> (Vec<ActivityRecord>, Option<String>) {
+        page(self.matching(filter, limit.saturating_add(1)), limit)
+    }
+
+    /// At most `most` of those in memory that match, the latest first.
+    pub(crate) fn matching(&self, filter: &ActivityFilter, most: usize) -> Vec<ActivityRecord> {
         let mut found = Vec::new();
-        for (core, ring) in self.0.iter().enumerate() {
+        for (core, ring) in self.0.rings.iter().enumerate() {
             // Copied out first: the core must not wait while records are put into words.
-            let (entries, written) = {
-                let ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
-                (ring.entries.clone(), ring.written)
-            };
-            let oldest = written - entries.len() as u64;
-            let records = entries.iter().enumerate().map(|(at, entry)| {
-                let number = oldest + ((at as u64 + KEPT as u64 - oldest % KEPT as u64) % KEPT as u64);
-                (id(core, number, entry), entry)
+            let wanted = |entry: &Entry| filter.matches(&seen(entry, ""));
+            read(ring, 0, wanted, |number, entry| {
+                let id = self.id(core, number, &entry);
+                if filter.before.as_ref().is_none_or(|before| id < *before) {
+                    found.push((id, entry));
+                }
             });
-            found.extend(
-                records.filter(|(id, entry)| filter.matches(id, entry)).map(|(id, entry)| record(id, entry)),
-            );
         }
-        found.sort_unstable_by(|a, b| b.id.cmp(&a.id));
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|last| last.id.clone());
-        (found, next)
+        found.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        found.truncate(most);
+        found.into_iter().map(|(id, entry)| record(id, &entry)).collect()
+    }
+
+    /// The end of each ring: who reads on from here sees what is written from now on.
+    pub(crate) fn end(&self) -> Marks {
+        let written = |ring: &Mutex<Ring>| ring.lock().unwrap_or_else(PoisonError::into_inner).written;
+        Marks(self.0.rings.iter().map(written).collect())
+    }
+
+    /// The beginning of each ring.
+    pub(crate) fn beginning(&self) -> Marks {
+        Marks(self.0.rings.iter().map(|_| 0).collect())
+    }
+
+    /// At most `room` of what lies beyond the marks, which move on: what failed before data calls, and these before
+    /// requests that went well. The cores wait for no more than a look at what they wrote.
+    pub(crate) fn gather(&self, marks: &mut Marks, room: usize) -> Gathered {
+        let mut ranks: [Vec<(usize, u64, Entry)>; 3] = Default::default();
+        let mut left_out = 0;
+        for (core, (ring, mark)) in self.0.rings.iter().zip(&mut marks.0).enumerate() {
+            let mut space = ranks.each_ref().map(|rank| room - rank.len());
+            let mut refused = 0;
+            let wanted = |entry: &Entry| match &mut space[rank(entry)] {
+                0 => {
+                    refused += 1;
+                    false
+                }
+                space => {
+                    *space -= 1;
+                    true
+                }
+            };
+            let (end, missed) = read(ring, *mark, wanted, |number, entry| {
+                ranks[rank(&entry)].push((core, number, entry));
+            });
+            *mark = end;
+            left_out += missed + refused;
+        }
+        let found = ranks.iter().map(|rank| rank.len() as u64).sum::<u64>();
+        let chosen = ranks.into_iter().flatten().take(room);
+        let mut operations: Vec<KeptOperation> =
+            chosen.map(|(core, number, entry)| kept(self.id(core, number, &entry), &entry)).collect();
+        operations.sort_unstable_by(|a, b| a.record.id.cmp(&b.record.id));
+        left_out += found - operations.len() as u64;
+        Gathered { operations, left_out }
+    }
+
+    /// Sorts by the end of the operation; core and number make it unique.
+    fn id(&self, core: usize, number: u64, entry: &Entry) -> String {
+        let ended = clock::wall(entry.began.plus(entry.duration)).as_microsecond();
+        let ended = ended.saturating_add_unsigned(self.0.ahead.load(Relaxed));
+        format!("{ended:014x}-{core:02x}{:04x}", number & 0xffff)
     }
 }
 
-/// Sorts by the end of the operation; core and number make it unique.
-fn id(core: usize, number: u64, entry: &Entry) -> String {
-    let ended = clock::wall(entry.began.plus(entry.duration)).as_microsecond();
-    format!("{ended:014x}-{core:02x}{:04x}", number & 0xffff)
+/// Looks at what a ring has from this number on, the oldest first, and hands out copies of what is `wanted`. Says
+/// where it ended, and how many were overwritten before they were seen.
+fn read(
+    ring: &Mutex<Ring>,
+    from: u64,
+    mut wanted: impl FnMut(&Entry) -> bool,
+    mut each: impl FnMut(u64, Entry),
+) -> (u64, u64) {
+    let (mut at, mut missed) = (from, 0);
+    let end = ring.lock().unwrap_or_else(PoisonError::into_inner).written;
+    let mut copies = Vec::new();
+    while at < end {
+        {
+            let ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
+            let oldest = (ring.written - ring.entries.len() as u64).min(end);
+            missed += oldest.saturating_sub(at);
+            at = at.max(oldest);
+            let until = end.min(at + AT_ONCE);
+            for number in at..until {
+                let entry = &ring.entries[(number % KEPT as u64) as usize];
+                if wanted(entry) {
+                    copies.push((number, entry.clone()));
+                }
+            }
+            at = until;
+        }
+        for (number, entry) in copies.drain(..) {
+            each(number, entry);
+        }
+    }
+    (end, missed)
 }
 
-impl ActivityFilter {
-    fn matches(&self, id: &str, entry: &Entry) -> bool {
-        let same = |asked: &Option<String>, own: &str| asked.as_deref().is_none_or(|asked| asked == own);
-        self.before.as_deref().is_none_or(|before| id < before)
-            && same(&self.cluster, &entry.cluster)
-            && same(&self.service, &entry.service)
-            && same(&self.service_type, entry.kind)
-            && same(&self.operation, entry.operation)
-            && same(&self.outcome, outcome(entry.ending))
-            && self.since.is_none_or(|since| clock::wall(entry.began) >= since)
-            && (!self.requests_only || matches!(entry.shape, Shape::Route(_)))
+/// What is kept first when not everything can be.
+fn rank(entry: &Entry) -> usize {
+    match (entry.ending, &entry.shape) {
+        (Ending::Failure(..) | Ending::Cancelled, _) => 0,
+        (Ending::Success(_), Shape::Text(_)) => 1,
+        (Ending::Success(_), Shape::Route(_)) => 2,
+    }
+}
+
+/// One page of what is sorted and may hold more, and the cursor of the next.
+pub(crate) fn page(mut found: Vec<ActivityRecord>, limit: usize) -> (Vec<ActivityRecord>, Option<String>) {
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|last| last.id.clone());
+    (found, next)
+}
+
+fn seen<'e>(entry: &'e Entry, id: &'e str) -> Seen<'e> {
+    Seen {
+        id,
+        cluster: &entry.cluster,
+        service: &entry.service,
+        kind: entry.kind,
+        operation: entry.operation,
+        outcome: outcome(entry.ending),
+        code: code(entry.ending),
+        request_id: entry.request_id.as_str(),
+        began: clock::wall(entry.began),
+        routed: matches!(entry.shape, Shape::Route(_)),
     }
 }
 
@@ -160,11 +271,22 @@ fn outcome(ending: Ending) -> &'static str {
     }
 }
 
+fn code(ending: Ending) -> Option<&'static str> {
+    match ending {
+        Ending::Failure(code, _) => Some(code.name()),
+        Ending::Success(_) | Ending::Cancelled => None,
+    }
+}
+
+fn kept(id: String, entry: &Entry) -> KeptOperation {
+    let routed = matches!(entry.shape, Shape::Route(_));
+    KeptOperation { record: record(id, entry), kind: entry.kind, routed }
+}
+
 fn record(id: String, entry: &Entry) -> ActivityRecord {
-    let (code, status) = match entry.ending {
-        Ending::Success(status) => (None, status),
-        Ending::Failure(code, status) => (Some(code.name().to_owned()), status),
-        Ending::Cancelled => (None, None),
+    let status = match entry.ending {
+        Ending::Success(status) | Ending::Failure(_, status) => status,
+        Ending::Cancelled => None,
     };
     ActivityRecord {
         id,
@@ -174,7 +296,7 @@ fn record(id: String, entry: &Entry) -> ActivityRecord {
         operation: entry.operation.to_owned(),
         shape: entry.shape.text().to_owned(),
         outcome: outcome(entry.ending).to_owned(),
-        code,
+        code: code(entry.ending).map(str::to_owned),
         status,
         duration_ms: entry.duration.as_secs_f64() * 1000.0,
         tries: entry.tries,
@@ -187,3 +309,6 @@ fn record(id: String, entry: &Entry) -> ActivityRecord {
 pub(crate) fn slot() -> usize {
     cores::index()
 }
+
+#[cfg(test)]
+mod tests;

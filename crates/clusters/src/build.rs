@@ -1,9 +1,10 @@
 //! From what is asked to what runs. Whatever a change does not concern is taken over as it is: connections,
 //! counters, health, breakers, data.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adapters::{Adapter, Driver};
+use adapters::{Adapter, Driver, Home};
 use model::kind::Place;
 use model::view::Owner;
 use model::{Address, ClusterSpec, Code, EndpointSpec, Failure, HealthSpec, Role, RouteSpec, ServiceSpec};
@@ -22,6 +23,7 @@ pub(crate) fn cluster(
     old: Option<&Cluster>,
     events: &Events,
     revision: u64,
+    data: &Path,
 ) -> Result<Cluster, Failure> {
     let id = spec.cluster_id.shared();
     let services = spec
@@ -29,7 +31,7 @@ pub(crate) fn cluster(
         .iter()
         .map(|(name, asked)| {
             let before = old.and_then(|old| Some((old.service(name)?, old)));
-            service(&id, name, asked, &spec, before, events)
+            service(&id, name, asked, &spec, before, events, data)
         })
         .collect::<Result<_, _>>()?;
     Ok(Cluster { spec, services, revision })
@@ -42,6 +44,7 @@ fn service(
     spec: &ClusterSpec,
     before: Option<(&Arc<Service>, &Cluster)>,
     events: &Events,
+    data: &Path,
 ) -> Result<Arc<Service>, Failure> {
     if let Some((service, old)) = before
         && service.spec == *asked
@@ -55,9 +58,16 @@ fn service(
     let health = asked.health(&spec.health);
     // Another kind under the same name is another service: nothing is taken over but the name.
     let before = before.filter(|(service, _)| service.spec.kind == asked.kind);
+    let home = Home {
+        cluster: Arc::clone(cluster),
+        service: name.into(),
+        dir: cluster_data(data, cluster).join(name),
+    };
     let endpoints = addresses(driver, asked)
         .iter()
-        .map(|at| endpoint(driver, at, asked, spec, &health, before).map_err(|f| f.with_service(name.into())))
+        .map(|at| {
+            endpoint(driver, at, asked, spec, &health, before, &home).map_err(|f| f.with_service(name.into()))
+        })
         .collect::<Result<_, _>>()?;
     let budget = spec.routing.retry_budget;
     let kept = before.filter(|(_, old)| old.spec.routing.retry_budget.to_bits() == budget.to_bits());
@@ -75,6 +85,11 @@ fn service(
         budget: kept.map_or_else(|| Arc::new(Budget::new(budget)), |(s, _)| Arc::clone(&s.budget)),
         events: events.clone(),
     }))
+}
+
+/// What the services of a cluster keep on this machine, each in a directory of its own below.
+pub(crate) fn cluster_data(data: &Path, cluster: &str) -> PathBuf {
+    data.join("services").join(cluster)
 }
 
 /// Where its endpoints are; a service inside this process has one, and no address.
@@ -95,6 +110,7 @@ fn endpoint(
     spec: &ClusterSpec,
     health: &HealthSpec,
     before: Option<(&Arc<Service>, &Cluster)>,
+    home: &Home,
 ) -> Result<Arc<Endpoint>, Failure> {
     let outlier = asked.outlier.clone().unwrap_or_default();
     let mut adapter: Option<Arc<dyn Adapter>> = None;
@@ -112,7 +128,7 @@ fn endpoint(
     }
     let adapter = match adapter {
         Some(adapter) => adapter,
-        None => driver.connect(at, asked)?,
+        None => driver.connect(at, asked, home)?,
     };
     Ok(Arc::new(Endpoint::new(at, adapter, &spec.routing.circuit_breaker, health, outlier)))
 }

@@ -1,6 +1,7 @@
 //! Changes of the world: one at a time, each checked whole, built beside the running world, saved, and
 //! published last. What fails on the way leaves nothing behind.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,15 +20,15 @@ use crate::{Clusters, Happening, build, plan, probe};
 /// Who asked for a change.
 #[derive(Debug, Clone)]
 pub struct By {
-    /// `api`, `file`, `start`.
-    pub actor: &'static str,
+    /// `api`, `token:NAME` where the API knows whose token it was, `file`, `start`.
+    pub actor: Cow<'static, str>,
     /// The request that did.
     pub request_id: Option<String>,
 }
 
 impl By {
     pub(crate) fn file() -> Self {
-        By { actor: "file", request_id: None }
+        By { actor: "file".into(), request_id: None }
     }
 }
 
@@ -38,6 +39,15 @@ pub(crate) struct Desk {
     pub(crate) texts: HashMap<ClusterId, String>,
     /// Files that are gone, and since when they are missed.
     pub(crate) gone: HashMap<ClusterId, Instant>,
+}
+
+/// What becomes of what a cluster's services keep inside the gateway's own directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Data {
+    /// It goes with the cluster.
+    Remove,
+    /// It stays, for a cluster of the same name.
+    Keep,
 }
 
 impl Clusters {
@@ -112,13 +122,43 @@ impl Clusters {
     ///
     /// # Errors
     /// `not_found`, `precondition_failed`, or what hinders taking its file away.
-    pub async fn delete(&self, id: &str, if_match: Option<u64>, by: By) -> Result<(), Failure> {
+    pub async fn delete(&self, id: &str, if_match: Option<u64>, data: Data, by: By) -> Result<(), Failure> {
         let mut desk = self.0.desk.lock().await;
-        let id = self.snapshot().cluster(id)?.spec.cluster_id.clone();
+        let gone = Arc::clone(self.snapshot().cluster(id)?);
+        let id = gone.spec.cluster_id.clone();
         self.matches(id.as_str(), if_match)?;
         self.carry_out(&mut desk, None, &id, Save::Remove, &by).await?;
+        // Whoever still holds an adapter must not write into the files of a cluster that takes the same name.
+        for adapter in gone.adapters() {
+            adapter.close().await?;
+        }
+        if data == Data::Remove {
+            self.remove_data(id.as_str()).await?;
+        }
         // Last: should this fail, its routes lead nowhere and say so.
         Ok(self.0.store.delete_routes_of(id.as_str()).await.map(drop)?)
+    }
+
+    /// Lets go of every file of every service, when the gateway stops.
+    pub async fn close(&self) {
+        let world = self.snapshot().clone();
+        for adapter in world.clusters.values().flat_map(|cluster| cluster.adapters()) {
+            if let Err(failure) = adapter.close().await {
+                tracing::warn!(%failure, "a service did not close in good order");
+            }
+        }
+    }
+
+    async fn remove_data(&self, id: &str) -> Result<(), Failure> {
+        let dir = build::cluster_data(&self.0.data_dir, id);
+        match tokio::fs::remove_dir_all(&dir).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let detail =
+                    format!("The cluster is deleted; its data in `{}` is not: {error}.", dir.display());
+                Err(Failure::gateway(Code::Internal, detail))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Every problem of a document that asks for a cluster, as a JSON body.
@@ -187,10 +227,14 @@ impl Clusters {
         let before = self.snapshot().clone();
         let old = before.clusters.get(id.as_str());
         let plan = plan::plan(old.map(|old| &old.spec), asked.as_ref());
-        let built =
-            asked.map(|spec| build::cluster(spec, old.map(|c| &**c), self.events(), self.next_revision()));
+        let built = asked.map(|spec| {
+            let (old, revision) = (old.map(|c| &**c), self.next_revision());
+            build::cluster(spec, old, self.events(), revision, &self.0.data_dir)
+        });
         let built = built.transpose()?.map(Arc::new);
         let forget = matches!(save, Save::Remove);
+        // At a start its file is read: it is not new, and the history tells when it was.
+        let known = by.actor == "start" && matches!(save, Save::Read(_));
         let after = replaced(&before, id, built.clone(), forget)?;
         self.save(desk, id, built.as_deref(), save).await?;
         self.0.world.store(Arc::new(after));
@@ -199,6 +243,7 @@ impl Clusters {
         }
         if plan.changes {
             let verb = match (old.is_some(), built.is_some()) {
+                (false, _) if known => "loaded",
                 (false, _) => "created",
                 (true, true) => "changed",
                 (true, false) => "deleted",
@@ -211,7 +256,7 @@ impl Clusters {
             self.events().tell(Happening {
                 kind: format!("cluster.{verb}"),
                 cluster: Some(id.to_string()),
-                actor: by.actor.to_owned(),
+                actor: by.actor.to_string(),
                 message: words.join("; "),
                 request_id: by.request_id.clone(),
                 ..Happening::default()

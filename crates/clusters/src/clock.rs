@@ -8,7 +8,11 @@ use policy::Time;
 static BEGAN: OnceLock<(Instant, jiff::Timestamp)> = OnceLock::new();
 
 fn began() -> &'static (Instant, jiff::Timestamp) {
-    BEGAN.get_or_init(|| (Instant::now(), jiff::Timestamp::now()))
+    // Whole microseconds, as the store keeps them: a moment reads the same wherever it is read from.
+    BEGAN.get_or_init(|| {
+        let wall = jiff::Timestamp::now();
+        (Instant::now(), jiff::Timestamp::from_microsecond(wall.as_microsecond()).unwrap_or(wall))
+    })
 }
 
 /// Now, in microseconds since the process began.

@@ -16,6 +16,8 @@ mod activity;
 pub mod clock;
 pub mod doors;
 mod events;
+mod history;
+mod live;
 mod request_id;
 mod snapshot;
 
@@ -43,10 +45,11 @@ mod tries;
 
 pub use activity::{Activity, ActivityFilter, Ending, Shape};
 pub use attempt::{Attempt, Outcome};
-pub use change::By;
+pub use change::{By, Data};
 pub use endpoint::{Endpoint, Standing};
 pub use events::{EventFilter, Events, Happening};
 pub use files::check_file;
+pub use live::{Change, Following, Next, Piece, Subscription};
 pub use open::{OpenError, Options};
 pub use request_id::RequestId;
 pub use service::{Service, Tactics};
@@ -62,12 +65,16 @@ struct Inner {
     world: ArcSwap<Snapshot>,
     activity: Activity,
     events: Events,
+    history: history::History,
+    live: live::Hub,
     traffic: doors::Door,
     control: doors::Door,
+    data: doors::Door,
     /// Whoever changes the world holds it.
     desk: Mutex<change::Desk>,
     files: files::Files,
     store: Store,
+    data_dir: std::path::PathBuf,
     revision: AtomicU64,
 }
 
@@ -100,5 +107,11 @@ impl Clusters {
     #[must_use]
     pub fn control(&self) -> &doors::Door {
         &self.0.control
+    }
+
+    /// What the data door counts.
+    #[must_use]
+    pub fn data(&self) -> &doors::Door {
+        &self.0.data
     }
 }

@@ -13,8 +13,9 @@ use tokio::sync::Mutex;
 
 use crate::change::{By, Desk, Save};
 use crate::files::Files;
+use crate::history::History;
 use crate::snapshot::Snapshot;
-use crate::{Activity, Clusters, Events, Happening, Inner, build, clock, doors, probe, watch};
+use crate::{Activity, Clusters, Events, Happening, Inner, build, clock, doors, history, live, probe, watch};
 
 /// Where the world is kept.
 pub struct Options {
@@ -22,6 +23,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// Routes of the API.
     pub store: Store,
+    /// Where embedded services keep their files, below `services/`.
+    pub data_dir: PathBuf,
 }
 
 /// Why the world cannot begin.
@@ -51,20 +54,26 @@ impl Clusters {
     pub async fn open(options: Options) -> Result<Clusters, OpenError> {
         // The clock begins here.
         let _ = clock::now();
-        let Options { dir, store } = options;
+        let Options { dir, store, data_dir } = options;
         let unusable = |error| OpenError::Dir { dir: dir.clone(), error };
         let files = Files::new(&dir).map_err(unusable)?;
         files.clean().map_err(unusable)?;
         let (ids, mut problems) = files.ids().map_err(unusable)?;
+        let (activity, events) = (Activity::default(), Events::default());
+        let history = History::begin(store.clone(), &activity, &events).await.map_err(Failure::from)?;
         let clusters = Clusters(Arc::new(Inner {
             world: ArcSwap::default(),
-            activity: Activity::default(),
-            events: Events::default(),
+            activity,
+            events,
+            history,
+            live: live::Hub::default(),
             traffic: doors::Door::default(),
             control: doors::Door::default(),
+            data: doors::Door::default(),
             desk: Mutex::default(),
             files,
             store,
+            data_dir,
             revision: AtomicU64::new(0),
         }));
         let mut desk = clusters.0.desk.lock().await;
@@ -113,7 +122,7 @@ impl Clusters {
             Ok(read) => read,
             Err(problems) => return Ok(problems),
         };
-        let by = By { actor: "start", request_id: None };
+        let by = By { actor: "start".into(), request_id: None };
         match self.carry_out(desk, Some(read.spec), id, Save::Read(read.text), &by).await {
             Ok(()) => Ok(Vec::new()),
             Err(failure) => Ok(vec![whole_file(&self.0.files, id, failure.detail().to_owned())]),
@@ -148,8 +157,9 @@ impl Clusters {
         Ok(())
     }
 
-    /// Begins to watch endpoints and files, on the calling runtime, until that ends.
+    /// Begins to watch endpoints and files, and to keep what happens, on the calling runtime, until that ends.
     pub fn begin_watch(&self) {
+        tokio::spawn(history::keep(self.clone()));
         tokio::spawn(probe::watch(self.clone()));
         tokio::spawn(watch::watch(self.clone()));
     }

@@ -79,7 +79,7 @@ impl Clusters {
             cluster: Some(service.cluster.to_string()),
             service: Some(service.name.to_string()),
             endpoint: endpoint.map(str::to_owned),
-            actor: by.actor.to_owned(),
+            actor: by.actor.into_owned(),
             message: reason.map_or_else(|| verb.to_owned(), |reason| format!("{verb}: {reason}")),
             request_id: by.request_id,
             ..Happening::default()

@@ -139,7 +139,7 @@ impl Clusters {
             cluster: Some(spec.cluster.clone()),
             service: Some(spec.service.clone()),
             route: Some(spec.id.clone()),
-            actor: by.actor.to_owned(),
+            actor: by.actor.to_string(),
             message: format!("{}{} to {}", spec.host.as_deref().unwrap_or_default(), spec.path, spec.service),
             request_id: by.request_id.clone(),
             ..Happening::default()

@@ -103,7 +103,7 @@ impl Clusters {
     pub fn sample(&self) -> Sample {
         let world = self.snapshot();
         let mut refused = self.traffic().refused();
-        for (code, count) in self.control().refused() {
+        for (code, count) in self.control().refused().into_iter().chain(self.data().refused()) {
             match refused.iter_mut().find(|(own, _)| *own == code) {
                 Some((_, sum)) => *sum += count,
                 None => refused.push((code, count)),
@@ -118,6 +118,7 @@ impl Clusters {
             connections: vec![
                 ("traffic", self.traffic().connections.load(Relaxed)),
                 ("control", self.control().connections.load(Relaxed)),
+                ("data", self.data().connections.load(Relaxed)),
             ],
             refused,
         }

@@ -66,6 +66,11 @@ impl Cluster {
     pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
         self.services.iter().find(|service| &*service.name == name)
     }
+
+    /// The connections of all its services.
+    pub(crate) fn adapters(&self) -> impl Iterator<Item = &Arc<dyn adapters::Adapter>> {
+        self.services.iter().flat_map(|service| service.endpoints.iter().map(|endpoint| &endpoint.adapter))
+    }
 }
 
 impl Snapshot {

@@ -25,6 +25,7 @@ use crate::activity::{Activity, Ending, Entry, Shape, slot};
 use crate::attempt::{Attempt, Outcome};
 use crate::choice;
 use crate::clock;
+use crate::endpoint::Endpoint;
 use crate::request_id::RequestId;
 use crate::service::{Service, Tactics};
 use crate::snapshot::Route;
@@ -90,6 +91,8 @@ pub struct Tries {
     /// Endpoints asked, by index; beyond 64 an endpoint may be asked twice.
     tried: u64,
     last: Option<usize>,
+    /// The one endpoint that can answer, when what is asked lives there.
+    only: Option<usize>,
     /// What the last try failed with, when another was granted.
     failed: Option<Failure>,
     granted: bool,
@@ -114,10 +117,26 @@ impl Tries {
             count: 0,
             tried: 0,
             last: None,
+            only: None,
             failed: None,
             granted: false,
             ended: false,
         }
+    }
+
+    /// An operation begins on what lives at one endpoint of the service, such as a transaction: nobody else is
+    /// asked, and it is asked whatever is thought of it.
+    #[must_use]
+    pub fn begin_at(
+        service: Arc<Service>,
+        endpoint: &Arc<Endpoint>,
+        order: Order,
+        activity: Activity,
+    ) -> Self {
+        let only = service.endpoints.iter().position(|own| Arc::ptr_eq(own, endpoint));
+        let mut tries = Tries::begin(service, None, order, activity);
+        tries.only = only;
+        tries
     }
 
     /// The next attempt: an endpoint that may be asked, with its own time limit.
@@ -196,6 +215,9 @@ impl Tries {
     fn choose(&self, now: Time) -> Result<(usize, bool), Failure> {
         if self.count > 0 && Instant::now() >= self.deadline {
             return Err(self.too_late());
+        }
+        if let Some(only) = self.only {
+            return Ok((only, false));
         }
         choice::choose(&self.service, self.tactics(), &self.order, self.tried, self.last, now)
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// One line of the history of changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Event {
-    /// Rises by one with each event of this process.
+    /// Rises by one with each event of this gateway, also over a restart.
     pub id: u64,
     /// RFC 3339, UTC.
     #[schema(value_type = String)]
@@ -24,7 +24,8 @@ pub struct Event {
     /// The route concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
-    /// Who or what decided: `api`, `file`, `probe`, `traffic`, `operator`, `start`.
+    /// Who or what decided: `api`, `token:NAME` of a token that has a name, `file`, `probe`, `traffic`,
+    /// `operator`, `start`.
     pub actor: String,
     /// One sentence.
     pub message: String,

@@ -38,6 +38,7 @@ mod testing;
 
 // What is shown.
 pub mod event;
+pub mod live;
 pub mod view;
 
 pub use check::{Problem, Problems};

@@ -54,7 +54,7 @@ pub async fn serve_core(
 }
 
 fn admit(stream: TcpStream, door: &Door, guests: &Guests) {
-    let counts = door.clusters().traffic();
+    let counts = door.counts();
     let open = counts.connections.fetch_add(1, Relaxed);
     if open >= door.options().limits.connections as u64 {
         // Too many: the cheapest honest answer is to close at once.
@@ -86,7 +86,7 @@ struct Stay {
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        self.door.clusters().traffic().connections.fetch_sub(1, Relaxed);
+        self.door.counts().connections.fetch_sub(1, Relaxed);
         self.guests.leave(self.id);
     }
 }

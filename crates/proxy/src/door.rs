@@ -8,6 +8,8 @@ use std::time::Duration;
 use clusters::Clusters;
 use wire::http1::HeadLimits;
 
+use crate::calls::Calls;
+
 /// The traffic door. Clones share it.
 #[derive(Clone)]
 pub struct Door(Arc<Inner>);
@@ -15,8 +17,13 @@ pub struct Door(Arc<Inner>);
 struct Inner {
     clusters: Clusters,
     options: Options,
+    /// Whoever answers requests here; without, they are routed.
+    calls: Option<Arc<dyn Calls>>,
     closing: AtomicBool,
 }
+
+/// How large a body of the traffic door may be.
+pub(crate) const BODY_SETTING: &str = "proxy.limits.body";
 
 /// How the door treats its clients.
 #[derive(Debug, Clone)]
@@ -27,11 +34,18 @@ pub struct Options {
     pub trusted_proxies: TrustedProxies,
     /// HTTP status of a timeout: 504 unless said otherwise.
     pub timeout_status: u16,
+    /// The setting that says how large a body may be, for those who are told that theirs is larger.
+    pub body_setting: &'static str,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { limits: Limits::default(), trusted_proxies: TrustedProxies::default(), timeout_status: 504 }
+        Options {
+            limits: Limits::default(),
+            trusted_proxies: TrustedProxies::default(),
+            timeout_status: 504,
+            body_setting: BODY_SETTING,
+        }
     }
 }
 
@@ -75,7 +89,25 @@ impl Door {
     /// A door to these clusters.
     #[must_use]
     pub fn new(clusters: Clusters, options: Options) -> Self {
-        Door(Arc::new(Inner { clusters, options, closing: AtomicBool::new(false) }))
+        Door(Arc::new(Inner { clusters, options, calls: None, closing: AtomicBool::new(false) }))
+    }
+
+    /// A door whose requests are answered and never routed.
+    #[must_use]
+    pub fn answering(clusters: Clusters, options: Options, calls: Arc<dyn Calls>) -> Self {
+        Door(Arc::new(Inner { clusters, options, calls: Some(calls), closing: AtomicBool::new(false) }))
+    }
+
+    pub(crate) fn calls(&self) -> Option<&dyn Calls> {
+        self.0.calls.as_deref()
+    }
+
+    /// What this door counts.
+    pub(crate) fn counts(&self) -> &clusters::doors::Door {
+        match self.0.calls {
+            None => self.0.clusters.traffic(),
+            Some(_) => self.0.clusters.data(),
+        }
     }
 
     pub(crate) fn clusters(&self) -> &Clusters {

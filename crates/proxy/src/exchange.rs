@@ -14,7 +14,7 @@ use wire::http1::{HeadLimits, Pump, PumpError, ResponseHead};
 use wire::{Conn, Error, Side};
 
 use crate::client::Client;
-use crate::door::Door;
+use crate::door::{BODY_SETTING, Door};
 use crate::{relay, respond};
 
 /// Why an exchange came to nothing.
@@ -263,7 +263,7 @@ const OF_SERVICES: HeadLimits = HeadLimits { bytes: 256 * 1024, fields: MOST_FIE
 
 fn of_upload(error: Error) -> Fault {
     Fault::of_client(match error {
-        Error::BodyTooLarge => respond::body_too_large(),
+        Error::BodyTooLarge => respond::body_too_large(BODY_SETTING),
         Error::Malformed(why) => {
             Failure::client(Code::InvalidRequest, format!("The body of the request is not valid: {why}."))
         }

@@ -81,7 +81,7 @@ fn say_status(response: &ResponseHead, out: &mut Vec<u8>) {
 
 /// Answers with a failure, as a problem document.
 pub(crate) async fn refuse(client: &mut Client, door: &Door, id: &RequestId, failure: &Failure) {
-    door.clusters().traffic().refuse(failure.code());
+    door.counts().refuse(failure.code());
     let status = problem::status(failure, door.options().timeout_status);
     let body = problem::document(failure, status, id.as_str()).to_string();
     client.answering = true;
@@ -100,6 +100,9 @@ pub(crate) async fn refuse(client: &mut Client, door: &Door, id: &RequestId, fai
     );
     if let Some(after) = failure.retry_after() {
         let _ = write!(out, "Retry-After: {}\r\n", after.as_secs_f64().ceil());
+    }
+    if failure.code() == Code::Unauthenticated {
+        out.extend_from_slice(b"WWW-Authenticate: Bearer\r\n");
     }
     client.reusable &= !door.is_closing();
     if !client.reusable {
@@ -120,7 +123,8 @@ pub(crate) async fn refuse(client: &mut Client, door: &Door, id: &RequestId, fai
     }
 }
 
-pub(crate) fn body_too_large() -> Failure {
+/// `setting` is what allows so much and no more.
+pub(crate) fn body_too_large(setting: &str) -> Failure {
     Failure::client(Code::TooLarge, "The body of the request is larger than allowed.")
-        .with_hint("`proxy.limits.body` sets how large it may be.")
+        .with_hint(format!("`{setting}` sets how large it may be."))
 }

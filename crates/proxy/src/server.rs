@@ -13,11 +13,13 @@ use wire::{Error, http1};
 
 use crate::client::Client;
 use crate::door::Door;
-use crate::{handle, respond};
+use crate::{answer, handle, respond};
 
 /// A body that nobody will read is read to its end up to this size; a longer one costs the connection.
 const DRAINED: u64 = 64 * 1024;
-/// How long that may take, and how long a client that is turned away is listened to.
+/// How long that may take: a client that waits for its answer before it goes on must not wait for long.
+const SHORTLY: Duration = Duration::from_millis(100);
+/// How long a client that is turned away is listened to.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves a client until its connection is over.
@@ -61,20 +63,20 @@ async fn next_request(client: &mut Client, door: &Door) -> Result<(), ()> {
         Err(error) => {
             client.reusable = false;
             let id = RequestId::take_or_make(client.request.fields.all(Known::RequestId).next());
-            respond::refuse(client, door, &id, &of_head(&error)).await;
+            respond::refuse(client, door, &id, &of_head(&error, door)).await;
             server::linger(&mut client.conn, &mut client.alarm, PATIENCE).await;
             Err(())
         }
     }
 }
 
-fn of_head(error: &Error) -> Failure {
+fn of_head(error: &Error, door: &Door) -> Failure {
     match error {
         Error::HeadTooLarge => {
             Failure::client(Code::HeadersTooLarge, "The head of the request is too large.")
                 .with_hint("`proxy.limits.head` and `proxy.limits.headers` set how large it may be.")
         }
-        Error::BodyTooLarge => respond::body_too_large(),
+        Error::BodyTooLarge => respond::body_too_large(door.options().body_setting),
         Error::TimedOut => {
             Failure::client(Code::RequestTimeout, "The head of the request did not arrive in time.")
         }
@@ -97,7 +99,10 @@ enum Next {
 /// Carries out one request.
 async fn serve_one(client: &mut Client, door: &Door) -> Next {
     let id = RequestId::take_or_make(client.request.fields.all(Known::RequestId).next());
-    let result = caught(handle::handle(client, door, &id)).await;
+    let result = match door.calls() {
+        None => caught(handle::handle(client, door, &id)).await,
+        Some(calls) => caught(answer::answer(client, door, calls, &id)).await,
+    };
     let failure = match result {
         Ok(Ok(())) => None,
         Ok(Err(failure)) => Some(failure),
@@ -110,7 +115,8 @@ async fn serve_one(client: &mut Client, door: &Door) -> Next {
         if client.answering {
             return Next::Cut;
         }
-        if !drained(client).await {
+        // What is too large is not read to its end to be told so.
+        if failure.code() == Code::TooLarge || !drained(client).await {
             client.reusable = false;
         }
         respond::refuse(client, door, &id, &failure).await;
@@ -127,8 +133,7 @@ async fn drained(client: &mut Client) -> bool {
     if !client.reusable || client.request.expects_continue {
         return false;
     }
-    http1::server::drain(&mut client.conn, &mut client.upload.body, DRAINED, &mut client.alarm, PATIENCE)
-        .await
+    http1::server::drain(&mut client.conn, &mut client.upload.body, DRAINED, &mut client.alarm, SHORTLY).await
 }
 
 struct Panicked;

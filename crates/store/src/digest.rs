@@ -10,9 +10,9 @@ use aws_lc_rs::{constant_time, digest};
 pub(crate) struct Digest([u8; 32]);
 
 impl Digest {
-    pub(crate) fn of(text: &str) -> Digest {
+    pub(crate) fn of(text: impl AsRef<[u8]>) -> Digest {
         let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+        bytes.copy_from_slice(digest::digest(&digest::SHA256, text.as_ref()).as_ref());
         Digest(bytes)
     }
 

@@ -64,6 +64,15 @@ pub enum Error {
         /// What stands in its place.
         role: String,
     },
+    /// So many tokens are in use that no other may be.
+    #[error("{most} tokens are in use, and no more may be")]
+    TooManyTokens {
+        /// How many may be.
+        most: i64,
+    },
+    /// Without this token nobody could change anything any more.
+    #[error("it is the last token by which somebody may change everything here")]
+    LastAdmin,
     /// The system's source of random numbers gave none.
     #[error("the system gives no random numbers, so no token can be made")]
     Random,
@@ -78,6 +87,17 @@ impl From<Error> for Failure {
                 Failure::gateway(Code::Internal, "The store has no space left.")
                     .with_hint("Free some space on its disk; nothing was changed.")
             }
+            Error::TooManyTokens { most } => {
+                Failure::client(Code::Conflict, format!("{most} tokens are in use, and no more may be."))
+                    .with_hint(
+                        "Revoke those that nobody needs; `throome token list` shows when each was last used.",
+                    )
+            }
+            Error::LastAdmin => Failure::client(
+                Code::Conflict,
+                "It is the last token of an administrator: nobody could come in after it.",
+            )
+            .with_hint("Create another with the role `admin` first."),
             Error::Disk(_)
             | Error::Directory { .. }
             | Error::Newer { .. }

@@ -1,10 +1,13 @@
-//! The memory of a gateway: routes made by the API, and tokens by their hash.
+//! The memory of a gateway: routes made by the API, tokens by their hash, and what happened lately.
 //!
 //! What runs is in `clusters`, what cluster files say stays in their files. All SQL for the gateway's own
 //! state is in this crate.
 
+mod activity;
 mod digest;
 mod error;
+mod events;
+mod idempotency;
 mod migrations;
 mod routes;
 mod tokens;
@@ -16,12 +19,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use aws_lc_rs::rand;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use disk::{Connection, Disk, SqlResult};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use activity::{ActivityFilter, KeptOperation, MOST_OPERATIONS, Seen};
 pub use error::Error;
+pub use events::{EventFilter, MOST_EVENTS};
+pub use idempotency::{Claim, Claimed, Fingerprint, KeptAnswer};
 use migrations::{MIGRATIONS, Migration, Refusal};
-pub use tokens::{TokenRole, TokenVerdict};
+pub use tokens::{
+    LastAdmin, NewToken, TokenInfo, TokenName, TokenRole, TokenScope, TokenStanding, TokenVerdict,
+};
 
 /// The name of the file in its directory.
 const FILE: &str = "store.db";
@@ -38,6 +49,11 @@ struct Inner {
     keyring: ArcSwap<tokens::Keyring>,
     /// Held by whoever changes tokens, so that memory follows the disk in the same order.
     turn: Mutex<()>,
+    uses_due: tokens::UsesDue,
+    /// How many operations are kept, once they were counted: so that the oldest go without another count.
+    operations_kept: Mutex<Option<u64>>,
+    /// Requests with an `Idempotency-Key` that are carried out.
+    under_way: Arc<idempotency::UnderWay>,
 }
 
 impl Store {
@@ -69,6 +85,9 @@ impl Store {
 
     /// Finishes what waits and lets go of the file. Calls after it fail.
     pub async fn close(&self) {
+        if let Err(error) = self.keep_uses().await {
+            tracing::warn!(%error, "cannot write down when tokens were last used");
+        }
         self.inner.disk.close().await;
     }
 
@@ -80,8 +99,17 @@ impl Store {
             }
             Refusal::Changed(number) => Error::Changed { path, number },
         })?;
-        let keyring = ArcSwap::from_pointee(tokens::keyring(rows)?);
-        Ok(Store { inner: Arc::new(Inner { disk, keyring, turn: Mutex::new(()) }) })
+        let keyring = ArcSwap::from_pointee(tokens::Keyring::new(rows, &tokens::Keyring::default())?);
+        Ok(Store {
+            inner: Arc::new(Inner {
+                disk,
+                keyring,
+                turn: Mutex::new(()),
+                uses_due: tokens::UsesDue::default(),
+                operations_kept: Mutex::default(),
+                under_way: Arc::default(),
+            }),
+        })
     }
 
     fn disk(&self) -> &Disk {
@@ -94,6 +122,10 @@ impl Store {
 
     fn set_keyring(&self, keyring: tokens::Keyring) {
         self.inner.keyring.store(Arc::new(keyring));
+    }
+
+    fn uses_due(&self) -> &tokens::UsesDue {
+        &self.inner.uses_due
     }
 
     async fn turn(&self) -> MutexGuard<'_, ()> {
@@ -126,6 +158,27 @@ fn keep_private(dir: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What tells one request's body from another: its SHA-256, the same in every version and on every machine.
+#[must_use]
+pub fn fingerprint(bytes: &[u8]) -> [u8; 32] {
+    *digest::Digest::of(bytes).as_bytes()
+}
+
+/// Text that nobody guesses: 192 random bits, in characters that a URL takes as they are.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn random_text() -> Result<String, Error> {
+    let mut bytes = [0; 24];
+    rand::fill(&mut bytes).map_err(|_| Error::Random)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// A moment of the history. Only moments are ever written; a damaged one shows as the first of them all.
+fn moment(micros: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]

@@ -12,11 +12,16 @@ pub(crate) struct Migration {
 }
 
 /// All of them, in order, counted from 1.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    name: "routes_and_tokens",
-    sql: include_str!("migrations/0001_routes_and_tokens.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "routes_and_tokens",
+        sql: include_str!("migrations/0001_routes_and_tokens.sql"),
+    },
+    Migration { number: 2, name: "history", sql: include_str!("migrations/0002_history.sql") },
+    Migration { number: 3, name: "service_tokens", sql: include_str!("migrations/0003_service_tokens.sql") },
+    Migration { number: 4, name: "idempotency", sql: include_str!("migrations/0004_idempotency.sql") },
+];
 
 /// Why a file is left as it is.
 #[derive(Debug, PartialEq, Eq)]

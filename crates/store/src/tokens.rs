@@ -1,80 +1,105 @@
-//! Tokens: made at random, shown once, known by their hash, and judged in memory.
+//! Tokens: made at random, shown once, known by their hash, judged in memory, taken back by their number.
 
-use std::collections::HashMap;
+mod grant;
+mod keyring;
+mod shown;
+mod table;
+
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use disk::{Connection, SqlResult, params};
+use jiff::Timestamp;
 use model::Secret;
 
 use crate::digest::Digest;
 use crate::{Error, Store};
+use grant::ADMIN;
+pub use grant::{TokenName, TokenRole, TokenScope};
+pub(crate) use keyring::Keyring;
+pub use shown::{LastAdmin, NewToken, TokenInfo, TokenStanding, TokenVerdict};
+pub(crate) use table::{Row, load};
 
-/// The name of the token that a gateway makes for itself.
-const ADMIN: &str = "admin";
+/// By this, scanners of leaked secrets can tell what it is.
+const PREFIX: &str = "thr_";
 
-/// What a presented token is worth.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenVerdict {
-    /// It was never issued here.
-    Unknown,
-    /// It may be used.
-    Valid {
-        /// Its name, for the record of who did what.
-        name: Arc<str>,
-        /// What it may do.
-        role: TokenRole,
-    },
-    /// It was taken back.
-    Revoked,
-    /// Its time is over.
-    Expired,
-}
+/// Tokens in use at once. All are held in memory, and read from the disk with each change.
+const MOST: i64 = 10_000;
 
-/// What the holder of a token may do; each role includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TokenRole {
-    /// Looks.
-    Viewer,
-    /// Looks, and works the running services.
-    Operator,
-    /// Everything.
-    Admin,
-}
+/// Uses are written down no more often, unless something else is written.
+const USES_EVERY: Duration = Duration::from_secs(60);
 
-impl TokenRole {
-    const ALL: [TokenRole; 3] = [TokenRole::Viewer, TokenRole::Operator, TokenRole::Admin];
-
-    /// The word for it in the store and for people.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            TokenRole::Viewer => "viewer",
-            TokenRole::Operator => "operator",
-            TokenRole::Admin => "admin",
-        }
-    }
+/// When uses may be written down again, in milliseconds since the store was opened.
+pub(crate) struct UsesDue {
+    since: Instant,
+    at: AtomicU64,
 }
 
 impl Store {
     /// What a presented token is worth now. Looks in memory alone, and takes no longer for a near miss.
     #[must_use]
     pub fn check_token(&self, presented: &str) -> TokenVerdict {
-        match self.keyring().get(&Digest::of(presented)) {
-            None => TokenVerdict::Unknown,
-            Some(token) => token.verdict(jiff::Timestamp::now().as_millisecond()),
+        let keyring = self.keyring();
+        let Some(token) = keyring.find(&Digest::of(presented)) else { return TokenVerdict::Unknown };
+        let now = now();
+        let verdict = token.verdict(now);
+        if matches!(verdict, TokenVerdict::Valid { .. }) && token.note_use(now) && self.uses_due().pass() {
+            self.keep_uses_in_background();
         }
+        verdict
+    }
+
+    /// Makes a token and returns it this once.
+    ///
+    /// # Errors
+    /// [`Error::TooManyTokens`], or what keeps the disk from it.
+    pub async fn create_token(&self, new: NewToken) -> Result<(TokenInfo, Secret), Error> {
+        let (secret, digest) = generate()?;
+        let id = self.change_tokens(move |c| {
+            if table::in_use(c)? >= MOST { Ok(None) } else { table::insert(c, &new, digest).map(Some) }
+        });
+        let id = id.await?.ok_or(Error::TooManyTokens { most: MOST })?;
+        // It is there: what may be used is never forgotten.
+        let info = self.token(id).ok_or(Error::Disk(disk::Error::Closed))?;
+        Ok((info, secret))
+    }
+
+    /// Tokens by id, those after this one, at most so many: those in use, and those that ended in the last 30 days.
+    #[must_use]
+    pub fn tokens(&self, after: i64, limit: usize) -> Vec<TokenInfo> {
+        let now = now();
+        self.keyring().after(after).take(limit).map(|token| token.info(now)).collect()
+    }
+
+    /// The token of that number.
+    #[must_use]
+    pub fn token(&self, id: i64) -> Option<TokenInfo> {
+        self.keyring().token(id).map(|token| token.info(now()))
+    }
+
+    /// Takes a token back: from when this returns, nobody may use it. Says what is known of it, and whether it
+    /// was this call that revoked it; `None` when there is no such token.
+    ///
+    /// # Errors
+    /// [`Error::LastAdmin`] where that has to stay, or what keeps the disk from it.
+    pub async fn revoke_token(&self, id: i64, last: LastAdmin) -> Result<Option<(TokenInfo, bool)>, Error> {
+        let revoked = self.change_tokens(move |c| {
+            let stays = last == LastAdmin::Stays && table::is_last_admin(c, id)?;
+            if stays { Ok(None) } else { table::revoke(c, id).map(Some) }
+        });
+        let revoked = revoked.await?.ok_or(Error::LastAdmin)?;
+        Ok(self.token(id).map(|info| (info, revoked)))
     }
 
     /// SHA-256 of the admin token in use, in hex.
     #[must_use]
     pub fn admin_token_hash(&self) -> Option<String> {
-        let keyring = self.keyring();
-        let own = keyring.iter().find(|(_, token)| token.revoked_at.is_none() && &*token.name == ADMIN);
-        own.map(|(digest, _)| digest.to_hex())
+        let own = self.keyring().digest_of(|token| token.revoked_at.is_none() && &*token.name == ADMIN);
+        own.map(Digest::to_hex)
     }
 
     /// Makes the admin token if there never was one, and returns it this once. Later calls, also after a
@@ -84,7 +109,7 @@ impl Store {
         let made = self.change_tokens(move |c| {
             let any = c.prepare_cached("SELECT 1 FROM tokens WHERE name = ?1")?.exists([ADMIN])?;
             if !any {
-                insert_admin(c, digest)?;
+                table::insert(c, &admin(), digest)?;
             }
             Ok(!any)
         });
@@ -96,11 +121,33 @@ impl Store {
         let (secret, digest) = generate()?;
         let rotated = self.change_tokens(move |c| {
             let revoke = "UPDATE tokens SET revoked_at = ?1 WHERE name = ?2 AND revoked_at IS NULL";
-            c.prepare_cached(revoke)?.execute(params![jiff::Timestamp::now().as_millisecond(), ADMIN])?;
-            insert_admin(c, digest)
+            c.prepare_cached(revoke)?.execute(params![now(), ADMIN])?;
+            table::insert(c, &admin(), digest)
         });
         rotated.await?;
         Ok(secret)
+    }
+
+    /// Writes down when tokens were last used, where the disk does not know.
+    pub(crate) async fn keep_uses(&self) -> Result<(), Error> {
+        let uses = self.keyring().unkept();
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let uses = self.disk().write(move |c| table::keep_uses(c, &uses).map(|()| uses)).await?;
+        uses.iter().for_each(keyring::Unkept::kept);
+        Ok(())
+    }
+
+    /// Whoever is asking does not wait for it. Where nothing could carry it out, the next change does.
+    fn keep_uses_in_background(&self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let store = self.clone();
+        runtime.spawn(async move {
+            if let Err(error) = store.keep_uses().await {
+                tracing::warn!(%error, "cannot write down when tokens were last used");
+            }
+        });
     }
 
     /// Changes the table, then what is in memory. One change at a time, and carried through even if the
@@ -113,8 +160,17 @@ impl Store {
         let store = self.clone();
         let task = tokio::spawn(async move {
             let _turn = store.turn().await;
-            let (value, rows) = store.disk().write(move |c| Ok((change(c)?, load(c)?))).await?;
-            store.set_keyring(keyring(rows)?);
+            let uses = store.keyring().unkept();
+            let changed = store.disk().write(move |c| {
+                table::keep_uses(c, &uses)?;
+                let value = change(c)?;
+                table::forget(c)?;
+                Ok((value, load(c)?, uses))
+            });
+            let (value, rows, uses) = changed.await?;
+            uses.iter().for_each(keyring::Unkept::kept);
+            let keyring = Keyring::new(rows, &store.keyring())?;
+            store.set_keyring(keyring);
             Ok(value)
         });
         match task.await {
@@ -128,78 +184,37 @@ impl Store {
     }
 }
 
-/// Every token that was ever issued and not deleted, by its digest.
-pub(crate) type Keyring = HashMap<Digest, Token>;
-
-/// A token as it is judged.
-pub(crate) struct Token {
-    name: Arc<str>,
-    role: TokenRole,
-    expires_at: Option<i64>,
-    revoked_at: Option<i64>,
-}
-
-impl Token {
-    fn verdict(&self, now: i64) -> TokenVerdict {
-        if self.revoked_at.is_some() {
-            return TokenVerdict::Revoked;
-        }
-        if self.expires_at.is_some_and(|end| end <= now) {
-            return TokenVerdict::Expired;
-        }
-        TokenVerdict::Valid { name: Arc::clone(&self.name), role: self.role }
+impl Default for UsesDue {
+    fn default() -> Self {
+        UsesDue { since: Instant::now(), at: AtomicU64::new(0) }
     }
 }
 
-/// A token as the table has it.
-pub(crate) struct Row {
-    hash: [u8; 32],
-    name: String,
-    role: String,
-    expires_at: Option<i64>,
-    revoked_at: Option<i64>,
-}
-
-pub(crate) fn load(connection: &Connection) -> SqlResult<Vec<Row>> {
-    let mut statement =
-        connection.prepare_cached("SELECT hash, name, role, expires_at, revoked_at FROM tokens")?;
-    let rows = statement.query_map([], |row| {
-        Ok(Row {
-            hash: row.get(0)?,
-            name: row.get(1)?,
-            role: row.get(2)?,
-            expires_at: row.get(3)?,
-            revoked_at: row.get(4)?,
-        })
-    })?;
-    rows.collect()
-}
-
-pub(crate) fn keyring(rows: Vec<Row>) -> Result<Keyring, Error> {
-    let mut keyring = Keyring::with_capacity(rows.len());
-    for row in rows {
-        let Some(role) = TokenRole::ALL.into_iter().find(|role| role.name() == row.role) else {
-            return Err(Error::UnknownRole { name: row.name, role: row.role });
-        };
-        let token =
-            Token { name: row.name.into(), role, expires_at: row.expires_at, revoked_at: row.revoked_at };
-        keyring.insert(Digest::from_bytes(row.hash), token);
+impl UsesDue {
+    /// Whether they are due, which is said to one alone.
+    fn pass(&self) -> bool {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (now, due) = (millis(self.since.elapsed()), self.at.load(Relaxed));
+        now >= due && self.at.compare_exchange(due, now + millis(USES_EVERY), Relaxed, Relaxed).is_ok()
     }
-    Ok(keyring)
 }
 
-fn insert_admin(connection: &Connection, digest: Digest) -> SqlResult<()> {
-    let insert = "INSERT INTO tokens (name, hash, role, created_at) VALUES (?1, ?2, ?3, ?4)";
-    let now = jiff::Timestamp::now().as_millisecond();
-    let values = params![ADMIN, digest.as_bytes(), TokenRole::Admin.name(), now];
-    connection.prepare_cached(insert)?.execute(values).map(drop)
+fn now() -> i64 {
+    Timestamp::now().as_millisecond()
 }
 
-/// 256 random bits behind a prefix by which scanners of leaked secrets can tell what it is.
+fn admin() -> NewToken {
+    NewToken { name: TokenName::admin(), role: TokenRole::Admin, scope: None, lifetime: None }
+}
+
+/// 256 random bits behind [`PREFIX`].
 fn generate() -> Result<(Secret, Digest), Error> {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes).map_err(|_| Error::Random)?;
-    let text = format!("thr_{}", URL_SAFE_NO_PAD.encode(bytes));
+    let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
     let digest = Digest::of(&text);
     Ok((Secret::new(text), digest))
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,7 +93,12 @@ fn layered(args: &ServeArgs, env: Env<'_>) -> Result<(Settings, Vec<Setting>), V
 /// What no table can say.
 fn check(settings: &Settings, args: &ServeArgs) -> Result<(), Vec<Problem>> {
     let mut faults = Vec::new();
-    for (path, host) in [("server.host", &settings.server.host), ("proxy.host", &settings.proxy.host)] {
+    let hosts = [
+        ("server.host", &settings.server.host),
+        ("proxy.host", &settings.proxy.host),
+        ("data.host", &settings.data.host),
+    ];
+    for (path, host) in hosts {
         if host.parse::<std::net::IpAddr>().is_err() && host != "localhost" {
             faults.push(fault(
                 path,
@@ -101,14 +106,12 @@ fn check(settings: &Settings, args: &ServeArgs) -> Result<(), Vec<Problem>> {
             ));
         }
     }
-    if settings.auth.mode == "off" && !crate::serve::is_loopback(&settings.server.host) && !args.insecure {
-        faults.push(fault(
-            "auth.mode",
-            format!(
-                "`off` with server.host {} lets anybody in; say it twice, with --insecure",
-                settings.server.host
-            ),
-        ));
+    let asked_for = settings.data.port.map(|_| ("data.host", &settings.data.host));
+    for (path, host) in [Some(("server.host", &settings.server.host)), asked_for].into_iter().flatten() {
+        if settings.auth.mode == "off" && !crate::doors::is_loopback(host) && !args.insecure {
+            let message = format!("`off` with {path} {host} lets anybody in; say it twice, with --insecure");
+            faults.push(fault("auth.mode", message));
+        }
     }
     if !settings.monitoring.metrics_path.starts_with('/') {
         faults.push(fault("monitoring.metrics_path", "it must begin with `/`".to_owned()));
@@ -121,9 +124,16 @@ fn check(settings: &Settings, args: &ServeArgs) -> Result<(), Vec<Problem>> {
         faults
             .push(fault("errors.timeout_status", "it is 504, or 408 for clients that expect it".to_owned()));
     }
-    let same = settings.server.port == settings.proxy.port;
-    if same && (settings.server.host == settings.proxy.host || settings.proxy.host == "0.0.0.0") {
-        faults.push(fault("proxy.port", format!("both doors would listen on port {}", settings.proxy.port)));
+    let control = (settings.server.host.as_str(), settings.server.port);
+    let traffic = (settings.proxy.host.as_str(), settings.proxy.port);
+    if meet(control, traffic) {
+        faults.push(fault("proxy.port", format!("both doors would listen on port {}", traffic.1)));
+    }
+    if let Some(port) = settings.data.port {
+        let data = (settings.data.host.as_str(), port);
+        if meet(control, data) || meet(traffic, data) {
+            faults.push(fault("data.port", format!("two doors would listen on port {port}")));
+        }
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
@@ -212,6 +222,12 @@ fn of_env(text: &str, field: &'static Field, name: &str, faults: &mut Vec<Proble
         faults.push(problem);
     }
     canonical(&one, std::slice::from_ref(field), &Registry).get(field.name).cloned().unwrap_or(value)
+}
+
+/// Whether two doors would listen on one address.
+fn meet((a, of_a): (&str, u16), (b, of_b): (&str, u16)) -> bool {
+    let all = |host: &str| host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_unspecified());
+    of_a == of_b && (a == b || all(a) || all(b))
 }
 
 /// A text as the file would read it.

@@ -29,9 +29,13 @@ fn make_cluster(running: &Running<'_>) -> anyhow::Result<()> {
         "cluster_id": CLUSTER,
         "name": "Dev",
         "description": "Made by `throome dev`. Everything in it lives inside the gateway.",
-        "services": { "cache": { "type": "memory" } },
+        "services": {
+            "cache": { "type": "memory" },
+            "db": { "type": "sqlite" },
+            "queue": { "type": "log" },
+        },
     });
-    let by = By { actor: "start", request_id: None };
+    let by = By { actor: "start".into(), request_id: None };
     running.runtime.block_on(running.clusters.create(&body, by))?;
     Ok(())
 }
@@ -56,6 +60,19 @@ Set a key and read it, in another terminal:
   curl {control}/api/v1/clusters/dev/cache/set -d '{{"key":"hello","value":"world","ttl":600}}'
   curl {control}/api/v1/clusters/dev/cache/get -d '{{"key":"hello"}}'
 
+Ask a database, with parameters, and again from the command line:
+
+  curl {control}/api/v1/clusters/dev/db/execute -d '{{"query":"CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, text TEXT)"}}'
+  curl {control}/api/v1/clusters/dev/db/query -d '{{"query":"INSERT INTO notes (text) VALUES ($1) RETURNING id","args":["first"]}}'
+  {throome} sql --cluster dev -c 'SELECT * FROM notes'{url}
+
+Publish messages, and consume them; what is not acknowledged comes again:
+
+  curl {control}/api/v1/clusters/dev/queue/publish -d '{{"topic":"orders","message":"one"}}'
+  curl {control}/api/v1/clusters/dev/queue/publish -d '{{"topic":"orders","message":"two"}}'
+  curl -sN '{control}/api/v1/clusters/dev/queue/consume?topic=orders&group=mail&format=ndjson&wait_ms=500'
+  {throome} consume orders --cluster dev --group books -n 2{url}
+
 Put a route in front of a service of your own:
 
   python3 -m http.server 3000 --bind 127.0.0.1 &
@@ -77,7 +94,7 @@ What happened, in four voices:
   curl -s {control}/metrics | grep throome_service_health
   {throome} explain GET {traffic}/{url}
 
-API: {control}/swagger/   CLI: {throome} --help
+Watch it live: {throome} tap{url}   API: {control}/swagger/   CLI: {throome} --help
 "#
     );
 }

@@ -5,6 +5,7 @@ mod config;
 mod contract;
 mod descriptors;
 mod dev;
+mod doors;
 mod lock;
 mod serve;
 mod settings;

@@ -1,24 +1,22 @@
 //! The gateway, from its settings to its last request.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use cli::ServeArgs;
 use clusters::{Clusters, OpenError};
 use model::Problem;
-use proxy::{Door, TrustedProxies};
 use store::Store;
 use telemetry::logging;
 use wire::cores;
-use wire::http1::HeadLimits;
 
 use crate::config::{self, Config};
 use crate::settings::Settings;
 use crate::shutdown::Closing;
-use crate::traffic;
+use crate::{doors, traffic};
 
 /// `throome serve`.
 pub(crate) fn serve(args: ServeArgs) -> ExitCode {
@@ -79,33 +77,48 @@ fn start(config: &Config, ready: impl FnOnce(&Running<'_>) -> anyhow::Result<()>
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let _lock = crate::lock::take(&settings.data_dir())?;
     let store = Store::open(&settings.data_dir()).context("cannot open the store")?;
-    let options = clusters::Options { dir: settings.gateway.clusters_dir.clone(), store: store.clone() };
+    let options = clusters::Options {
+        dir: settings.gateway.clusters_dir.clone(),
+        store: store.clone(),
+        data_dir: settings.data_dir(),
+    };
     let clusters = runtime.block_on(Clusters::open(options)).map_err(|error| match error {
         OpenError::Problems(problems) => Stopped::Problems(problems),
         other => Stopped::Error(other.into()),
     })?;
     let grace = settings.server.shutdown_timeout.0;
     let closing = runtime.block_on(async { Closing::listen() })?;
-    let control = listen_on(&settings.server.host, settings.server.port)?;
+    let control = doors::address(&settings.server.host, settings.server.port)?;
     let listener = wire::socket::listen(control, false)
         .with_context(|| traffic::in_use("control door", control, "server.port"))?;
-    let door = Door::new(clusters.clone(), door_options(settings)?);
-    let address = listen_on(&settings.proxy.host, settings.proxy.port)?;
-    let traffic = traffic::begin(address, &door, &clusters, &closing, grace)?;
+    let calls = api::Data::new(clusters.clone(), store.clone(), settings.errors.timeout_status);
+    let on_cores = doors::of_cores(settings, &clusters, &store, &calls)?;
+    let traffic = on_cores[0].address;
+    let cores = traffic::begin(&on_cores, &clusters, &closing, grace)?;
     runtime.block_on(async { clusters.begin_watch() });
     let served = runtime.block_on(async {
-        let options = control_options(settings, &clusters, &store).await?;
+        doors::ensure_token(settings, &store).await?;
+        let options = doors::control(settings, &clusters, &store, &calls);
+        let (end, streams) = (closing.clone(), calls.clone());
+        tokio::spawn(async move {
+            end.wait().await;
+            streams.close();
+        });
         let serving = tokio::spawn(api::serve(listener, options, closing.clone().wait(), grace));
         let handle = tokio::runtime::Handle::current();
-        let running = Running { clusters: &clusters, control, traffic: address, runtime: &handle };
-        tracing::info!(%control, traffic = %address, workers, "serving");
+        let running = Running { clusters: &clusters, control, traffic, runtime: &handle };
+        let data = on_cores.get(1).map_or_else(|| "off".to_owned(), |door| door.address.to_string());
+        tracing::info!(%control, %traffic, data, workers, "serving");
         tokio::task::block_in_place(|| ready(&running))?;
         serving.await??;
         anyhow::Ok(())
     });
-    // Both doors or none: what went wrong is said below.
+    // All doors or none: what went wrong is said below.
     closing.close();
-    traffic.join()?;
+    cores.join()?;
+    // All doors are closed: nothing more happens that would have to be remembered.
+    runtime.block_on(clusters.close());
+    runtime.block_on(clusters.end_history());
     runtime.block_on(store.close());
     runtime.shutdown_timeout(Duration::from_secs(1));
     served?;
@@ -147,76 +160,4 @@ fn begin_logging(settings: &Settings) -> anyhow::Result<()> {
         path => logging::To::File(Path::new(path)),
     };
     logging::begin(&settings.logging.level, format, to).context("cannot begin to log")
-}
-
-/// Whether a host is reached from this machine only.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-fn listen_on(host: &str, port: u16) -> anyhow::Result<SocketAddr> {
-    let host = if host == "localhost" { "127.0.0.1" } else { host };
-    let ip: IpAddr = host.parse().map_err(|_| anyhow!("`{host}` is not an address to listen on"))?;
-    Ok(SocketAddr::new(ip, port))
-}
-
-fn door_options(settings: &Settings) -> anyhow::Result<proxy::Options> {
-    let limits = &settings.proxy.limits;
-    Ok(proxy::Options {
-        limits: proxy::Limits {
-            head: HeadLimits { bytes: limits.head, fields: limits.headers },
-            body: limits.body,
-            connections: limits.connections,
-            head_timeout: limits.head_timeout.0,
-            body_timeout: limits.body_timeout.0,
-            write_timeout: limits.write_timeout.0,
-            idle_timeout: limits.idle_timeout.0,
-            stream_timeout: limits.stream_timeout.0,
-        },
-        trusted_proxies: TrustedProxies::parse(settings.proxy.trusted_proxies.iter().map(String::as_str))
-            .map_err(|why| anyhow!(why))?,
-        timeout_status: settings.errors.timeout_status,
-    })
-}
-
-/// The control door's options. Beyond loopback a token is required: made at the first start, printed once.
-async fn control_options(
-    settings: &Settings,
-    clusters: &Clusters,
-    store: &Store,
-) -> anyhow::Result<api::Options> {
-    let loopback = is_loopback(&settings.server.host);
-    let token_required = !loopback && settings.auth.mode == "auto";
-    if token_required && let Some(token) = store.ensure_admin_token().await? {
-        show_token(token.reveal());
-    }
-    if !loopback && !token_required {
-        tracing::warn!(host = settings.server.host, "the control door lets anybody in who can reach it");
-    }
-    Ok(api::Options {
-        clusters: clusters.clone(),
-        guard: api::GuardOptions {
-            loopback,
-            token_required,
-            public_metrics: settings.monitoring.public,
-            own_origins: Vec::new(),
-            store: store.clone(),
-        },
-        limits: api::Limits {
-            body: settings.server.max_body,
-            read_timeout: settings.server.read_timeout.0,
-            write_timeout: settings.server.write_timeout.0,
-            ..api::Limits::default()
-        },
-        metrics_path: settings.monitoring.enabled.then(|| settings.monitoring.metrics_path.clone()),
-        timeout_status: settings.errors.timeout_status,
-        version: env!("CARGO_PKG_VERSION"),
-        dashboard_enabled: settings.dashboard.enabled,
-    })
-}
-
-/// The one time that the token is seen. Standard error, as the log: whoever reads it may use it.
-fn show_token(token: &str) {
-    eprintln!("\nThe token of the control door, shown this once:\n\n    {token}\n");
-    eprintln!("Clients send it as `Authorization: Bearer …`; the CLI reads THROOME_TOKEN.\n");
 }

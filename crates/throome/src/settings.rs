@@ -26,7 +26,11 @@ pub(crate) const FIELDS: &[Field] = &[
         Shape::Text,
         "What the gateway must not forget; `<clusters_dir>/.throome` when left out.",
     ),
-    field("data", Shape::Any, "The data door.").later("the data API on embedded engines"),
+    field(
+        "data",
+        Shape::Fields(DATA),
+        "The data door: the data API alone, on the cores. Off without a port.",
+    ),
     field("store", Shape::Any, "Where state is kept.").later("several replicas"),
     field("limits", Shape::Any, "Limits of the whole gateway.").later(DOOR),
     field("provision", Shape::Any, "How services are run.").later("provisioning"),
@@ -66,6 +70,12 @@ const PROXY: &[Field] = &[
     field("request_timeout", Shape::Any, "For requests whose route and cluster say nothing.").later(DOOR),
     field("tls", Shape::Any, "How the door is secured.").later(DOOR),
     field("listeners", Shape::Any, "Further listeners.").later(DOOR),
+];
+
+const DATA: &[Field] = &[
+    field("host", Shape::Text, "Address it listens on. Beyond loopback a token is required.")
+        .default("127.0.0.1"),
+    field("port", PORT, "Port it listens on; left out, there is no data door."),
 ];
 
 const LIMITS: &[Field] = &[
@@ -130,6 +140,7 @@ pub(crate) struct Settings {
     pub(crate) dashboard: Dashboard,
     pub(crate) auth: Auth,
     pub(crate) errors: Errors,
+    pub(crate) data: DataDoor,
     data_dir: Option<PathBuf>,
 }
 
@@ -155,6 +166,12 @@ pub(crate) struct Proxy {
     pub(crate) workers: usize,
     pub(crate) trusted_proxies: Vec<String>,
     pub(crate) limits: Limits,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct DataDoor {
+    pub(crate) host: String,
+    pub(crate) port: Option<u16>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -15,7 +15,7 @@ use model::{EndpointSpec, Failure, ServiceSpec};
 
 pub use pool::{Pool, Unreached};
 
-use crate::{Adapter, Call, Driver};
+use crate::{Adapter, Call, Driver, Home};
 
 /// The driver of kind `http`.
 pub static HTTP: HttpDriver = HttpDriver;
@@ -55,7 +55,12 @@ impl Driver for HttpDriver {
         &[Ability::Http]
     }
 
-    fn connect(&self, endpoint: &EndpointSpec, service: &ServiceSpec) -> Result<Arc<dyn Adapter>, Failure> {
+    fn connect(
+        &self,
+        endpoint: &EndpointSpec,
+        service: &ServiceSpec,
+        _home: &Home,
+    ) -> Result<Arc<dyn Adapter>, Failure> {
         let probe = options::probe_of(service)?;
         Ok(Arc::new(HttpAdapter { pool: Pool::new(endpoint.address()), probe }))
     }

@@ -3,6 +3,7 @@
 //! Each rule is one function that panics with what it saw. Rules write under a beginning of their own, so
 //! that they run against an engine that others use, and take their keys out when they have passed.
 
+mod exclusive;
 mod numbers;
 mod scans;
 mod times;
@@ -28,6 +29,7 @@ pub async fn run(adapter: &Arc<dyn Adapter>) {
     times::run(&subject).await;
     numbers::run(&subject).await;
     scans::run(&subject).await;
+    exclusive::run(&subject).await;
     subject.clear().await;
 }
 

@@ -9,8 +9,8 @@ use super::glob::{Glob, MOST};
 use super::options::Options;
 use super::scan::{self, Position};
 use super::shard::{NoSum, size_of};
-use super::store::Store;
-use crate::key_value::{KeyValue, MAX_KEY, Page, SetOptions, Ttl, Value};
+use super::store::{Hold, Store};
+use crate::key_value::{Exclusive, HeldKeys, KeyValue, MAX_KEY, Page, SetOptions, Ttl, Value};
 use crate::{Adapter, Call};
 
 /// One cache of this process.
@@ -22,15 +22,6 @@ pub(super) struct MemoryAdapter {
 impl MemoryAdapter {
     pub(super) fn new(options: Options) -> Self {
         MemoryAdapter { store: Store::new(options), max_value: options.max_value }
-    }
-
-    fn check_value(&self, value: &Value) -> Result<(), Failure> {
-        let (size, most) = (size_of(value), self.max_value);
-        if size as u64 <= most {
-            return Ok(());
-        }
-        Err(Failure::client(Code::TooLarge, format!("The value has {size} bytes; at most {most} are kept."))
-            .with_hint("Raise `max_value` of the service."))
     }
 }
 
@@ -59,9 +50,7 @@ impl KeyValue for MemoryAdapter {
     fn set<'a>(&'a self, key: &'a [u8], value: Value, options: SetOptions) -> Call<'a, bool> {
         Box::pin(async move {
             check_key(key)?;
-            self.check_value(&value)?;
-            // A copy, since these bytes may be a small part of a large buffer that would stay with them.
-            let value = Value { bytes: Bytes::copy_from_slice(&value.bytes), ..value };
+            let value = own(value, self.max_value)?;
             Ok(self.store.set(key, value, options, Instant::now()))
         })
     }
@@ -120,6 +109,58 @@ impl KeyValue for MemoryAdapter {
                 })
         })
     }
+
+    fn exclusive(&self) -> Option<&dyn Exclusive> {
+        Some(self)
+    }
+}
+
+impl Exclusive for MemoryAdapter {
+    fn hold(&self, keys: &[&[u8]], work: &mut dyn FnMut(&mut dyn HeldKeys)) -> Result<(), Failure> {
+        keys.iter().try_for_each(|key| check_key(key))?;
+        let hold = self.store.hold(keys, Instant::now());
+        work(&mut Held { hold, max_value: self.max_value });
+        Ok(())
+    }
+}
+
+/// Held keys, with the limit of values.
+struct Held<'s> {
+    hold: Hold<'s>,
+    max_value: u64,
+}
+
+impl HeldKeys for Held<'_> {
+    fn get(&mut self, key: &[u8]) -> Option<Value> {
+        self.hold.get(key)
+    }
+
+    fn set(&mut self, key: &[u8], value: Value, ttl: Option<Duration>) -> Result<(), Failure> {
+        self.hold.set(key, own(value, self.max_value)?, ttl);
+        Ok(())
+    }
+
+    fn delete(&mut self, key: &[u8]) -> bool {
+        self.hold.delete(key)
+    }
+
+    fn expire(&mut self, key: &[u8], ttl: Option<Duration>) -> bool {
+        self.hold.expire(key, ttl)
+    }
+
+    fn ttl(&mut self, key: &[u8]) -> Ttl {
+        self.hold.ttl(key)
+    }
+}
+
+/// A value as it is kept: a copy, since its bytes may be a small part of a large buffer that would stay with them.
+fn own(value: Value, most: u64) -> Result<Value, Failure> {
+    let size = size_of(&value);
+    if size as u64 <= most {
+        return Ok(Value { bytes: Bytes::copy_from_slice(&value.bytes), ..value });
+    }
+    Err(Failure::client(Code::TooLarge, format!("The value has {size} bytes; at most {most} are kept."))
+        .with_hint("Raise `max_value` of the service."))
 }
 
 fn check_key(key: &[u8]) -> Result<(), Failure> {

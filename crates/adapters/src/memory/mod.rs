@@ -20,7 +20,7 @@ use model::kind::{Ability, KindCheck, Place};
 use model::tree::Node;
 use model::{EndpointSpec, Failure, ServiceSpec};
 
-use crate::{Adapter, Driver};
+use crate::{Adapter, Driver, Home};
 
 /// The driver of kind `memory`.
 pub static MEMORY: MemoryDriver = MemoryDriver;
@@ -60,7 +60,12 @@ impl Driver for MemoryDriver {
         &[Ability::KeyValue]
     }
 
-    fn connect(&self, _endpoint: &EndpointSpec, service: &ServiceSpec) -> Result<Arc<dyn Adapter>, Failure> {
+    fn connect(
+        &self,
+        _endpoint: &EndpointSpec,
+        service: &ServiceSpec,
+        _home: &Home,
+    ) -> Result<Arc<dyn Adapter>, Failure> {
         let options = options::of(service)?;
         Ok(Arc::new(adapter::MemoryAdapter::new(options)))
     }

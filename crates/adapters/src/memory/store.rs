@@ -99,6 +99,16 @@ impl Store {
         read(self.shard(key)).ttl(key, now)
     }
 
+    /// Locks the shards of these keys until what is given back goes. Everybody locks them in their order, and nobody
+    /// else more than one, so that no two wait for each other.
+    pub(super) fn hold(&self, keys: &[&[u8]], now: Instant) -> Hold<'_> {
+        let mut wanted: Vec<usize> = keys.iter().map(|key| self.index(key)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let shards = wanted.into_iter().map(|index| (index, write(&self.shards[index]))).collect();
+        Hold { shards, store: self, now, left: Vec::new() }
+    }
+
     /// Removes some of the entries whose time is over, going round. Only one sweep runs at a time.
     pub(super) fn sweep(&self, now: Instant) {
         let Ok(mut position) = self.swept.try_lock() else { return };
@@ -143,9 +153,68 @@ impl Store {
     }
 
     fn shard(&self, key: &[u8]) -> &RwLock<Shard> {
+        &self.shards[self.index(key)]
+    }
+
+    fn index(&self, key: &[u8]) -> usize {
         // Their number is a power of two.
-        let index = self.hasher.hash_one(key) & (self.shards.len() as u64 - 1);
-        &self.shards[index as usize]
+        (self.hasher.hash_one(key) & (self.shards.len() as u64 - 1)) as usize
+    }
+}
+
+/// Shards that are locked together, at one moment.
+pub(super) struct Hold<'s> {
+    shards: Vec<(usize, RwLockWriteGuard<'s, Shard>)>,
+    store: &'s Store,
+    now: Instant,
+    /// What is given back when the locks are gone: fields go in their order.
+    left: Vec<Leftovers>,
+}
+
+impl Hold<'_> {
+    fn shard(&mut self, key: &[u8]) -> &mut Shard {
+        let index = self.store.index(key);
+        let at = self.shards.binary_search_by_key(&index, |(index, _)| *index);
+        &mut self.shards[at.expect("the key was named when it was held")].1
+    }
+
+    pub(super) fn get(&mut self, key: &[u8]) -> Option<Value> {
+        let now = self.now;
+        match self.shard(key).get(key, now) {
+            Found::Live(value) => Some(value),
+            Found::Over | Found::Missing => None,
+        }
+    }
+
+    pub(super) fn set(&mut self, key: &[u8], value: Value, ttl: Option<Duration>) {
+        let (now, mut left) = (self.now, Leftovers::default());
+        match over_at(ttl, now) {
+            Some(at) if at <= now => drop(self.shard(key).remove(key, now, &mut left)),
+            expires => self.shard(key).set(key, Entry { value, expires }, &mut left),
+        }
+        self.left.push(left);
+    }
+
+    pub(super) fn delete(&mut self, key: &[u8]) -> bool {
+        let (now, mut left) = (self.now, Leftovers::default());
+        let live = self.shard(key).remove(key, now, &mut left);
+        self.left.push(left);
+        live
+    }
+
+    pub(super) fn expire(&mut self, key: &[u8], ttl: Option<Duration>) -> bool {
+        match over_at(ttl, self.now) {
+            Some(at) if at <= self.now => self.delete(key),
+            expires => {
+                let now = self.now;
+                self.shard(key).expire(key, expires, now)
+            }
+        }
+    }
+
+    pub(super) fn ttl(&mut self, key: &[u8]) -> Ttl {
+        let now = self.now;
+        self.shard(key).ttl(key, now)
     }
 }
 

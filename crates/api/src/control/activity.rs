@@ -14,6 +14,9 @@ use super::json as answer;
 use crate::door::{Answer, Door};
 use crate::query::Query;
 
+/// What a time must be.
+pub(super) const TIME: &str = "a time such as `2026-01-31T12:00:00Z`";
+
 /// A page of operations, the latest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ActivityList {
@@ -40,8 +43,14 @@ pub(crate) struct ActivityQuery {
     operation: Option<String>,
     /// Only with this outcome: `success`, `error` or `cancelled`. `status` is the same.
     outcome: Option<String>,
+    /// Only with this failure's code.
+    code: Option<String>,
+    /// Only of the request with this `X-Request-Id`.
+    request_id: Option<String>,
     /// Only what began then or later; RFC 3339.
     since: Option<String>,
+    /// Only what began before then; RFC 3339.
+    until: Option<String>,
     /// Items in a page, 1 to 1000; 100 when left out.
     limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -49,11 +58,14 @@ pub(crate) struct ActivityQuery {
 }
 
 /// Lists operations on services
+///
+/// The latest 100,000 are kept, also over a restart. A gateway that is asked more often than 2,000 times a second
+/// keeps those that failed and data calls first; the rest is here for as long as memory has it.
 #[utoipa::path(get, path = "/api/v1/activity", operation_id = "listActivity", tag = "activity", params(ActivityQuery),
     responses((status = 200, description = "Operations, the latest first.", body = ActivityList)))]
 pub(crate) async fn list(State(door): State<Arc<Door>>, uri: Uri) -> Answer {
     let (filter, limit) = read(&uri)?;
-    Ok(show(&door, &filter, limit))
+    Ok(show(&door, &filter, limit).await)
 }
 
 /// Lists requests of the traffic door
@@ -61,7 +73,7 @@ pub(crate) async fn list(State(door): State<Arc<Door>>, uri: Uri) -> Answer {
     responses((status = 200, description = "Routed requests, the latest first.", body = ActivityList)))]
 pub(crate) async fn requests(State(door): State<Arc<Door>>, uri: Uri) -> Answer {
     let (filter, limit) = read(&uri)?;
-    Ok(show(&door, &ActivityFilter { requests_only: true, ..filter }, limit))
+    Ok(show(&door, &ActivityFilter { requests_only: true, ..filter }, limit).await)
 }
 
 /// Lists operations on the services of a cluster
@@ -70,8 +82,9 @@ pub(crate) async fn requests(State(door): State<Arc<Door>>, uri: Uri) -> Answer 
     responses((status = 200, description = "Operations, the latest first.", body = ActivityList)))]
 pub(crate) async fn of_cluster(State(door): State<Arc<Door>>, Path(id): Path<String>, uri: Uri) -> Answer {
     let (filter, limit) = read(&uri)?;
-    door.clusters().snapshot().cluster(&id)?;
-    Ok(within(&door, filter, &id, None, limit))
+    // Looked at and let go: a page is waited for.
+    door.clusters().snapshot().cluster(&id).map(drop)?;
+    Ok(within(&door, filter, &id, None, limit).await)
 }
 
 /// Lists operations on a service
@@ -86,12 +99,12 @@ pub(crate) async fn of_service(
     uri: Uri,
 ) -> Answer {
     let (filter, limit) = read(&uri)?;
-    door.clusters().snapshot().service(&id, &name)?;
-    Ok(within(&door, filter, &id, Some(&name), limit))
+    door.clusters().snapshot().service(&id, &name).map(drop)?;
+    Ok(within(&door, filter, &id, Some(&name), limit).await)
 }
 
 /// Of one cluster or service. A query that asks for another finds nothing: both hold.
-fn within(
+async fn within(
     door: &Door,
     mut filter: ActivityFilter,
     cluster: &str,
@@ -106,11 +119,11 @@ fn within(
     if let Some(service) = service {
         filter.service = Some(service.to_owned());
     }
-    show(door, &filter, limit)
+    show(door, &filter, limit).await
 }
 
-fn show(door: &Door, filter: &ActivityFilter, limit: usize) -> axum::response::Response {
-    let (activities, next_cursor) = door.clusters().activity().list(filter, limit);
+async fn show(door: &Door, filter: &ActivityFilter, limit: usize) -> axum::response::Response {
+    let (activities, next_cursor) = door.clusters().activity_page(filter, limit).await;
     answer(StatusCode::OK, &ActivityList { count: activities.len(), activities, next_cursor })
 }
 
@@ -122,7 +135,10 @@ fn read(uri: &Uri) -> Result<(ActivityFilter, usize), Failure> {
         service_type: query.text("service_type"),
         operation: query.text("operation").map(|name| name.to_ascii_uppercase()),
         outcome: either(&mut query, "outcome", "status"),
-        since: query.parse("since", "a time such as `2026-01-31T12:00:00Z`"),
+        code: query.text("code"),
+        request_id: query.text("request_id"),
+        since: query.parse("since", TIME),
+        until: query.parse("until", TIME),
         before: query.text("cursor"),
         requests_only: false,
     };

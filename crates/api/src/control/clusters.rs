@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use bytes::Bytes;
-use clusters::{RequestId, Shown};
+use clusters::{By, Data, Shown};
 use model::view::{ClusterHealth, ClusterMetrics, ClusterSummary, Plan};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::{carried_through, json as answer, page};
 use crate::body;
-use crate::door::{Answer, Door, by};
+use crate::door::{Answer, Door};
 use crate::etag;
 use crate::query::Query;
 
@@ -53,7 +53,7 @@ pub(crate) async fn list(State(door): State<Arc<Door>>, uri: Uri) -> Answer {
         body = ref("#/components/schemas/Cluster"))))]
 pub(crate) async fn create(
     State(door): State<Arc<Door>>,
-    Extension(id): Extension<RequestId>,
+    Extension(by): Extension<By>,
     uri: Uri,
     bytes: Bytes,
 ) -> Answer {
@@ -61,7 +61,7 @@ pub(crate) async fn create(
     let body = body::any(&bytes)?;
     let clusters = door.clusters().clone();
     let Shown { mut body, revision } =
-        carried_through(async move { clusters.create(&body, by(id)).await }).await?;
+        carried_through(async move { clusters.create(&body, by).await }).await?;
     let location = body["id"].as_str().map(|id| format!("/api/v1/clusters/{id}"));
     if let Value::Object(fields) = &mut body {
         // What earlier clients print.
@@ -98,7 +98,7 @@ pub(crate) async fn show(State(door): State<Arc<Door>>, Path(id): Path<String>, 
     responses((status = 200, description = "The cluster as it is now.", body = ref("#/components/schemas/Cluster"))))]
 pub(crate) async fn replace(
     State(door): State<Arc<Door>>,
-    Extension(request): Extension<RequestId>,
+    Extension(by): Extension<By>,
     Path(id): Path<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -109,7 +109,7 @@ pub(crate) async fn replace(
     let body = body::any(&bytes)?;
     let clusters = door.clusters().clone();
     let Shown { body, revision } =
-        carried_through(async move { clusters.replace(&id, &body, if_match, by(request)).await }).await?;
+        carried_through(async move { clusters.replace(&id, &body, if_match, by).await }).await?;
     Ok(etag::tagged(answer(StatusCode::OK, &body), revision))
 }
 
@@ -129,25 +129,26 @@ pub(crate) struct Gone {
 /// With its services and the routes that lead to them.
 #[utoipa::path(delete, path = "/api/v1/clusters/{id}", operation_id = "deleteCluster", tag = "clusters",
     params(("id" = String, Path, description = "The cluster."),
-        ("keep_data" = Option<bool>, Query, description = "Keeps the data of what the gateway runs for it. It runs \
-            nothing yet, so there is nothing to keep or to remove."),
+        ("keep_data" = Option<bool>, Query, description = "`true` keeps what its embedded services have on \
+            the disk, for a cluster of the same name; else it goes with the cluster."),
         ("If-Match" = Option<String>, Header,
             description = "The `ETag` that was read: 412 if it has changed since.")),
     responses((status = 200, description = "It is gone.", body = Gone)))]
 pub(crate) async fn delete(
     State(door): State<Arc<Door>>,
-    Extension(request): Extension<RequestId>,
+    Extension(by): Extension<By>,
     Path(id): Path<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Answer {
     let mut query = Query::of(&uri);
-    let _: Option<bool> = query.parse("keep_data", "`true` or `false`");
+    let keep: Option<bool> = query.parse("keep_data", "`true` or `false`");
     query.done()?;
     let if_match = etag::if_match(&headers, || revision(&door, &id))?;
     let clusters = door.clusters().clone();
     let own = id.clone();
-    carried_through(async move { clusters.delete(&own, if_match, by(request)).await }).await?;
+    let data = if keep == Some(true) { Data::Keep } else { Data::Remove };
+    carried_through(async move { clusters.delete(&own, if_match, data, by).await }).await?;
     // What earlier clients print.
     let message = "Cluster and all containers deleted successfully".to_owned();
     Ok(answer(StatusCode::OK, &Gone { id, deleted: true, message }))

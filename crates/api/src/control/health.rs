@@ -87,8 +87,9 @@ fn doors(door: &Door) -> Check {
         };
     }
     let count = |of: &clusters::doors::Door| of.connections.load(Relaxed);
-    let (control, traffic) = (count(door.clusters().control()), count(door.clusters().traffic()));
-    let detail = format!("Open connections: control {control}, traffic {traffic}.");
+    let clusters = door.clusters();
+    let [control, traffic, data] = [clusters.control(), clusters.traffic(), clusters.data()].map(count);
+    let detail = format!("Open connections: control {control}, traffic {traffic}, data {data}.");
     Check { name: "doors", status: HEALTHY, detail }
 }
 

@@ -7,9 +7,11 @@ pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod kinds;
 pub(crate) mod later;
+pub(crate) mod live;
 pub(crate) mod metrics;
 pub(crate) mod routes;
 pub(crate) mod services;
+pub(crate) mod tokens;
 pub(crate) mod validate;
 
 use std::future::Future;
@@ -26,7 +28,8 @@ use model::{Code, Failure};
 use serde::Serialize;
 
 use crate::door::Door;
-use crate::respond;
+use crate::guard::Caller;
+use crate::{respond, stream};
 
 /// An answer with a JSON body.
 pub(crate) fn json<T: Serialize + ?Sized>(status: StatusCode, body: &T) -> Response {
@@ -37,10 +40,11 @@ pub(crate) fn json<T: Serialize + ?Sized>(status: StatusCode, body: &T) -> Respo
 pub(crate) async fn carry(
     State(door): State<Arc<Door>>,
     Extension(id): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
     head: http::request::Parts,
     body: Bytes,
 ) -> Response {
-    door.data.call(Request::from_parts(head, body), id).await.map(Body::from)
+    door.data.call(Request::from_parts(head, body), &caller, id).await.map(stream::carried)
 }
 
 /// Carries a change through even when its client goes away in the middle of it.

@@ -7,7 +7,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use bytes::Bytes;
-use clusters::RequestId;
+use clusters::By;
 use model::view::RouteView;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use utoipa::openapi::{Array, ArrayBuilder, Ref};
 use super::clusters::Gone;
 use super::{carried_through, json as answer, page};
 use crate::body;
-use crate::door::{Answer, Door, by};
+use crate::door::{Answer, Door};
 use crate::etag;
 use crate::percent::segment;
 use crate::query::Query;
@@ -62,15 +62,14 @@ pub(crate) async fn list(State(door): State<Arc<Door>>, uri: Uri) -> Answer {
         body = ref("#/components/schemas/Route"))))]
 pub(crate) async fn create(
     State(door): State<Arc<Door>>,
-    Extension(id): Extension<RequestId>,
+    Extension(by): Extension<By>,
     uri: Uri,
     bytes: Bytes,
 ) -> Answer {
     Query::of(&uri).done()?;
     let body = body::any(&bytes)?;
     let clusters = door.clusters().clone();
-    let (route, revision) =
-        carried_through(async move { clusters.create_route(&body, by(id)).await }).await?;
+    let (route, revision) = carried_through(async move { clusters.create_route(&body, by).await }).await?;
     let location = HeaderValue::try_from(format!("/api/v1/routes/{}", segment(&route.spec.id)));
     let mut response = etag::tagged(answer(StatusCode::CREATED, &route), revision);
     if let Ok(location) = location {
@@ -99,7 +98,7 @@ pub(crate) async fn show(State(door): State<Arc<Door>>, Path(id): Path<String>, 
     responses((status = 200, description = "The route as it is now.", body = ref("#/components/schemas/Route"))))]
 pub(crate) async fn replace(
     State(door): State<Arc<Door>>,
-    Extension(request): Extension<RequestId>,
+    Extension(by): Extension<By>,
     Path(id): Path<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -110,8 +109,7 @@ pub(crate) async fn replace(
     let body = body::any(&bytes)?;
     let clusters = door.clusters().clone();
     let (route, revision) =
-        carried_through(async move { clusters.replace_route(&id, &body, if_match, by(request)).await })
-            .await?;
+        carried_through(async move { clusters.replace_route(&id, &body, if_match, by).await }).await?;
     Ok(etag::tagged(answer(StatusCode::OK, &route), revision))
 }
 
@@ -123,7 +121,7 @@ pub(crate) async fn replace(
     responses((status = 200, description = "It is gone.", body = Gone)))]
 pub(crate) async fn delete(
     State(door): State<Arc<Door>>,
-    Extension(request): Extension<RequestId>,
+    Extension(by): Extension<By>,
     Path(id): Path<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -132,7 +130,7 @@ pub(crate) async fn delete(
     let if_match = etag::if_match(&headers, || revision(&door, &id))?;
     let clusters = door.clusters().clone();
     let own = id.clone();
-    carried_through(async move { clusters.delete_route(&own, if_match, by(request)).await }).await?;
+    carried_through(async move { clusters.delete_route(&own, if_match, by).await }).await?;
     Ok(answer(StatusCode::OK, &Gone { id, deleted: true, message: "Route deleted successfully".to_owned() }))
 }
 

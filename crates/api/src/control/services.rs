@@ -6,14 +6,14 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use bytes::Bytes;
-use clusters::RequestId;
+use clusters::By;
 use model::field::{Field, Shape, field};
 use model::view::ServiceFacts;
 use serde::Deserialize;
 
 use super::{carried_through, json as answer};
 use crate::body::{Table, read_or_default};
-use crate::door::{Answer, Door, by};
+use crate::door::{Answer, Door};
 use crate::query::Query;
 
 const REASON: Field = field("reason", Shape::Text, "Why, for the history.");
@@ -71,12 +71,12 @@ pub(crate) async fn show(
     responses((status = 200, description = "The facts as they are now.", body = ServiceFacts)))]
 pub(crate) async fn drain(
     door: State<Arc<Door>>,
-    id: Extension<RequestId>,
+    by: Extension<By>,
     path: Path<(String, String)>,
     uri: Uri,
     bytes: Bytes,
 ) -> Answer {
-    set_draining(door, id, path, &uri, &bytes, true).await
+    set_draining(door, by, path, &uri, &bytes, true).await
 }
 
 /// Puts a drained service back
@@ -88,17 +88,17 @@ pub(crate) async fn drain(
     responses((status = 200, description = "The facts as they are now.", body = ServiceFacts)))]
 pub(crate) async fn undrain(
     door: State<Arc<Door>>,
-    id: Extension<RequestId>,
+    by: Extension<By>,
     path: Path<(String, String)>,
     uri: Uri,
     bytes: Bytes,
 ) -> Answer {
-    set_draining(door, id, path, &uri, &bytes, false).await
+    set_draining(door, by, path, &uri, &bytes, false).await
 }
 
 async fn set_draining(
     State(door): State<Arc<Door>>,
-    Extension(request): Extension<RequestId>,
+    Extension(by): Extension<By>,
     Path((id, name)): Path<(String, String)>,
     uri: &Uri,
     bytes: &[u8],
@@ -107,9 +107,10 @@ async fn set_draining(
     Query::of(uri).done()?;
     let Reason { reason } = read_or_default(bytes)?;
     let clusters = door.clusters().clone();
-    let facts = carried_through(async move {
-        clusters.set_draining(&id, &name, draining, reason.as_deref(), by(request)).await
-    });
+    let facts =
+        carried_through(
+            async move { clusters.set_draining(&id, &name, draining, reason.as_deref(), by).await },
+        );
     Ok(answer(StatusCode::OK, &facts.await?))
 }
 
@@ -124,7 +125,7 @@ async fn set_draining(
     responses((status = 200, description = "The facts as they are now.", body = ServiceFacts)))]
 pub(crate) async fn reset_breaker(
     State(door): State<Arc<Door>>,
-    Extension(request): Extension<RequestId>,
+    Extension(by): Extension<By>,
     Path((id, name)): Path<(String, String)>,
     uri: Uri,
     bytes: Bytes,
@@ -133,7 +134,7 @@ pub(crate) async fn reset_breaker(
     let Reset { endpoint, reason } = read_or_default(&bytes)?;
     let clusters = door.clusters().clone();
     let facts = carried_through(async move {
-        clusters.reset_breaker(&id, &name, endpoint.as_deref(), reason.as_deref(), by(request)).await
+        clusters.reset_breaker(&id, &name, endpoint.as_deref(), reason.as_deref(), by).await
     });
     Ok(answer(StatusCode::OK, &facts.await?))
 }

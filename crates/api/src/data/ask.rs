@@ -1,105 +1,201 @@
-//! One operation on a cache: through the same try loop as every other request.
+//! One operation on a service: through the same try loop as every other request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use adapters::KeyValue;
+use adapters::{Adapter, Call};
 use clusters::{
-    Access, Attempt, Clusters, Ending, Miss, Order, Outcome, RequestId, Service, Settled, Shape, Tries,
+    Access, Attempt, Clusters, Ending, Endpoint, Miss, Order, Outcome, RequestId, Service, Settled, Shape,
+    Tries,
 };
 use model::kind::Ability;
 use model::route::RetryOn;
 use model::{Code, Failure, Origin};
+use tokio::time::Instant;
 
-/// Which service a call is for, and under which id.
+use crate::guard::Caller;
+
+/// An adapter that knows its deadline is given this much longer to say so in its own words.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// Which service a call is for, for whom, and under which id.
 pub(crate) struct Target<'r> {
     pub(crate) clusters: &'r Clusters,
+    pub(crate) caller: &'r Caller,
     pub(crate) cluster: &'r str,
     pub(crate) service: Option<&'r str>,
     pub(crate) id: RequestId,
 }
 
-/// Something that a cache can be asked to do.
+/// Something that a service can be asked to do.
 pub(crate) trait Operation: Sync {
-    /// As metrics and activity name it.
-    const NAME: &'static str;
-    /// Which endpoints may be asked.
-    const ACCESS: Access;
+    /// Who can be asked.
+    const ABILITY: Ability;
     /// What comes back.
     type Answer: Send;
 
-    /// The key, or the pattern, for its shape.
-    fn key(&self) -> &[u8];
+    /// As metrics and activity name it.
+    fn name(&self) -> &'static str;
 
-    /// Asks.
-    fn run<'a>(&'a self, cache: &'a dyn KeyValue) -> adapters::Call<'a, Self::Answer>;
+    /// Which endpoints may be asked.
+    fn access(&self) -> Access;
+
+    /// Whether it may run again once its bytes have left. A write never does.
+    fn rerun(&self) -> bool {
+        self.access() == Access::Read
+    }
+
+    /// What may be written down of it.
+    fn shape(&self) -> Box<str>;
+
+    /// Asks; `None` when the adapter lacks the ability.
+    fn run<'a>(&'a self, adapter: &'a dyn Adapter, deadline: Instant) -> Option<Call<'a, Self::Answer>>;
+}
+
+/// An endpoint that a later call must be asked of: a transaction lives there.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    pub(crate) service: Arc<Service>,
+    pub(crate) endpoint: Arc<Endpoint>,
+}
+
+/// An answer that is still under way: its operation ends with its last byte.
+pub(crate) struct Held {
+    tries: Tries,
+    attempt: Attempt,
+}
+
+impl Held {
+    /// Where the answer comes from.
+    pub(crate) fn seat(&self) -> Seat {
+        Seat { service: Arc::clone(self.attempt.service()), endpoint: Arc::clone(self.attempt.endpoint()) }
+    }
+
+    /// The last byte was sent.
+    pub(crate) fn finish(self) {
+        self.attempt.end(Outcome::Good);
+        self.tries.finish(Ending::Success(None));
+    }
+
+    /// The operation is done, while what it opened lives on: a stream of messages has no duration that says
+    /// anything. The attempt counts as in flight until it is dropped.
+    pub(crate) fn opened(self) -> Attempt {
+        self.tries.finish(Ending::Success(None));
+        self.attempt
+    }
+
+    /// It failed on the way.
+    pub(crate) fn fail(mut self, failure: &Failure) {
+        self.attempt.end(if failure.origin() == Origin::Service {
+            Outcome::Broke(failure.detail().to_owned())
+        } else {
+            Outcome::Good
+        });
+        self.tries.fail(failure);
+    }
 }
 
 impl Target<'_> {
-    /// The cache that the call means.
+    /// The service that the call means.
     ///
     /// # Errors
-    /// `not_found`, `unsupported_ability`, `ambiguous_service`.
-    pub(crate) fn service(&self) -> Result<Arc<Service>, Failure> {
+    /// `not_found`, `unsupported_ability`, `ambiguous_service`; `permission_denied` when it is not the caller's.
+    pub(crate) fn service(&self, ability: Ability) -> Result<Arc<Service>, Failure> {
+        // A token for one service says which is meant.
+        let named = self.service.or(self.caller.own_service());
+        if let Some(name) = named {
+            self.caller.may_use(self.cluster, name)?;
+        }
         let snapshot = self.clusters.snapshot();
-        snapshot.able(self.cluster, self.service, Ability::KeyValue).map(Arc::clone)
+        let service = snapshot.able(self.cluster, named, ability)?;
+        self.caller.may_use(&service.cluster, &service.name)?;
+        Ok(Arc::clone(service))
     }
 
     /// Carries an operation out: endpoint after endpoint, until one answers.
     ///
     /// # Errors
-    /// Why nobody answered, or what the cache refused with.
+    /// Why nobody answered, or what the service refused with.
     pub(crate) async fn ask<O: Operation>(&self, operation: &O) -> Result<O::Answer, Failure> {
-        let service = self.service()?;
-        let name = Arc::clone(&service.name);
-        let order = Order {
-            operation: O::NAME,
-            shape: Shape::Text(shape(operation.key())),
-            access: O::ACCESS,
-            // What only looks may run again; a write whose bytes have left never does.
-            rerun: O::ACCESS == Access::Read,
-            uploads: false,
-            request_id: self.id,
-        };
-        let mut tries = Tries::begin(service, None, order, self.clusters.activity().clone());
-        let answer = self.until_answered(&mut tries, operation).await;
-        match answer {
-            Ok(answer) => {
-                tries.finish(Ending::Success(None));
-                Ok(answer)
-            }
-            Err(failure) => {
-                tries.fail(&failure);
-                Err(failure.with_service(name))
-            }
-        }
+        let (answer, held) = self.open(operation).await?;
+        held.finish();
+        Ok(answer)
     }
 
-    async fn until_answered<O: Operation>(
+    /// The same for an answer that goes on after this.
+    ///
+    /// # Errors
+    /// As [`Target::ask`].
+    pub(crate) async fn open<O: Operation>(&self, operation: &O) -> Result<(O::Answer, Held), Failure> {
+        let service = self.service(O::ABILITY)?;
+        let tries = Tries::begin(service, None, self.order(operation), self.clusters.activity().clone());
+        carry_out(tries, operation).await
+    }
+
+    /// Carries an operation out where an earlier one was, through the same counts and records.
+    ///
+    /// # Errors
+    /// What the service failed or refused with.
+    pub(crate) async fn ask_at<O: Operation>(
         &self,
-        tries: &mut Tries,
+        seat: &Seat,
         operation: &O,
-    ) -> Result<O::Answer, Failure> {
-        loop {
-            let attempt = tries.next().await?;
-            let result = once(&attempt, operation).await;
-            if let Settled::Answer(answer, attempt) = tries.settle(attempt, result)? {
-                // A refusal is an answer too: it says nothing against the endpoint.
-                attempt.end(Outcome::Good);
-                return answer;
-            }
+    ) -> Result<(O::Answer, Held), Failure> {
+        let (service, activity) = (Arc::clone(&seat.service), self.clusters.activity().clone());
+        let tries = Tries::begin_at(service, &seat.endpoint, self.order(operation), activity);
+        carry_out(tries, operation).await
+    }
+
+    fn order<O: Operation>(&self, operation: &O) -> Order {
+        Order {
+            operation: operation.name(),
+            shape: Shape::Text(operation.shape()),
+            access: operation.access(),
+            rerun: operation.rerun(),
+            uploads: false,
+            request_id: self.id,
+        }
+    }
+}
+
+async fn carry_out<O: Operation>(mut tries: Tries, operation: &O) -> Result<(O::Answer, Held), Failure> {
+    let answer = match until_answered(&mut tries, operation).await {
+        Ok((Ok(answer), attempt)) => return Ok((answer, Held { tries, attempt })),
+        // A refusal is an answer too: it says nothing against the endpoint.
+        Ok((Err(refusal), attempt)) => {
+            attempt.end(Outcome::Good);
+            refusal
+        }
+        Err(failure) => failure,
+    };
+    tries.fail(&answer);
+    Err(answer.with_service(Arc::clone(&tries.service().name)))
+}
+
+type Answered<O> = (Result<<O as Operation>::Answer, Failure>, Attempt);
+
+async fn until_answered<O: Operation>(tries: &mut Tries, operation: &O) -> Result<Answered<O>, Failure> {
+    loop {
+        let mut attempt = tries.next().await?;
+        let result = once(&mut attempt, operation).await;
+        if let Settled::Answer(answer, attempt) = tries.settle(attempt, result)? {
+            return Ok((answer, attempt));
         }
     }
 }
 
 /// One try. The outer result is whether there is an answer, the inner one whether it is a refusal.
-async fn once<O: Operation>(attempt: &Attempt, operation: &O) -> Result<Result<O::Answer, Failure>, Miss> {
-    let Some(cache) = attempt.adapter().key_value() else {
-        let detail = format!("`{}` keeps no keys.", attempt.service().path());
-        let failure = Failure::gateway(Code::UnsupportedAbility, detail);
+async fn once<O: Operation>(
+    attempt: &mut Attempt,
+    operation: &O,
+) -> Result<Result<O::Answer, Failure>, Miss> {
+    let deadline: Instant = attempt.deadline().into();
+    let Some(call) = operation.run(attempt.adapter(), deadline) else {
+        let (path, ability) = (attempt.service().path(), O::ABILITY.name());
+        let failure = Failure::gateway(Code::UnsupportedAbility, format!("`{path}` lacks `{ability}`."));
         return Err(Miss { failure, cause: RetryOn::Connect, sent: true, outcome: Outcome::Void });
     };
-    let asked = tokio::time::timeout_at(attempt.deadline().into(), operation.run(cache)).await;
-    let Ok(result) = asked else {
+    let Ok(result) = tokio::time::timeout_at(deadline + LAST_WORDS, call).await else {
         let limit = attempt.deadline().saturating_duration_since(attempt.began());
         let detail = format!("{} did not answer within {} ms.", attempt.endpoint().label, limit.as_millis());
         let failure = Failure::service(Code::Timeout, detail.clone());
@@ -107,7 +203,10 @@ async fn once<O: Operation>(attempt: &Attempt, operation: &O) -> Result<Result<O
     };
     match result {
         Err(failure) if failure.origin() == Origin::Service => Err(miss(failure)),
-        answer => Ok(answer),
+        answer => {
+            attempt.heard(true);
+            Ok(answer)
+        }
     }
 }
 
@@ -124,28 +223,12 @@ fn miss(failure: Failure) -> Miss {
     Miss { failure, cause, sent, outcome }
 }
 
-/// What may be written down of a key: what stands before its first colon, which names a kind of thing.
-fn shape(key: &[u8]) -> Box<str> {
-    /// A longer prefix is hardly the name of a kind of thing.
-    const LONGEST: usize = 64;
-    let end = key.iter().take(LONGEST).position(|byte| *byte == b':');
-    match end.and_then(|end| std::str::from_utf8(&key[..=end]).ok()) {
-        Some(prefix) if !prefix.contains(|c: char| c.is_control() || "*?[\\".contains(c)) => {
-            let mut shape = String::with_capacity(prefix.len() + 1);
-            shape.push_str(prefix);
-            shape.push('*');
-            shape.into()
-        }
-        _ => "*".into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use model::route::RetryOn;
     use model::{Code, Failure};
 
-    use super::{Outcome, miss, shape};
+    use super::{Outcome, miss};
 
     #[test]
     fn a_failure_of_the_service_says_what_may_follow() {
@@ -164,22 +247,5 @@ mod tests {
             (refused.cause, refused.sent, refused.outcome),
             (RetryOn::Connect, false, Outcome::Bad("no".into()))
         );
-    }
-
-    #[test]
-    fn a_shape_never_holds_what_tells_one_key_from_another() {
-        for (key, expected) in [
-            (&b"user:42"[..], "user:*"),
-            (b"user:42:name", "user:*"),
-            (b"secret", "*"),
-            (b"", "*"),
-            (b":x", ":*"),
-            (b"us\ner:1", "*"),
-            (b"\xff:1", "*"),
-            (b"us?r:*", "*"),
-            (&[b'a'; 100], "*"),
-        ] {
-            assert_eq!(&*shape(key), expected, "{key:?}");
-        }
     }
 }

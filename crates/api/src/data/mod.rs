@@ -1,29 +1,50 @@
 //! The data API: every URL of it on one screen. Plain functions over `http` types, so that any door can
 //! carry it; the guard stands before it, at the door.
 
+// What every call passes.
 mod ask;
-pub(crate) mod bodies;
+mod door;
+mod endless;
+mod once;
+mod place;
+pub use door::DataDoor;
+
+// What each ability can be asked.
 pub(crate) mod cache;
-pub(crate) mod keys;
-mod operations;
+pub(crate) mod db;
+pub(crate) mod queue;
+pub(crate) mod upstash;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use clusters::{Clusters, RequestId};
 use http::header::ALLOW;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use model::{Code, Failure};
+use model::Failure;
+use store::Store;
+use tokio::sync::watch;
+use wire::Body;
 
-use crate::percent::{Plus, decode, decode_text};
+use crate::guard::Caller;
 use crate::query::Query;
 use crate::respond::{self, Telling};
 use ask::Target;
+use place::{Parts, Place};
 
-/// Answers calls of the data API.
+/// Answers calls of the data API. Clones share what is under way.
 #[derive(Clone)]
 pub struct Data {
     clusters: Clusters,
+    store: Store,
+    transactions: db::Transactions,
     telling: Telling,
+    /// Whether answers without an end are to end.
+    closing: Arc<watch::Sender<bool>>,
 }
+
+/// What a call answers: a body that is whole, or one that comes frame by frame.
+pub(crate) type Answer = Result<Response<Body>, Failure>;
 
 /// One call. Which path means it, and with which methods, is in [`CALLS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,118 +56,194 @@ enum Call {
     Expire,
     Ttl,
     Scan,
-    /// One key as a resource, named by the rest of the path.
     Key,
-    /// A command in the engine's own words: none of the kinds that exist takes any.
-    Native,
+    Command,
+    Pipeline,
+    MultiExec,
+    Query,
+    Execute,
+    Batch,
+    Begin,
+    Commit,
+    Rollback,
+    Publish,
+    Topics,
+    Topic,
+    Consume,
+    Ack,
+    Groups,
+    Group,
+    Reset,
+    Upstash,
 }
 
-/// Paths below `/api/v1/clusters/{id}/cache/`, and their methods as `Allow` lists them.
+/// Paths below `/api/v1/clusters/{id}/`, and their methods as `Allow` lists them. A `*` takes the rest of a path.
 const CALLS: &[(&str, &str, Call)] = &[
-    ("get", "POST", Call::Get),
-    ("set", "POST", Call::Set),
-    ("delete", "POST", Call::Delete),
-    ("incr", "POST", Call::Incr),
-    ("expire", "POST", Call::Expire),
-    ("ttl", "GET,HEAD", Call::Ttl),
-    ("keys", "GET,HEAD", Call::Scan),
-    ("keys/", "GET,HEAD,PUT,DELETE", Call::Key),
-    ("command", "POST", Call::Native),
-    ("pipeline", "POST", Call::Native),
-    ("multi-exec", "POST", Call::Native),
+    ("cache/get", "POST", Call::Get),
+    ("cache/set", "POST", Call::Set),
+    ("cache/delete", "POST", Call::Delete),
+    ("cache/incr", "POST", Call::Incr),
+    ("cache/expire", "POST", Call::Expire),
+    ("cache/ttl", "GET,HEAD", Call::Ttl),
+    ("cache/keys", "GET,HEAD", Call::Scan),
+    ("cache/keys/{key*}", "GET,HEAD,PUT,DELETE", Call::Key),
+    ("cache/command", "POST", Call::Command),
+    ("cache/pipeline", "POST", Call::Pipeline),
+    ("cache/multi-exec", "POST", Call::MultiExec),
+    ("db/query", "POST", Call::Query),
+    ("db/execute", "POST", Call::Execute),
+    ("db/batch", "POST", Call::Batch),
+    ("db/transactions", "POST", Call::Begin),
+    ("db/transactions/{tx}/commit", "POST", Call::Commit),
+    ("db/transactions/{tx}/rollback", "POST", Call::Rollback),
+    ("queue/publish", "POST", Call::Publish),
+    ("queue/topics", "GET,HEAD,POST", Call::Topics),
+    ("queue/topics/{topic}", "GET,HEAD,DELETE", Call::Topic),
+    ("queue/consume", "GET", Call::Consume),
+    ("queue/ack", "POST", Call::Ack),
+    ("queue/groups", "GET,HEAD", Call::Groups),
+    ("queue/groups/{group}", "DELETE", Call::Group),
+    ("queue/groups/{group}/reset", "POST", Call::Reset),
+    ("services/{name}/upstash", "POST", Call::Upstash),
+    ("services/{name}/upstash/{command*}", "GET,HEAD,POST,PUT", Call::Upstash),
 ];
 
-const CLUSTERS: &str = "/api/v1/clusters/";
+/// One call with what it is about.
+struct Asked<'r> {
+    call: Call,
+    target: Target<'r>,
+    query: Query<'r>,
+    request: &'r Request<Bytes>,
+    parts: Parts<'r>,
+}
 
 impl Data {
     /// Calls on the services of these clusters. `timeout_status` is the HTTP status of code `timeout`.
     #[must_use]
-    pub fn new(clusters: Clusters, timeout_status: u16) -> Self {
-        Data { clusters, telling: Telling { timeout_status } }
+    pub fn new(clusters: Clusters, store: Store, timeout_status: u16) -> Self {
+        let transactions = db::Transactions::default();
+        let (telling, closing) = (Telling { timeout_status }, Arc::default());
+        Data { clusters, store, transactions, telling, closing }
+    }
+
+    /// Ends the answers that have no end of their own, so that doors can close.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
     }
 
     /// Whether a path is one of the data API.
     #[must_use]
     pub fn is_at(path: &str) -> bool {
-        place(path).is_some()
+        Place::of(path).is_some()
+    }
+
+    /// Whether a GET at this path does something: a stream takes its messages from whoever else reads with its group.
+    pub(crate) fn has_effects(path: &str) -> bool {
+        let found = Place::of(path).and_then(|place| place.find(CALLS));
+        found.is_some_and(|(call, ..)| call == Call::Consume)
     }
 
     /// Answers one call, whose body has arrived whole. Every answer carries the id; failures are problem
     /// documents. An answer to HEAD has the body that GET would have: the door leaves it out.
-    pub async fn call(&self, request: Request<Bytes>, id: RequestId) -> Response<Bytes> {
-        let answer = self.dispatch(&request, id).await;
-        let mut response = answer.unwrap_or_else(|failure| self.telling.problem(&failure, &id));
+    pub(crate) async fn call(
+        &self,
+        request: Request<Bytes>,
+        caller: &Caller,
+        id: RequestId,
+    ) -> Response<Body> {
+        let answer = self.once(request, caller, id).await;
+        let mut response =
+            answer.unwrap_or_else(|failure| self.telling.problem(&failure, &id).map(Body::Full));
         respond::finish(response.headers_mut(), &id);
         response
     }
 
-    async fn dispatch(&self, request: &Request<Bytes>, id: RequestId) -> Result<Response<Bytes>, Failure> {
+    async fn dispatch(&self, request: &Request<Bytes>, caller: &Caller, id: RequestId) -> Answer {
         let path = request.uri().path();
         let unknown = || respond::unknown_path(path);
-        let (cluster, rest) = place(path).ok_or_else(unknown)?;
-        let (call, methods, key) = find(rest).ok_or_else(unknown)?;
+        let place = Place::of(path).ok_or_else(unknown)?;
+        let (call, methods, parts) = place.find(CALLS).ok_or_else(unknown)?;
         let method = request.method();
         if *method == Method::OPTIONS {
-            let mut response = respond::empty(StatusCode::NO_CONTENT);
+            let mut response = respond::empty(StatusCode::NO_CONTENT).map(Body::Full);
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
             return Ok(response);
         }
         if !methods.split(',').any(|known| known == method.as_str()) {
-            return Ok(Telling::wrong_method(method, &HeaderValue::from_static(methods), &id));
+            let allow = HeaderValue::from_static(methods);
+            return Ok(Telling::wrong_method(method, &allow, &id).map(Body::Full));
         }
-        let cluster = decode_text(cluster, Plus::Plus).ok_or_else(unknown)?;
+        let cluster = place.cluster().ok_or_else(unknown)?;
         let mut query = Query::of(request.uri());
-        let service = query.text("service");
-        let target = Target { clusters: &self.clusters, cluster: &cluster, service: service.as_deref(), id };
-        let body: &[u8] = request.body();
+        // Upstash's door names the service in its path, and has a query language of its own.
+        let service = if call == Call::Upstash { Some(parts.text(0)?) } else { query.text("service") };
+        let target =
+            Target { clusters: &self.clusters, caller, cluster: &cluster, service: service.as_deref(), id };
         match call {
-            Call::Get => cache::get(&target, query, body).await,
-            Call::Set => cache::set(&target, query, body).await,
-            Call::Delete => cache::delete(&target, query, body).await,
-            Call::Incr => cache::incr(&target, query, body).await,
-            Call::Expire => cache::expire(&target, query, body).await,
-            Call::Ttl => cache::ttl(&target, query).await,
-            Call::Scan => keys::scan(&target, query).await,
-            Call::Native => {
-                query.done()?;
-                cache::native(&target)
-            }
+            // What is asked most stands here; the others would only make its future larger.
+            Call::Get => whole(cache::get(&target, query, request.body()).await),
+            Call::Set => whole(cache::set(&target, query, request.body()).await),
+            _ => Box::pin(self.further(Asked { call, target, query, request, parts })).await,
+        }
+    }
+
+    async fn further(&self, asked: Asked<'_>) -> Answer {
+        let Asked { call, target, query, request, parts } = asked;
+        let (method, body): (_, &[u8]) = (request.method(), request.body());
+        match call {
+            Call::Get => whole(cache::get(&target, query, body).await),
+            Call::Set => whole(cache::set(&target, query, body).await),
+            Call::Delete => whole(cache::delete(&target, query, body).await),
+            Call::Incr => whole(cache::incr(&target, query, body).await),
+            Call::Expire => whole(cache::expire(&target, query, body).await),
+            Call::Ttl => whole(cache::ttl(&target, query).await),
+            Call::Scan => whole(cache::keys::scan(&target, query).await),
             Call::Key => {
-                let key = decode(key, Plus::Plus).ok_or_else(|| {
-                    let detail = "The key has a percent sign without two hexadecimal digits.";
-                    Failure::client(Code::InvalidRequest, detail)
-                })?;
-                match *method {
-                    Method::PUT => keys::put(&target, query, &key, request).await,
-                    Method::DELETE => keys::delete(&target, query, &key).await,
-                    _ => keys::get(&target, query, &key).await,
-                }
+                let key = parts.bytes(0)?;
+                whole(match *method {
+                    Method::PUT => cache::keys::put(&target, query, &key, request).await,
+                    Method::DELETE => cache::keys::delete(&target, query, &key).await,
+                    _ => cache::keys::get(&target, query, &key).await,
+                })
             }
+            Call::Command => whole(upstash::command(&target, query, request).await),
+            Call::Pipeline => whole(upstash::pipeline(&target, query, request).await),
+            Call::MultiExec => whole(upstash::multi_exec(&target, query, request).await),
+            Call::Upstash => whole(upstash::door(&target, request, &parts).await),
+            Call::Query | Call::Execute | Call::Batch => {
+                db::run(&target, &self.transactions, call, query, body).await
+            }
+            Call::Begin => whole(db::begin(&target, &self.transactions, query, body).await),
+            Call::Commit | Call::Rollback => {
+                let (tx, keep) = (parts.text(0)?, call == Call::Commit);
+                whole(db::end(&target, &self.transactions, query, body, &tx, keep).await)
+            }
+            Call::Publish => whole(queue::publish(&target, query, request).await),
+            Call::Topics if *method == Method::POST => whole(queue::create_topic(&target, query, body).await),
+            Call::Topics => whole(queue::topics(&target, query).await),
+            Call::Topic if *method == Method::DELETE => {
+                whole(queue::delete_topic(&target, query, &parts.text(0)?).await)
+            }
+            Call::Topic => whole(queue::topic(&target, query, &parts.text(0)?).await),
+            Call::Consume => {
+                let streaming = queue::consume(&target, query, request.headers()).await?;
+                Ok(streaming.map(|body| endless::until(body, self.closing.subscribe())))
+            }
+            Call::Ack => whole(queue::ack(&target, query, body).await),
+            Call::Groups => whole(queue::groups(&target, query).await),
+            Call::Group => whole(queue::delete_group(&target, query, &parts.text(0)?).await),
+            Call::Reset => whole(queue::reset_group(&target, query, body, &parts.text(0)?).await),
         }
     }
 }
 
-/// Cluster and rest of a path of the data API, both as they were sent.
-fn place(path: &str) -> Option<(&str, &str)> {
-    let (cluster, rest) = path.strip_prefix(CLUSTERS)?.split_once('/')?;
-    Some((cluster, rest.strip_prefix("cache/")?))
+/// An answer whose body is whole.
+fn whole(answer: Result<Response<Bytes>, Failure>) -> Answer {
+    answer.map(|response| response.map(Body::Full))
 }
 
-/// The call that a path means, its methods, and the key in it.
-fn find(rest: &str) -> Option<(Call, &'static str, &str)> {
-    if let Some(key) = rest.strip_prefix("keys/") {
-        return CALLS
-            .iter()
-            .find(|(_, _, call)| *call == Call::Key && !key.is_empty())
-            .map(|(_, methods, call)| (*call, *methods, key));
-    }
-    CALLS.iter().find(|(path, ..)| *path == rest).map(|(_, methods, call)| (*call, *methods, ""))
-}
-
-/// Every path below `cache/`, as a document writes it; those that no kind takes are not promised.
+/// Every path of it, as a document writes it.
 #[cfg(test)]
 pub(crate) fn paths() -> impl Iterator<Item = String> {
-    let promised = CALLS.iter().filter(|(_, _, call)| *call != Call::Native);
-    promised
-        .map(|(path, _, call)| if *call == Call::Key { format!("{path}{{key}}") } else { (*path).to_owned() })
+    CALLS.iter().map(|(path, ..)| format!("/api/v1/clusters/{{id}}/{}", path.replace('*', "")))
 }

@@ -1,9 +1,11 @@
 //! Host, origin and token, each alone and together.
 
+use std::time::Duration;
+
 use axum::http::Request;
 use model::Code;
 use serde_json::json;
-use store::Store;
+use store::{LastAdmin, NewToken, Store};
 
 use super::*;
 use crate::tests::{gateway, gateway_with};
@@ -91,11 +93,45 @@ async fn pages_of_other_origins_change_nothing() {
 }
 
 #[tokio::test]
+async fn pages_of_other_origins_take_no_messages() {
+    let (stream, topics) =
+        ("/api/v1/clusters/a/queue/consume?topic=t&group=g", "/api/v1/clusters/a/queue/topics");
+    let ask = |guard: &GuardOptions, path: &str, headers: &[(&str, &str)]| {
+        let headers = [&[("host", "localhost:9000")], headers].concat();
+        guard.check(&head("GET", path, &headers), Open::No).map_err(|failure| failure.code())
+    };
+    let loopback = guard(true, false);
+    // An EventSource says its origin; an image, a link and a window only whose page it was.
+    let from_others: [&[(&str, &str)]; 4] = [
+        &[("origin", "https://example.com")],
+        &[("origin", "null")],
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-site")],
+    ];
+    for headers in from_others {
+        assert_eq!(ask(&loopback, stream, headers), Err(Code::PermissionDenied), "{headers:?}");
+        // Looking has no effect, and no page of another origin may read the answer.
+        assert_eq!(ask(&loopback, topics, headers), Ok(Caller::Trusted), "{headers:?}");
+        // Beyond loopback it is the token that counts, which no page of another site has.
+        assert_eq!(ask(&guard(false, true), stream, headers), Err(Code::Unauthenticated), "{headers:?}");
+    }
+    let own: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("origin", "http://localhost:9000")],
+        &[("sec-fetch-site", "same-origin")],
+        &[("sec-fetch-site", "none")],
+    ];
+    for headers in own {
+        assert_eq!(ask(&loopback, stream, headers), Ok(Caller::Trusted), "{headers:?}");
+    }
+}
+
+#[tokio::test]
 async fn tokens_are_judged_at_each_door() {
     let beyond = guard(false, true);
     let token = beyond.store.ensure_admin_token().await.unwrap().unwrap();
     let bearer = format!("Bearer {}", token.reveal());
-    let holder = Ok(Caller::Holder("admin".into()));
+    let holder = Ok(Caller::Holder { name: "admin".into(), scope: None });
     assert_eq!(code(&beyond, "POST", &[("authorization", &bearer)]), holder);
     assert_eq!(code(&beyond, "POST", &[("authorization", &bearer.replace("Bearer", "bearer"))]), holder);
     for bad in ["", "Bearer", "Bearer ", "Bearer thr_unknown", "Basic YTpi", token.reveal()] {
@@ -135,11 +171,117 @@ fn each_request_needs_a_role() {
         ("POST", "/api/v1/clusters/a/services/b/drain", Operator),
         ("POST", "/api/v1/clusters/a/services/b/reset-breaker", Operator),
         ("POST", "/api/v1/clusters", Admin),
+        ("POST", "/api/v1/tokens", Admin),
+        ("GET", "/api/v1/tokens", Viewer),
+        ("DELETE", "/api/v1/tokens/1", Admin),
         ("DELETE", "/api/v1/routes/plan-b", Admin),
+        // Ids that are words of other paths.
+        ("DELETE", "/api/v1/routes/plan", Admin),
+        ("PUT", "/api/v1/routes/validate", Admin),
+        ("DELETE", "/api/v1/clusters/plan", Admin),
+        ("PUT", "/api/v1/clusters/explain", Admin),
+        ("DELETE", "/api/v1/clusters/a/plan", Admin),
+        ("PUT", "/api/v1/clusters/a/services/drain", Admin),
+        ("POST", "/x/services/b/drain", Admin),
         ("PUT", "/api/v1/clusters/a", Admin),
     ] {
         assert_eq!(needed(&method.parse().unwrap(), path), role, "{method} {path}");
     }
+}
+
+/// A guard that knows a token for `shop/cache`, and that token.
+async fn scoped(loopback: bool, lifetime: Option<Duration>) -> (GuardOptions, String, i64) {
+    let guard = guard(loopback, !loopback);
+    let new = NewToken {
+        name: "web".parse().unwrap(),
+        role: TokenRole::Operator,
+        scope: Some("shop/cache".parse().unwrap()),
+        lifetime,
+    };
+    let (info, secret) = guard.store.create_token(new).await.unwrap();
+    (guard, format!("Bearer {}", secret.reveal()), info.id)
+}
+
+#[tokio::test]
+async fn a_token_for_a_service_reaches_the_data_of_its_cluster_and_nothing_else() {
+    for loopback in [false, true] {
+        let (guard, bearer, _) = scoped(loopback, None).await;
+        let ask = |method: &str, path: &str, open: Open| {
+            guard.check(&head(method, path, &[("host", "localhost"), ("authorization", &bearer)]), open)
+        };
+        for (method, path) in [
+            ("POST", "/api/v1/clusters/shop/cache/get"),
+            ("PUT", "/api/v1/clusters/shop/cache/keys/a?service=cache"),
+            ("GET", "/api/v1/clusters/sho%70/cache/keys/a%2Fb"),
+        ] {
+            let caller = ask(method, path, Open::No).unwrap();
+            assert_eq!(
+                (caller.token().map(|name| &**name), caller.own_service()),
+                (Some("web"), Some("cache"))
+            );
+            assert!(caller.may_use("shop", "cache").is_ok());
+            for (cluster, service) in [("shop", "other"), ("blog", "cache"), ("shop", ""), ("shop", "Cache")]
+            {
+                let refused = caller.may_use(cluster, service).unwrap_err();
+                assert_eq!(refused.code(), Code::PermissionDenied, "{cluster}/{service}");
+                assert!(
+                    refused.detail().contains("`web`") && refused.detail().contains("`shop/cache`"),
+                    "{refused}"
+                );
+            }
+        }
+        for (method, path) in [
+            ("POST", "/api/v1/clusters/blog/cache/get"),
+            ("POST", "/api/v1/clusters/shop%2Fcache/cache/get"),
+            ("POST", "/api/v1/clusters//cache/get"),
+            ("GET", "/api/v1/clusters/shop"),
+            ("GET", "/api/v1/clusters/shop/services/cache"),
+            ("GET", "/api/v1/clusters"),
+            ("GET", "/api/v1/tokens"),
+            ("POST", "/api/v1/tokens"),
+            ("GET", "/api/v1/activity"),
+            ("GET", "/metrics"),
+            ("GET", "/"),
+            ("GET", "/none"),
+            ("DELETE", "/api/v1/clusters/shop"),
+        ] {
+            let refused = ask(method, path, Open::No).unwrap_err();
+            assert_eq!(refused.code(), Code::PermissionDenied, "{method} {path}");
+            assert!(refused.detail().contains("`shop/cache`"), "says what it is for: {refused}");
+        }
+        assert_eq!(
+            ask("GET", "/health", Open::ToAll).unwrap(),
+            Caller::Stranger,
+            "told what anybody is told"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_a_service_ends_like_any_other() {
+    for loopback in [false, true] {
+        let path = "/api/v1/clusters/shop/cache/get";
+        let code = |guard: &GuardOptions, bearer: &str| {
+            let head = head("POST", path, &[("host", "localhost"), ("authorization", bearer)]);
+            guard.check(&head, Open::No).map(drop).map_err(|failure| failure.code())
+        };
+        let (guard, bearer, id) = scoped(loopback, None).await;
+        assert_eq!(code(&guard, &bearer), Ok(()));
+        guard.store.revoke_token(id, LastAdmin::Stays).await.unwrap().unwrap();
+        assert_eq!(code(&guard, &bearer), Err(Code::Unauthenticated));
+        let (guard, bearer, _) = scoped(loopback, Some(Duration::ZERO)).await;
+        assert_eq!(code(&guard, &bearer), Err(Code::Unauthenticated));
+    }
+}
+
+#[test]
+fn whoever_is_held_to_no_service_may_use_each() {
+    let holder = Caller::Holder { name: "ops".into(), scope: None };
+    for caller in [holder, Caller::Trusted] {
+        assert!(caller.may_use("shop", "cache").is_ok() && caller.own_service().is_none());
+    }
+    let stranger = Caller::Stranger.may_use("shop", "cache").unwrap_err();
+    assert_eq!(stranger.code(), Code::Unauthenticated);
 }
 
 #[test]

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 use crate::body::Table;
 use crate::control::services::{Reason, Reset};
-use crate::data::bodies::{ExpireBody, IncrBody, KeyBody, SetBody};
+use crate::control::tokens::TokenRequest;
+use crate::data::cache::bodies::{ExpireBody, IncrBody, KeyBody, SetBody};
+use crate::data::db::bodies::{BatchBody, BeginBody, QueryBody, StatementBody};
+use crate::data::queue::bodies::{AckBody, PublishBody, ResetBody, TopicBody};
 
 /// Something with a schema that no Rust type has. Handlers refer to it by its name; [`documented`] brings it.
 trait Documented {
@@ -21,13 +24,23 @@ impl<T: Table> Documented for T {
 
     fn schema() -> Value {
         let mut schema = asked(T::FIELDS);
-        // A document takes a number for a text, a call does not.
-        for field in schema["properties"].as_object_mut().into_iter().flat_map(|fields| fields.values_mut()) {
-            if field["type"] == json!(["string", "number"]) {
-                field["type"] = "string".into();
-            }
-        }
+        as_called(&mut schema);
         schema
+    }
+}
+
+/// A document takes a number for a text and has free keys; a call does not.
+fn as_called(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if let Some(kind) = fields.get_mut("type").filter(|kind| **kind == json!(["string", "number"])) {
+                *kind = "string".into();
+            }
+            fields.shift_remove("patternProperties");
+            fields.values_mut().for_each(as_called);
+        }
+        Value::Array(items) => items.iter_mut().for_each(as_called),
+        _ => {}
     }
 }
 
@@ -149,6 +162,71 @@ impl Documented for ProblemDocument {
     }
 }
 
+/// The rows of a statement, which the engine writes.
+struct SqlRows;
+
+impl Documented for SqlRows {
+    const NAME: &'static str = "SqlRows";
+
+    fn schema() -> Value {
+        json!({
+            "type": "object",
+            "properties": {
+                "columns": { "type": "array", "description": "The columns, in order.", "items": {
+                    "type": "object",
+                    "properties": {
+                        "name": { "type": "string", "description": "As rows say it; repeated, with `_2` behind it." },
+                        "type": { "type": "string", "description": "As the engine calls it." },
+                    },
+                    "required": ["name", "type"],
+                } },
+                "rows": { "type": "array", "items": { "type": "object" }, "description": "Values by column." },
+                "row_count": { "type": "integer", "description": "How many rows there are here." },
+                "truncated": { "type": "boolean", "description": "True where a limit cut the rows." },
+                "expires_at": { "type": "string", "format": "date-time",
+                    "description": "In a transaction: when it is rolled back if nothing runs in it until then." },
+            },
+            "required": ["columns", "rows", "row_count"],
+        })
+    }
+}
+
+/// What a statement without rows gave.
+struct SqlAffected;
+
+impl Documented for SqlAffected {
+    const NAME: &'static str = "SqlAffected";
+
+    fn schema() -> Value {
+        json!({
+            "type": "object",
+            "properties": {
+                "rows_affected": { "type": "integer", "description": "How many rows it changed." },
+                "expires_at": { "type": "string", "format": "date-time",
+                    "description": "In a transaction: when it is rolled back if nothing runs in it until then." },
+            },
+            "required": ["rows_affected"],
+        })
+    }
+}
+
+/// What the statements of a batch gave.
+struct SqlResults;
+
+impl Documented for SqlResults {
+    const NAME: &'static str = "SqlResults";
+
+    fn schema() -> Value {
+        json!({
+            "type": "object",
+            "properties": { "results": { "type": "array", "description": "One for each statement, in order.",
+                "items": { "anyOf": [{ "$ref": "#/components/schemas/SqlRows" },
+                    { "$ref": "#/components/schemas/SqlAffected" }] } } },
+            "required": ["results"],
+        })
+    }
+}
+
 /// Every such schema.
 pub(super) fn documented() -> Vec<(&'static str, Value)> {
     fn of<D: Documented>() -> (&'static str, Value) {
@@ -162,9 +240,21 @@ pub(super) fn documented() -> Vec<(&'static str, Value)> {
         of::<ProblemDocument>(),
         of::<Reason>(),
         of::<Reset>(),
+        of::<TokenRequest>(),
         of::<KeyBody<'_>>(),
         of::<SetBody<'_>>(),
         of::<IncrBody<'_>>(),
         of::<ExpireBody<'_>>(),
+        of::<PublishBody<'_>>(),
+        of::<TopicBody<'_>>(),
+        of::<AckBody<'_>>(),
+        of::<ResetBody<'_>>(),
+        of::<QueryBody<'_>>(),
+        of::<StatementBody<'_>>(),
+        of::<BatchBody<'_>>(),
+        of::<BeginBody<'_>>(),
+        of::<SqlRows>(),
+        of::<SqlAffected>(),
+        of::<SqlResults>(),
     ]
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Gateway, Reply, shop};
 use crate::Data;
+use crate::guard::Caller;
 
 async fn call(gateway: &Gateway, call: &str, body: Value) -> Reply {
     gateway.post(&format!("/api/v1/clusters/shop/cache/{call}"), &body).await
@@ -124,9 +125,8 @@ async fn the_service_is_the_one_named_or_the_only_one() {
     assert_eq!(ambiguous.problem(), (400, "ambiguous_service".to_owned()));
     assert!(ambiguous.json()["detail"].as_str().unwrap().contains("a, b"));
     assert_eq!(ask("two/cache/get?service=b").await.status, 200);
-    for native in ["command", "pipeline", "multi-exec"] {
-        let refused =
-            gateway.post(&format!("/api/v1/clusters/shop/cache/{native}"), &json!(["GET", "a"])).await;
+    for (native, body) in [("command", json!(["HSET", "a"])), ("multi-exec", json!([["HSET", "a"]]))] {
+        let refused = gateway.post(&format!("/api/v1/clusters/shop/cache/{native}"), &body).await;
         assert_eq!(refused.problem(), (422, "unsupported_command".to_owned()));
         assert_eq!(refused.json()["service"], "cache");
     }
@@ -205,11 +205,14 @@ async fn keys_are_listed_page_by_page() {
 #[tokio::test]
 async fn another_door_can_carry_the_calls() {
     let gateway = shop().await;
-    let data = Data::new(gateway.clusters.clone(), 504);
+    let data = Data::new(gateway.clusters.clone(), gateway.store.clone(), 504);
     let ask = async |method: &str, path: &str, body: &'static str| {
         let request = http::Request::builder().method(method).uri(path).body(Bytes::from(body)).unwrap();
-        data.call(request, RequestId::take(b"own-1").unwrap()).await
+        data.call(request, &Caller::Trusted, RequestId::take(b"own-1").unwrap()).await
     };
+    let request = http::Request::builder().body(Bytes::new()).unwrap();
+    let size = size_of_val(&data.call(request, &Caller::Trusted, RequestId::take(b"own-1").unwrap()));
+    assert!(size < 3072, "every call moves a future of {size} bytes");
     let set = ask("POST", "/api/v1/clusters/shop/cache/set", r#"{"key": "a", "value": "v"}"#).await;
     assert_eq!((set.status().as_u16(), set.headers()["x-request-id"].as_bytes()), (200, &b"own-1"[..]));
     assert_eq!(set.headers()["cache-control"], "no-store");

@@ -34,6 +34,11 @@ async fn lists_come_in_pages() {
     let rest = gateway.get(&format!("/api/v1/events?kind=cluster.created&cursor={next}")).await.json();
     assert_eq!((rest["events"][0]["cluster"].as_str(), &rest["next_cursor"]), (Some("c"), &json!(null)));
 
+    for (query, count) in [("actor=api", 3), ("actor=probe", 0), ("since=2220-01-01T00:00:00Z", 0)] {
+        let events = gateway.get(&format!("/api/v1/events?kind=cluster.created&{query}")).await.json();
+        assert_eq!(events["count"], count, "{query}");
+    }
+
     for (path, fault) in [
         ("/api/v1/clusters?limit=0", "limit"),
         ("/api/v1/clusters?limit=1001", "limit"),
@@ -41,6 +46,8 @@ async fn lists_come_in_pages() {
         ("/api/v1/routes?limit=x", "limit"),
         ("/api/v1/events?cursor=x", "cursor"),
         ("/api/v1/activity?since=yesterday", "since"),
+        ("/api/v1/activity?until=tomorrow", "until"),
+        ("/api/v1/events?since=yesterday", "since"),
         ("/api/v1/activity?outcome=fine", "outcome"),
         ("/api/v1/activity?cluster=a&cluster_id=a", "cluster_id"),
         ("/api/v1/kinds?x=1", "x"),
@@ -75,6 +82,9 @@ async fn every_operation_is_one_line_without_its_values() {
         ("/api/v1/activity?operation=set", 1),
         ("/api/v1/activity?status=error", 1),
         ("/api/v1/activity?service_type=http", 0),
+        ("/api/v1/activity?code=command_failed", 1),
+        ("/api/v1/activity?request_id=mine-1", 1),
+        ("/api/v1/activity?until=2020-01-01T00:00:00Z", 0),
         ("/api/v1/activity?since=2020-01-01T00:00:00Z", 2),
         ("/api/v1/activity?since=2220-01-01T00:00:00Z", 0),
         ("/api/v1/clusters/shop/activity", 2),

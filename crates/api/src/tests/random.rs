@@ -46,13 +46,16 @@ const BODIES: [&str; 14] = [
 async fn no_request_is_a_fault_of_the_gateway() {
     let gateway = shop().await;
     let document: Value = serde_json::from_str(&openapi::document()).unwrap();
-    let paths: Vec<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    // Streams have no end that this could wait for.
+    let endless = ["/api/v1/live", "/api/v1/clusters/{id}/queue/consume"];
+    let paths = document["paths"].as_object().unwrap().keys().map(String::as_str);
+    let paths: Vec<&str> = paths.filter(|path| !endless.contains(path)).collect();
     let whole = shop_document().to_string();
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mut refused = 0;
     for _ in 0..10_000 {
         let mut path = numbers.one(&paths).to_owned();
-        for name in ["{id}", "{name}", "{key}"] {
+        for name in ["{id}", "{name}", "{key}", "{tx}", "{topic}", "{group}", "{command}"] {
             path = path.replacen(name, numbers.one(&WORDS), 1);
         }
         if numbers.below(3) == 0 {

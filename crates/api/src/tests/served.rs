@@ -10,14 +10,14 @@ use tokio::task::JoinHandle;
 use super::options;
 use crate::{Options, serve};
 
-struct Served {
-    address: SocketAddr,
-    close: oneshot::Sender<()>,
-    done: JoinHandle<std::io::Result<()>>,
+pub(super) struct Served {
+    pub(super) address: SocketAddr,
+    pub(super) close: oneshot::Sender<()>,
+    pub(super) done: JoinHandle<std::io::Result<()>>,
     _dir: tempfile::TempDir,
 }
 
-async fn served(grace: Duration, change: impl FnOnce(&mut Options)) -> Served {
+pub(super) async fn served(grace: Duration, change: impl FnOnce(&mut Options)) -> Served {
     let (mut options, dir) = options().await;
     change(&mut options);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -28,7 +28,7 @@ async fn served(grace: Duration, change: impl FnOnce(&mut Options)) -> Served {
     Served { address, close, done, _dir: dir }
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
+pub(super) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     stream

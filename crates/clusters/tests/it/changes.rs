@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::Code;
 use serde_json::json;
-use throome_clusters::Clusters;
+use throome_clusters::{Clusters, Data};
 
 use crate::{World, by, open};
 
@@ -136,7 +136,7 @@ async fn a_change_of_what_was_changed_meanwhile_is_refused() {
     world.clusters.replace("shop", &body, Some(read), by()).await.unwrap();
     let late = world.clusters.replace("shop", &shop(), Some(read), by()).await.unwrap_err();
     assert_eq!(late.code(), Code::PreconditionFailed);
-    let late = world.clusters.delete("shop", Some(read), by()).await.unwrap_err();
+    let late = world.clusters.delete("shop", Some(read), Data::Remove, by()).await.unwrap_err();
     assert_eq!(late.code(), Code::PreconditionFailed);
 }
 
@@ -171,7 +171,7 @@ async fn routes_of_the_api_live_in_the_store_and_follow_their_service() {
     let again = open(&dir).await;
     assert_eq!(again.route("api").unwrap().1, after);
     assert_eq!(again.delete_route("all", None, by()).await.unwrap_err().code(), Code::Conflict);
-    again.delete("shop", None, by()).await.unwrap();
+    again.delete("shop", None, Data::Remove, by()).await.unwrap();
     assert_eq!(again.routes().len(), 0);
     drop(again);
     let last: Clusters = open(&dir).await;

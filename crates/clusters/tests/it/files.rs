@@ -73,7 +73,8 @@ async fn a_wrong_file_stops_the_start_with_all_problems_of_all_files() {
     write(&dir, "fine", FILE);
     let store = Store::open(&dir.path().join(".throome")).unwrap();
     let Err(OpenError::Problems(problems)) =
-        Clusters::open(Options { dir: dir.path().to_owned(), store }).await
+        Clusters::open(Options { dir: dir.path().to_owned(), store, data_dir: dir.path().join(".throome") })
+            .await
     else {
         panic!("it began");
     };

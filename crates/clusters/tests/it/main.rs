@@ -4,6 +4,7 @@
 
 mod changes;
 mod files;
+mod history;
 mod tries;
 
 use serde_json::Value;
@@ -36,9 +37,11 @@ impl World {
 
 async fn open(dir: &TempDir) -> Clusters {
     let store = Store::open(&dir.path().join(".throome")).unwrap();
-    Clusters::open(Options { dir: dir.path().to_owned(), store }).await.unwrap()
+    Clusters::open(Options { dir: dir.path().to_owned(), store, data_dir: dir.path().join(".throome") })
+        .await
+        .unwrap()
 }
 
 fn by() -> By {
-    By { actor: "api", request_id: Some("r-1".to_owned()) }
+    By { actor: "api".into(), request_id: Some("r-1".to_owned()) }
 }

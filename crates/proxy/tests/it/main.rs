@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by failing there")]
 
+mod answers;
 mod judged;
 mod walks;
 
@@ -103,7 +104,8 @@ impl World {
     async fn new(services: &[&Service], routing: serde_json::Value, limits: Limits) -> World {
         let dir = TempDir::new().unwrap();
         let store = Store::in_memory().unwrap();
-        let options = clusters::Options { dir: dir.path().to_owned(), store };
+        let options =
+            clusters::Options { dir: dir.path().to_owned(), store, data_dir: dir.path().join(".throome") };
         let clusters = clusters::Clusters::open(options).await.unwrap();
         let endpoints: Vec<_> = services
             .iter()
@@ -118,7 +120,7 @@ impl World {
             "routing": routing,
             "health": { "enabled": false },
         });
-        let by = clusters::By { actor: "api", request_id: None };
+        let by = clusters::By { actor: "api".into(), request_id: None };
         clusters.create(&body, by).await.unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();

@@ -1,6 +1,7 @@
 //! HTTP/1, both sides, strict by RFC 9112: what is ambiguous is refused, never repaired.
 
 pub mod client;
+pub mod date;
 pub mod fields;
 pub mod framing;
 pub mod head;

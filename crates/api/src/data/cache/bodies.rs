@@ -18,7 +18,7 @@ use crate::body::Table;
 const LONGEST: f64 = 3_155_760_000.0;
 
 /// Standard base64; padding is written, and read where it is there.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );

@@ -3,14 +3,14 @@
 use adapters::key_value::{SetOptions, Ttl, Value};
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use model::{Code, Failure};
+use model::Failure;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ask::Target;
 use super::bodies::{Encoding, ExpireBody, IncrBody, KeyBody, SetBody, written};
 use super::operations::{Delete, Expire, Get, Incr, Set, TimeToLive};
 use crate::body::read;
+use crate::data::ask::Target;
 use crate::query::Query;
 use crate::respond::json;
 
@@ -172,17 +172,4 @@ pub(crate) async fn ttl(target: &Target<'_>, mut query: Query<'_>) -> Answer {
         Ttl::Left(left) => (true, Some(left.as_secs_f64())),
     };
     Ok(json(StatusCode::OK, &Left { key: &key, found, ttl }))
-}
-
-/// A command in the engine's own words. No kind that exists takes any.
-pub(crate) fn native(target: &Target<'_>) -> Answer {
-    let service = target.service()?;
-    let detail = format!(
-        "The service `{}` (kind `{}`) takes no native commands.",
-        service.name,
-        service.driver.name()
-    );
-    Err(Failure::client(Code::UnsupportedCommand, detail)
-        .with_hint("`cache/get`, `cache/set` and the other calls work with every cache.")
-        .with_service(service.name.clone()))
 }

@@ -10,9 +10,9 @@ use model::{Code, Failure};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ask::Target;
 use super::bodies::{Encoding, base64, seconds_of};
 use super::operations::{Delete, Get, Scan, Set};
+use crate::data::ask::Target;
 use crate::query::Query;
 use crate::respond::{empty, json, with};
 

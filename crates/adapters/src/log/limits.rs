@@ -1,0 +1,147 @@
+//! What a request may say: names of topics and groups, sizes of messages, shapes of topics.
+
+use model::{Code, Failure};
+
+use crate::queue::{DEAD_LETTERS, MAX_NAME, Message, TopicSpec};
+
+/// Partitions of one topic.
+pub(super) const MOST_PARTITIONS: u32 = 1000;
+
+/// Partitions of all topics: each is remembered in memory, also when nobody reads it.
+pub(super) const MOST_PARTITIONS_IN_ALL: usize = 200_000;
+
+/// Groups of all topics, counted once for each partition that they remember a place in.
+pub(super) const MOST_PLACES: usize = 1_000_000;
+
+/// The longest key, in bytes.
+const MAX_KEY: usize = 64 << 10;
+
+/// Headers of one message, and their names and values together, in bytes.
+const MOST_HEADERS: usize = 100;
+const MAX_HEADERS: usize = 64 << 10;
+
+/// Checks the name of a topic. Dead letters have a suffix on top of the longest name.
+pub(super) fn topic(name: &str) -> Result<(), Failure> {
+    well_formed(name, name.strip_suffix(DEAD_LETTERS).unwrap_or(name), "topic")
+}
+
+/// Checks the name of a group.
+pub(super) fn group(name: &str) -> Result<(), Failure> {
+    well_formed(name, name, "group")
+}
+
+fn well_formed(name: &str, counted: &str, what: &str) -> Result<(), Failure> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    // Kafka refuses the two names that a file system takes for directories.
+    let right = !matches!(name, "" | "." | "..") && counted.len() <= MAX_NAME && name.bytes().all(allowed);
+    if right {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "`{}` is no name of a {what}: it has 1 to {MAX_NAME} of A-Z, a-z, 0-9, `.`, `_` and `-`.",
+        name.chars().take(80).collect::<String>().escape_debug()
+    )))
+}
+
+/// Checks what is asked of a new topic.
+pub(super) fn spec(spec: &TopicSpec) -> Result<(), Failure> {
+    topic(&spec.name)?;
+    if spec.partitions == 0 || spec.partitions > MOST_PARTITIONS {
+        return Err(invalid(format!(
+            "A topic has 1 to {MOST_PARTITIONS} partitions, not {}.",
+            spec.partitions
+        )));
+    }
+    if spec.replication_factor != 1 {
+        return Err(invalid(format!("This service keeps one copy, not {}.", spec.replication_factor)));
+    }
+    Ok(())
+}
+
+/// Checks one message.
+pub(super) fn message(message: &Message, max_message: u64) -> Result<(), Failure> {
+    let key = message.key.as_ref().map_or(0, bytes::Bytes::len);
+    if key > MAX_KEY {
+        return Err(too_large(format!("The key has {key} bytes; at most {MAX_KEY} are taken.")));
+    }
+    if message.headers.len() > MOST_HEADERS {
+        let count = message.headers.len();
+        return Err(too_large(format!("The message has {count} headers; at most {MOST_HEADERS} are taken.")));
+    }
+    let headers: usize = message.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if headers > MAX_HEADERS {
+        return Err(too_large(format!("The headers have {headers} bytes; at most {MAX_HEADERS} are taken.")));
+    }
+    let size = (key + headers + message.value.len()) as u64;
+    if size > max_message {
+        return Err(too_large(format!("The message has {size} bytes; at most {max_message} are taken."))
+            .with_hint("Raise `max_message` of the service."));
+    }
+    Ok(())
+}
+
+pub(super) fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
+    Failure::client(Code::InvalidRequest, detail)
+}
+
+fn too_large(detail: String) -> Failure {
+    Failure::client(Code::TooLarge, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_kafka() {
+        let longest = "a".repeat(MAX_NAME);
+        for name in ["a", "orders.v1_x-Y", "...", longest.as_str(), &format!("{longest}.dead")] {
+            assert!(topic(name).is_ok(), "{name}");
+        }
+        for name in ["", ".", "..", "a b", "a/b", "\u{e9}", "a\n", &"a".repeat(MAX_NAME + 1)] {
+            assert_eq!(topic(name).unwrap_err().code(), Code::InvalidRequest, "{name}");
+            assert_eq!(group(name).unwrap_err().code(), Code::InvalidRequest, "{name}");
+        }
+        assert!(group(&format!("{longest}.dead")).is_err());
+    }
+
+    #[test]
+    fn messages_have_limits() {
+        let of = |key: usize, value: usize, headers: Vec<(Box<str>, Bytes)>| Message {
+            key: Some(vec![0; key].into()),
+            value: vec![0; value].into(),
+            headers,
+        };
+        let header = |size: usize| ("n".into(), Bytes::from(vec![0; size]));
+        assert!(message(&of(10, 86, vec![header(3)]), 100).is_ok());
+        assert!(message(&of(MAX_KEY, 0, vec![]), 1 << 20).is_ok());
+        for bad in [
+            of(10, 87, vec![header(3)]),
+            of(MAX_KEY + 1, 0, vec![]),
+            of(0, 0, vec![header(0); MOST_HEADERS + 1]),
+            of(0, 0, vec![header(MAX_HEADERS)]),
+        ] {
+            let most = if bad.value.is_empty() { 1 << 20 } else { 100 };
+            assert_eq!(message(&bad, most).unwrap_err().code(), Code::TooLarge);
+        }
+    }
+
+    #[test]
+    fn topics_have_limits() {
+        let of = |partitions, replication_factor| TopicSpec {
+            name: "t".into(),
+            partitions,
+            replication_factor,
+            retention: None,
+            retention_bytes: None,
+        };
+        assert!(spec(&of(1, 1)).is_ok() && spec(&of(MOST_PARTITIONS, 1)).is_ok());
+        assert!(
+            spec(&of(0, 1)).is_err()
+                && spec(&of(MOST_PARTITIONS + 1, 1)).is_err()
+                && spec(&of(1, 3)).is_err()
+        );
+    }
+}

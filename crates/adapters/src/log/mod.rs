@@ -1,0 +1,87 @@
+//! A durable queue inside this process: the kind `log`.
+//!
+//! One file keeps topics, messages and how far each group has come. Its broker takes turns, each of them one
+//! transaction: see `broker/mod.rs` first, then `progress.rs` for what a group remembers.
+
+mod adapter;
+mod assign;
+mod broker;
+mod clock;
+mod command;
+mod consumer;
+mod engine;
+mod failure;
+mod limits;
+mod options;
+mod partitioner;
+mod progress;
+mod progress_row;
+mod reads;
+mod receipts;
+mod stored;
+mod tables;
+mod token;
+mod varint;
+mod writes;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use model::check::Problems;
+use model::field::Field;
+use model::kind::{Ability, KindCheck, Place};
+use model::tree::Node;
+use model::{EndpointSpec, Failure, ServiceSpec};
+
+use crate::{Adapter, Driver, Home};
+
+/// The driver of kind `log`.
+pub static LOG: LogDriver = LogDriver;
+
+/// Knows durable queues inside this process.
+#[derive(Debug)]
+pub struct LogDriver;
+
+impl KindCheck for LogDriver {
+    fn name(&self) -> &'static str {
+        "log"
+    }
+
+    fn place(&self) -> Place {
+        Place::Embedded
+    }
+
+    fn default_port(&self) -> Option<u16> {
+        None
+    }
+
+    fn fields(&self) -> &'static [Field] {
+        options::FIELDS
+    }
+
+    fn check(&self, service: &Node, problems: &mut Problems) {
+        options::check(service, problems);
+    }
+}
+
+impl Driver for LogDriver {
+    fn about(&self) -> &'static str {
+        "A durable queue inside the gateway: nothing to install, acknowledged means on the disk, one file"
+    }
+
+    fn abilities(&self) -> &'static [Ability] {
+        &[Ability::Queue]
+    }
+
+    fn connect(
+        &self,
+        _endpoint: &EndpointSpec,
+        service: &ServiceSpec,
+        home: &Home,
+    ) -> Result<Arc<dyn Adapter>, Failure> {
+        let options = options::of(service)?;
+        Ok(Arc::new(adapter::LogAdapter::new(options, home)?))
+    }
+}

@@ -1,0 +1,228 @@
+//! The ability to run SQL: statements, batches and transactions, with rows as JSON that streams.
+//!
+//! An engine writes each cell with the [`RowWriter`], which keeps the rules of value fidelity in one place.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::Failure;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::Call;
+
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
+mod write;
+
+pub use write::{RowShape, RowWriter};
+
+/// How much of a result is held back, in bytes, so that a failure on the way still has its status.
+pub const HELD_BACK: usize = 1 << 20;
+
+/// A statement with its arguments. Clones share both.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// One statement. Placeholders are `$1`, `$2`, …; an engine may know further forms.
+    pub query: Arc<str>,
+    /// What stands in for the placeholders, by position.
+    pub args: Arc<[Argument]>,
+}
+
+/// What stands in for a placeholder. Where an engine knows a placeholder's type, it converts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Argument {
+    /// No value.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number of 64 bits.
+    Integer(i64),
+    /// Any other number.
+    Float(f64),
+    /// Text; also numbers, times and the like in their text form.
+    Text(Box<str>),
+    /// Bytes.
+    Bytes(Bytes),
+    /// A list or an object, as JSON text.
+    Json(Box<str>),
+}
+
+/// How rows are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryOptions {
+    /// It must not change anything: the engine refuses what would.
+    pub read_only: bool,
+    /// Rows at most; the engine's own limit holds as well. More are cut, and the answer says so.
+    pub max_rows: Option<u64>,
+    /// Objects or arrays.
+    pub shape: RowShape,
+}
+
+impl Default for QueryOptions {
+    fn default() -> Self {
+        QueryOptions { read_only: false, max_rows: None, shape: RowShape::Objects }
+    }
+}
+
+/// A column of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name as rows say it; a repeated one has `_2`, `_3` behind it.
+    pub name: String,
+    /// Its type, as the engine calls it.
+    pub kind: String,
+}
+
+/// Rows as JSON: `{…},{…}` or `[…],[…]`, without the list's own brackets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chunk {
+    /// The text.
+    pub json: Vec<u8>,
+    /// How many rows it has.
+    pub rows: u64,
+}
+
+impl Chunk {
+    /// Puts these rows behind its own.
+    pub fn append(&mut self, more: Chunk) {
+        if self.rows == 0 {
+            *self = more;
+            return;
+        }
+        if more.rows > 0 {
+            self.json.push(b',');
+            self.json.extend_from_slice(&more.json);
+            self.rows += more.rows;
+        }
+    }
+}
+
+/// A result. Dropping it ends the statement where it still runs.
+#[derive(Debug)]
+pub struct Rows {
+    /// The columns, in order.
+    pub columns: Arc<[Column]>,
+    /// The first rows: all of them, or [`HELD_BACK`] of them and more to come.
+    pub first: Chunk,
+    /// What follows.
+    pub rest: Rest,
+}
+
+/// What follows the first rows.
+#[derive(Debug)]
+pub enum Rest {
+    /// Nothing.
+    End {
+        /// Whether a limit cut the result.
+        truncated: bool,
+    },
+    /// More, piece by piece. When the channel ends without an end being said, the result is cut.
+    Stream(mpsc::Receiver<Result<Piece, Failure>>),
+}
+
+/// One piece of a result that streams.
+#[derive(Debug)]
+pub enum Piece {
+    /// More rows.
+    Rows(Chunk),
+    /// The end.
+    End {
+        /// Whether a limit cut the result.
+        truncated: bool,
+    },
+}
+
+/// What a statement of a batch gave.
+#[derive(Debug)]
+pub enum BatchResult {
+    /// Rows, collected up to the engine's limit.
+    Rows {
+        /// The columns, in order.
+        columns: Arc<[Column]>,
+        /// The rows.
+        rows: Chunk,
+        /// Whether a limit cut them.
+        truncated: bool,
+    },
+    /// How many rows it changed.
+    Affected(u64),
+}
+
+/// How far apart transactions are kept. An engine may give more than what is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the standard")]
+pub enum Isolation {
+    ReadUncommitted,
+    ReadCommitted,
+    RepeatableRead,
+    Serializable,
+}
+
+/// How a transaction is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TransactionOptions {
+    /// `None` is the engine's own default.
+    pub isolation: Option<Isolation>,
+    /// It only looks.
+    pub read_only: bool,
+}
+
+/// Runs SQL. Every call ends at its deadline: what has not begun by then is `busy`, which may be sent again;
+/// what has begun is interrupted, undone, and `timeout`. A caller that drops the future ends it as well.
+///
+/// A statement that is refused is `query_failed` (`constraint_violation` for a constraint) with the engine's
+/// own code; a text with several statements is `query_failed`, one that is too long, or an argument or result
+/// cell that is too large, `too_large`; a wrong number of arguments is `query_failed`, too.
+pub trait Sql: Send + Sync {
+    /// Runs a statement and gives its rows; none when it has none.
+    fn query<'a>(
+        &'a self,
+        statement: &'a Statement,
+        options: &'a QueryOptions,
+        deadline: Instant,
+    ) -> Call<'a, Rows>;
+
+    /// Runs a statement for its effect; says how many rows it changed.
+    fn execute<'a>(&'a self, statement: &'a Statement, deadline: Instant) -> Call<'a, u64>;
+
+    /// Runs all of them in one transaction, or none. The failure names the statement: its detail begins with
+    /// `statement N: `, counted from 1.
+    fn batch<'a>(
+        &'a self,
+        statements: &'a [Statement],
+        options: TransactionOptions,
+        deadline: Instant,
+    ) -> Call<'a, Vec<BatchResult>>;
+
+    /// Begins a transaction. `busy` when its turn does not come before the deadline.
+    fn begin<'a>(&'a self, options: TransactionOptions, deadline: Instant) -> Call<'a, Box<dyn Transaction>>;
+
+    /// How long a transaction may lie idle when nobody says: its turn keeps others waiting.
+    fn idle_limit(&self) -> Duration {
+        Duration::from_secs(15)
+    }
+}
+
+/// A transaction under way. Dropped without an end, it is rolled back. A statement that fails leaves it as the
+/// engine does; where that ended it, later calls are `transaction_ended`.
+pub trait Transaction: Send {
+    /// As [`Sql::query`]. Rows are collected, up to the engine's limit, so that the next statement need not
+    /// wait for a reader.
+    fn query<'a>(
+        &'a mut self,
+        statement: &'a Statement,
+        options: &'a QueryOptions,
+        deadline: Instant,
+    ) -> Call<'a, Rows>;
+
+    /// As [`Sql::execute`].
+    fn execute<'a>(&'a mut self, statement: &'a Statement, deadline: Instant) -> Call<'a, u64>;
+
+    /// Ends it and keeps what it did; returns when that is safe.
+    fn commit(self: Box<Self>, deadline: Instant) -> Call<'static, ()>;
+
+    /// Ends it and undoes what it did.
+    fn rollback(self: Box<Self>) -> Call<'static, ()>;
+}

@@ -1,0 +1,117 @@
+//! Statements, alone and in batches.
+
+use http::Response;
+use model::Failure;
+use wire::Body;
+
+use super::bodies::{BatchBody, QueryBody, StatementBody};
+use super::transactions::{Entry, Transactions};
+use super::{answer, operations, statements};
+use crate::body::read;
+use crate::data::Answer;
+use crate::data::ask::{Operation, Seat, Target};
+use crate::query::Query;
+
+/// Runs a statement for its rows
+///
+/// Rows are objects by column. Whole numbers beyond 2^53 are text, as are decimals; bytes are base64, JSON is
+/// nested, times are RFC 3339; `type` of each column tells them apart. A result of more than a megabyte streams
+/// as it is found: should it fail on the way, the connection is cut, so that what arrives whole is whole.
+#[utoipa::path(post, path = "/api/v1/clusters/{id}/db/query", operation_id = "dbQuery", tag = "db",
+    params(("id" = String, Path, description = "The cluster."),
+        ("tx" = Option<String>, Query, description = "A transaction to run it in."),
+        ("service" = Option<String>, Query, description = "The database, where the cluster has several.")),
+    request_body(content = ref("#/components/schemas/SqlQuery")),
+    responses((status = 200, description = "The rows.", body = ref("#/components/schemas/SqlRows"))))]
+pub(crate) async fn query(
+    target: &Target<'_>,
+    transactions: &Transactions,
+    mut query: Query<'_>,
+    body: &[u8],
+) -> Answer {
+    let tx = query.text("tx");
+    query.done()?;
+    let (statement, options) = read::<QueryBody<'_>>(body)?.checked()?;
+    let Some(tx) = tx else {
+        let ask = operations::Query { statement: &statement, options: &options };
+        let (rows, held) = target.open(&ask).await?;
+        return Ok(answer::rows(rows, held, None));
+    };
+    within(target, transactions, &tx, async |entry, seat| {
+        let ask = statements::Query { entry, statement: &statement, options: &options };
+        let (rows, held) = target.ask_at(seat, &ask).await?;
+        Ok(answer::rows(rows, held, Some(entry.expires_at())))
+    })
+    .await
+}
+
+/// Runs a statement for its effect
+///
+/// It is never run twice.
+#[utoipa::path(post, path = "/api/v1/clusters/{id}/db/execute", operation_id = "dbExecute", tag = "db",
+    params(("id" = String, Path, description = "The cluster."),
+        ("tx" = Option<String>, Query, description = "A transaction to run it in."),
+        ("service" = Option<String>, Query, description = "The database, where the cluster has several.")),
+    request_body(content = ref("#/components/schemas/SqlStatement")),
+    responses((status = 200, description = "How many rows it changed.",
+        body = ref("#/components/schemas/SqlAffected"))))]
+pub(crate) async fn execute(
+    target: &Target<'_>,
+    transactions: &Transactions,
+    mut query: Query<'_>,
+    body: &[u8],
+) -> Answer {
+    let tx = query.text("tx");
+    query.done()?;
+    let statement = read::<StatementBody<'_>>(body)?.checked()?;
+    let Some(tx) = tx else {
+        let rows = target.ask(&operations::Execute { statement: &statement }).await?;
+        return Ok(answer::affected(rows, None));
+    };
+    within(target, transactions, &tx, async |entry, seat| {
+        let rows = at(target, seat, &statements::Execute { entry, statement: &statement }).await?;
+        Ok(answer::affected(rows, Some(entry.expires_at())))
+    })
+    .await
+}
+
+/// Runs statements in one transaction, all of them or none
+///
+/// A statement that has rows answers as `db/query` does, any other as `db/execute`. When one is refused the
+/// detail says which, counted from 1.
+#[utoipa::path(post, path = "/api/v1/clusters/{id}/db/batch", operation_id = "dbBatch", tag = "db",
+    params(("id" = String, Path, description = "The cluster."),
+        ("service" = Option<String>, Query, description = "The database, where the cluster has several.")),
+    request_body(content = ref("#/components/schemas/SqlBatch")),
+    responses((status = 200, description = "What each of them gave, in order.",
+        body = ref("#/components/schemas/SqlResults"))))]
+pub(crate) async fn batch(target: &Target<'_>, query: Query<'_>, body: &[u8]) -> Answer {
+    query.done()?;
+    let (statements, options) = read::<BatchBody<'_>>(body)?.checked()?;
+    let results = target.ask(&operations::Batch { statements: &statements, options }).await?;
+    Ok(answer::batch(results))
+}
+
+/// Runs something in a transaction, and forgets the transaction when that was its end.
+async fn within(
+    target: &Target<'_>,
+    transactions: &Transactions,
+    tx: &str,
+    run: impl AsyncFnOnce(&Entry, &Seat) -> Result<Response<Body>, Failure>,
+) -> Answer {
+    let (entry, seat) = transactions.find(target, tx)?;
+    let answer = run(&entry, &seat).await;
+    transactions.forget_ended(tx, &entry);
+    answer
+}
+
+/// Asks where the transaction is; the answer is whole.
+pub(super) async fn at<O: Operation>(
+    target: &Target<'_>,
+    seat: &Seat,
+    ask: &O,
+) -> Result<O::Answer, Failure> {
+    let (answer, held) = target.ask_at(seat, ask).await?;
+    held.finish();
+    Ok(answer)
+}
