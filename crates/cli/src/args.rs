@@ -3,11 +3,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    cache, cluster, completion, config, declare, explain, legacy, route, service, status, validate,
+    cache, cluster, completion, config, consume, declare, explain, group, history, legacy, publish, route,
+    service, sql, status, tap, token, topic, validate,
 };
+use crate::complete;
 use crate::examples;
 use crate::mix::{API, ASKING, GATEWAY};
 use crate::output::{Color, Format};
@@ -38,7 +41,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "THROOME_TOKEN", hide_env = true)]
     pub(crate) token: Option<String>,
     /// The cluster to work in [env: THROOME_CLUSTER]
-    #[arg(long, global = true, env = "THROOME_CLUSTER", hide_env = true, value_name = "ID")]
+    #[arg(long, global = true, env = "THROOME_CLUSTER", hide_env = true, value_name = "ID", add = complete::clusters())]
     pub(crate) cluster: Option<String>,
     /// What to print
     #[arg(
@@ -118,12 +121,33 @@ pub(crate) enum Command {
     /// Routes: which requests lead to which service
     #[command(subcommand, visible_alias = "routes")]
     Route(route::Route),
+    /// Tokens: what clients are known by
+    #[command(subcommand, visible_alias = "tokens")]
+    Token(token::Token),
     /// Keys in a cluster's cache
     Cache(cache::CacheArgs),
+    /// Statements for a cluster's database, one by one or from a file
+    Sql(sql::Sql),
+    /// Topics of a cluster's queue
+    #[command(visible_alias = "topics")]
+    Topic(topic::TopicArgs),
+    /// Put a message into a topic
+    Publish(publish::Publish),
+    /// Read a topic as one of a group
+    Consume(consume::Consume),
+    /// Groups: those who read a topic together
+    #[command(visible_alias = "groups")]
+    Group(group::GroupArgs),
     /// Everything at a glance: gateway, clusters, services
     Status(status::Status),
     /// What would happen to a request, without sending it
     Explain(explain::Explain),
+    /// What services are asked, while it happens
+    Tap(tap::Tap),
+    /// What services were asked
+    Activity(history::Activity),
+    /// What was changed, and by whom
+    Events(history::Events),
     /// Every setting of the gateway and where it comes from
     Config(config::Config),
     /// Completion for a shell
@@ -161,8 +185,22 @@ pub fn command() -> clap::Command {
             command.get_arguments().filter(|arg| refused.contains(&arg.get_id().as_str())).cloned().collect();
         command = command.mut_subcommand(name, |sub| sub.args(hidden.into_iter().map(|arg| arg.hide(true))));
     }
+    for (name, default, formats) in FORMATS {
+        let names = formats.iter().filter_map(ValueEnum::to_possible_value).map(|value| value.hide(false));
+        let parser = PossibleValuesParser::new(names).try_map(|name| Format::from_str(&name, false));
+        let output = command.get_arguments().find(|arg| arg.get_id() == "output").cloned();
+        let output = output.map(|arg| arg.value_parser(parser).default_value(default));
+        command = command.mut_subcommand(name, |sub| sub.args(output));
+    }
     examples::lead(command)
 }
+
+/// Commands with formats of their own, the one that is taken where none is named, and all of them.
+const FORMATS: [(&str, &str, &[Format]); 3] = [
+    ("sql", "table", &[Format::Table, Format::Json, Format::Csv]),
+    ("consume", "raw", &[Format::Raw, Format::Json]),
+    ("tap", "table", &[Format::Table, Format::Json]),
+];
 
 /// The same for the program that carries the commands alone.
 pub(crate) fn command_alone() -> clap::Command {

@@ -65,6 +65,16 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("route edit", "  throome route edit api"),
     ("route delete", "  throome route delete api\n  throome route delete api --yes"),
     (
+        "token",
+        "  throome token create --service shop/cache --expires 30d\n  throome token list\n  throome token revoke 3",
+    ),
+    (
+        "token create",
+        "  throome token create --service shop/cache --expires 30d\n  throome token create --name ci --role operator -o json",
+    ),
+    ("token list", "  throome token list\n  throome token list --cluster shop -o wide"),
+    ("token revoke", "  throome token revoke 3\n  throome token revoke 3 4"),
+    (
         "cache",
         "  throome cache set greeting hello --ttl 60s --cluster shop\n  throome cache get greeting --cluster shop\n  throome cache keys 'user:*' --cluster shop",
     ),
@@ -87,6 +97,52 @@ const EXAMPLES: &[(&str, &str)] = &[
         "cache keys",
         "  throome cache keys --cluster shop\n  throome cache keys 'user:*' --limit 20 --cluster shop",
     ),
+    (
+        "sql",
+        "  throome sql --cluster shop\n  throome sql -c 'SELECT * FROM orders WHERE id = $1' --arg 7 --cluster shop\n  throome sql seed.sql --single-transaction --cluster shop\n  throome sql -c 'SELECT * FROM orders' -o csv --cluster shop > orders.csv",
+    ),
+    (
+        "topic",
+        "  throome topic create orders --partitions 3 --cluster shop\n  throome topic list --cluster shop\n  throome topic show orders --cluster shop",
+    ),
+    ("topic list", "  throome topic list --cluster shop\n  throome topic list --cluster shop -o wide"),
+    ("topic show", "  throome topic show orders --cluster shop"),
+    (
+        "topic create",
+        "  throome topic create orders --cluster shop\n  throome topic create orders --partitions 3 --retention 7d --cluster shop",
+    ),
+    (
+        "topic delete",
+        "  throome topic delete orders --cluster shop\n  throome topic delete orders --yes --cluster shop",
+    ),
+    (
+        "publish",
+        "  throome publish orders hello --key 7 --cluster shop\n  throome publish photos --file photo.jpg --header type=image/jpeg --cluster shop\n  tail -f app.log | throome publish logs --lines --cluster shop",
+    ),
+    (
+        "consume",
+        "  throome consume orders --group mailer --cluster shop\n  throome consume orders -g try -n 1 --ack none --cluster shop\n  throome consume orders -g mailer --wait 5s -o json --cluster shop | jq .value",
+    ),
+    (
+        "group",
+        "  throome group list --cluster shop\n  throome group lag orders mailer --cluster shop\n  throome group reset orders mailer --to earliest --cluster shop",
+    ),
+    ("group list", "  throome group list --cluster shop\n  throome group list orders --cluster shop"),
+    ("group lag", "  throome group lag orders mailer --cluster shop"),
+    (
+        "group reset",
+        "  throome group reset orders mailer --to earliest --cluster shop\n  throome group reset orders mailer --to 500 --cluster shop",
+    ),
+    (
+        "group delete",
+        "  throome group delete orders mailer --cluster shop\n  throome group delete orders mailer --yes --cluster shop",
+    ),
+    ("tap", "  throome tap\n  throome tap --service shop/db\n  throome tap --requests --errors -o json"),
+    (
+        "activity",
+        "  throome activity --since 10m\n  throome activity --errors --cluster shop --service db\n  throome activity --request-id 7f3a -o json",
+    ),
+    ("events", "  throome events --since 2h\n  throome events --kind breaker.opened --cluster shop"),
     ("status", "  throome status\n  throome status -o wide\n  throome status --check && deploy"),
     (
         "explain",
@@ -95,7 +151,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("config", "  throome config\n  throome config --config throome.yaml -o json"),
     (
         "completion",
-        "  throome completion bash > /etc/bash_completion.d/throome\n  throome completion zsh > ~/.zfunc/_throome",
+        "  throome completion bash > /etc/bash_completion.d/throome\n  throome completion zsh > ~/.zfunc/_throome\n  throome completion fish > ~/.config/fish/completions/throome.fish",
     ),
     ("version", "  throome version -o json"),
 ];

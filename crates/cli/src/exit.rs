@@ -28,6 +28,8 @@ pub(crate) enum Exit {
     Invalid = 8,
     /// `status --check` found something that is not serving.
     NotServing = 9,
+    /// Somebody pressed Ctrl-C, and what could be put in order was.
+    Interrupted = 130,
 }
 
 impl Exit {
@@ -53,7 +55,7 @@ impl Exit {
     }
 }
 
-/// The table as `throome help` shows it. 130 is what a shell makes of an interrupt; no code of ours is needed.
+/// The table as `throome help` shows it. 130 is also what a shell makes of an interrupt that ends us at once.
 pub(crate) const TABLE: &str = "\
 Exit codes:
   0 done              4 not allowed             8 invalid, or changes with --exit-code

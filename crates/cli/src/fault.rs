@@ -67,6 +67,17 @@ impl Fault {
         self
     }
 
+    /// Where it happened, in what was being carried out.
+    pub(crate) fn at(mut self, place: &str) -> Fault {
+        self.0.places.insert(0, place.to_owned());
+        self
+    }
+
+    /// Whether whoever read our output has gone away.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.0.unheard
+    }
+
     #[cfg(test)]
     pub(crate) fn exit(&self) -> Exit {
         self.0.exit

@@ -11,6 +11,7 @@ mod mix;
 
 // What commands are made of.
 mod ask;
+mod complete;
 mod document;
 mod edit;
 mod fault;
@@ -72,10 +73,14 @@ pub struct Setting {
 
 /// Carries out a command line, of which the first word is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>, host: Host) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if complete::answered(&args, program(args.first())) {
+        return Exit::Done.code();
+    }
     let (mut input, mut out, mut err) =
         (std::io::stdin().lock(), std::io::stdout().lock(), std::io::stderr().lock());
     let mut terminal = Terminal::of_process(&mut input, &mut out, &mut err);
-    let ready = match prepare(args.into_iter().collect(), &host, &mut terminal) {
+    let ready = match prepare(args, &host, &mut terminal) {
         Ok(ready) => ready,
         Err(code) => return code,
     };

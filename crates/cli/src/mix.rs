@@ -5,6 +5,7 @@ use clap::parser::ValueSource;
 
 use crate::args::{Cli, Command};
 use crate::fault::Fault;
+use crate::output::Format;
 
 /// Flags that may stand before the command, by the names of their fields: those of the gateway and those
 /// of what asks one.
@@ -16,8 +17,18 @@ pub(crate) const API: [&str; 8] =
 /// Of these, what only matters where a gateway is asked.
 pub(crate) const ASKING: [&str; 3] = ["url", "token", "cluster"];
 
-/// Nothing is read and ignored: flags of the gateway go to the gateway, flags of the API to what asks it.
+/// Nothing is read and ignored: flags of the gateway go to the gateway, flags of the API to what asks it,
+/// and a format of one command's own to that command.
 pub(crate) fn check_mix(cli: &Cli, matches: &ArgMatches) -> Result<(), Fault> {
+    match (cli.global.output, &cli.command) {
+        (Format::Csv, command) if !matches!(command, Some(Command::Sql(_))) => {
+            return Err(Fault::usage("-o csv is for `sql`").fix("say -o json"));
+        }
+        (Format::Raw, command) if !matches!(command, Some(Command::Consume(_))) => {
+            return Err(Fault::usage("-o raw is for `consume`").fix("leave it out"));
+        }
+        _ => {}
+    }
     let typed = |names: &[&str]| {
         let typed = |id: &&&str| matches.value_source(id) == Some(ValueSource::CommandLine);
         names.iter().find(typed).map(|id| id.replace('_', "-"))

@@ -16,6 +16,12 @@ pub(crate) enum Format {
     Yaml,
     // One name on a line, for scripts.
     Name,
+    // Of `sql` alone: comma-separated values.
+    #[value(hide = true)]
+    Csv,
+    // Of `consume` alone: values as they are, each with the end of a line.
+    #[value(hide = true)]
+    Raw,
 }
 
 /// `--color`
@@ -36,6 +42,8 @@ pub(crate) enum Tone {
     Warn,
     /// On its way from one state to another.
     Moving,
+    /// Of less weight than what stands around it.
+    Faint,
 }
 
 impl Tone {
@@ -54,6 +62,7 @@ impl Tone {
             Tone::Bad => 31,
             Tone::Warn => 33,
             Tone::Moving => 36,
+            Tone::Faint => 2,
             Tone::Plain => return text.to_owned(),
         };
         if color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
@@ -63,6 +72,25 @@ impl Tone {
 /// Text from elsewhere without the characters that command a terminal.
 pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// The same for what people may want to know exactly: such characters are written out, line ends as well.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            c if c.is_control() => shown.push_str(&format!("\\x{:02x}", u32::from(c))),
+            // Those that turn the direction of a line, or begin another.
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                shown.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
+            }
+            c => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// The value at this place of a body, for people: `-` where there is none, lists with commas.
@@ -83,6 +111,11 @@ pub(crate) fn plain(value: &Value) -> String {
             .collect::<Vec<_>>()
             .join(", "),
     }
+}
+
+/// `1 message`, `2 messages`.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 /// How long ago an RFC 3339 time was, in its largest unit; the text itself where it is none.

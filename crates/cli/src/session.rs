@@ -127,7 +127,7 @@ impl<'a> Session<'a> {
     ) -> Result<(), Fault> {
         let drawn = match self.global.output {
             Format::Table | Format::Wide if items.is_empty() => String::new(),
-            Format::Table | Format::Wide => self.table(items, columns),
+            Format::Table | Format::Wide | Format::Csv | Format::Raw => self.table(items, columns),
             Format::Name => items.iter().map(|item| format!("{}\n", clean(&name(item)))).collect(),
             Format::Json | Format::Yaml => return self.body(body),
         };
@@ -142,7 +142,7 @@ impl<'a> Session<'a> {
         page: impl FnOnce(&Self) -> String,
     ) -> Result<(), Fault> {
         let drawn = match self.global.output {
-            Format::Table | Format::Wide => page(self),
+            Format::Table | Format::Wide | Format::Csv | Format::Raw => page(self),
             Format::Name => format!("{}\n", clean(name)),
             Format::Json | Format::Yaml => return self.body(body),
         };
@@ -182,7 +182,9 @@ impl<'a> Session<'a> {
     fn body(&mut self, body: &Value) -> Result<(), Fault> {
         let text = match self.global.output {
             Format::Yaml => model::yaml::emit(body),
-            Format::Json | Format::Table | Format::Wide | Format::Name => format!("{body:#}\n"),
+            Format::Json | Format::Table | Format::Wide | Format::Name | Format::Csv | Format::Raw => {
+                format!("{body:#}\n")
+            }
         };
         self.terminal.data(text.as_bytes())
     }

@@ -73,10 +73,17 @@ pub(crate) fn draw(items: &[Value], columns: &[Column], style: Style) -> String 
     drawn
 }
 
-/// Columns of a terminal: two for the wide characters of East Asian scripts and for pictures.
-fn columns_taken(text: &str) -> usize {
+/// Columns of a terminal: two for the wide characters of East Asian scripts and for pictures, none for marks
+/// that stand on the character before.
+pub(crate) fn columns_taken(text: &str) -> usize {
+    let none = |c: char| matches!(u32::from(c), 0x300..=0x36f | 0x483..=0x489 | 0x591..=0x5bd | 0x64b..=0x65f | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x200b..=0x200f | 0x20d0..=0x20ff | 0xfe00..=0xfe0f | 0xfe20..=0xfe2f | 0xe0100..=0xe01ef);
     let wide = |c: char| matches!(u32::from(c), 0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0x1f300..=0x1faff | 0x20000..=0x3ffff);
-    text.chars().map(|c| if wide(c) { 2 } else { 1 }).sum()
+    let taken = |c: char| match c {
+        c if none(c) => 0,
+        c if wide(c) => 2,
+        _ => 1,
+    };
+    text.chars().map(taken).sum()
 }
 
 #[cfg(test)]

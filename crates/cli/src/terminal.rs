@@ -12,6 +12,8 @@ pub(crate) struct Terminal<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
     pub(crate) people: People,
+    /// Whether lines can be edited where they are typed.
+    pub(crate) edits_lines: bool,
     pub(crate) env: fn(&str) -> Option<String>,
 }
 
@@ -36,7 +38,9 @@ impl<'a> Terminal<'a> {
             read_err: std::io::stderr().is_terminal(),
         };
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        Terminal::new(input, out, err, people, env)
+        let able = env("TERM").is_some_and(|term| !matches!(term.as_str(), "dumb" | "cons25" | "emacs"));
+        let edits_lines = people.type_input && (able || cfg!(windows));
+        Terminal { edits_lines, ..Terminal::new(input, out, err, people, env) }
     }
 
     pub(crate) fn new(
@@ -46,7 +50,7 @@ impl<'a> Terminal<'a> {
         people: People,
         env: fn(&str) -> Option<String>,
     ) -> Terminal<'a> {
-        Terminal { input, out, err, people, env }
+        Terminal { input, out, err, people, edits_lines: false, env }
     }
 
     /// Data.

@@ -1,11 +1,13 @@
 //! Whole command lines against a gateway of recorded bodies.
 
+mod data;
 mod declares;
 mod errors;
 mod gateway;
 mod help;
 mod outputs;
 mod prompts;
+mod tokens;
 
 use std::ffi::OsString;
 use std::path::Path;

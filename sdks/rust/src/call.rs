@@ -7,13 +7,15 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, IF_MATCH, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Method, Request};
+use hyper::body::Incoming;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::client::{Attempt, Client, Token};
+use crate::connection::Opened;
 use crate::error::{Error, Family};
 use crate::reply::Reply;
 use crate::retry;
@@ -51,9 +53,14 @@ pub(crate) struct Outgoing {
     /// A status that is an answer although it says failure: health is told with 503.
     pub(crate) also_answer: Option<u16>,
     pub(crate) patience: Patience,
-    timeout: Option<Duration>,
-    retries: Option<u32>,
-    if_match: Option<String>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retries: Option<u32>,
+    pub(crate) if_match: Option<String>,
+    /// What tells a repeat from a second request of the same words; the same for every try.
+    pub(crate) idempotency_key: Option<String>,
+    /// Where a stream that broke is taken up again.
+    pub(crate) last_event_id: Option<String>,
+    pub(crate) accept: &'static str,
 }
 
 impl Outgoing {
@@ -68,6 +75,9 @@ impl Outgoing {
             timeout: None,
             retries: None,
             if_match: None,
+            idempotency_key: None,
+            last_event_id: None,
+            accept: "application/json",
         }
     }
 
@@ -84,6 +94,11 @@ impl Outgoing {
     /// Marks a POST that only reads.
     pub(crate) fn reads_only(self) -> Outgoing {
         Outgoing { repeatable: true, ..self }
+    }
+
+    /// Makes a write safe to repeat: the gateway carries out one of all tries with this key.
+    pub(crate) fn once(self, key: String) -> Outgoing {
+        Outgoing { repeatable: true, idempotency_key: Some(key), ..self }
     }
 
     pub(crate) fn json(self, body: &impl Serialize) -> Outgoing {
@@ -131,6 +146,14 @@ impl<T> Call<T> {
         self
     }
 
+    /// Makes a write safe to repeat: the gateway carries out one of all requests with this key, and answers
+    /// the others with what the first was answered. 1 to 255 visible characters; with it, the call is tried
+    /// again like a read.
+    pub fn idempotency_key(mut self, key: &str) -> Self {
+        self.request = self.request.once(key.to_owned());
+        self
+    }
+
     /// Sends it; the body as JSON, every field as the gateway wrote it.
     ///
     /// # Errors
@@ -168,47 +191,95 @@ impl<T> fmt::Debug for Call<T> {
 
 /// Tries until there is an answer, an error that stays, or no try left.
 async fn perform(client: &Client, request: &Outgoing) -> Result<Reply, Error> {
-    let retries = request.retries.unwrap_or(client.settings.retries);
     client.budget.deposit();
     let mut number = 1;
     loop {
-        let error = match attempt(client, request, number).await {
+        match attempt(client, request, number).await {
             Ok(reply) => return Ok(reply),
-            Err(error) => error.with_attempts(number),
-        };
-        let again = number <= retries && retry::may_run_again(&error, request.repeatable);
-        let Some(wait) = retry::wait(number, error.retry_after()).filter(|_| again) else {
-            return Err(error);
-        };
-        if !client.budget.withdraw() {
-            return Err(error);
+            Err(error) => before_another(client, request, number, error).await?,
         }
-        tokio::time::sleep(wait).await;
         number += 1;
     }
 }
 
+/// The same for an answer whose body is read as it comes; only its beginning is tried for.
+pub(crate) async fn open(client: &Client, request: &Outgoing) -> Result<(Reply, Incoming), Error> {
+    client.budget.deposit();
+    let mut number = 1;
+    loop {
+        match attempt_to_open(client, request, number).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) => before_another(client, request, number, error).await?,
+        }
+        number += 1;
+    }
+}
+
+/// Waits as long as is due before the next try; the error back where there is none.
+async fn before_another(client: &Client, request: &Outgoing, number: u32, error: Error) -> Result<(), Error> {
+    let error = error.with_attempts(number);
+    let retries = request.retries.unwrap_or(client.settings.retries);
+    let again = number <= retries && retry::may_run_again(&error, request.repeatable);
+    let Some(wait) = retry::wait(number, error.retry_after()).filter(|_| again) else {
+        return Err(error);
+    };
+    if !client.budget.withdraw() {
+        return Err(error);
+    }
+    tokio::time::sleep(wait).await;
+    Ok(())
+}
+
 async fn attempt(client: &Client, request: &Outgoing, number: u32) -> Result<Reply, Error> {
     let began = Instant::now();
-    let timeout = request.timeout.or(client.settings.timeout).unwrap_or_else(|| request.patience.timeout());
     let head = build(client, request)?;
     let exchange = client.pool.exchange(&client.settings.address, head);
-    let result = match tokio::time::timeout(timeout, exchange).await {
+    let result = in_time(client, request, exchange).await;
+    let result = result.and_then(|reply| judge(reply, request.also_answer));
+    observe(client, request, number, began, result.as_ref());
+    result
+}
+
+async fn attempt_to_open(
+    client: &Client,
+    request: &Outgoing,
+    number: u32,
+) -> Result<(Reply, Incoming), Error> {
+    let began = Instant::now();
+    let head = build(client, request)?;
+    let opening = client.pool.open(&client.settings.address, head);
+    let result = match in_time(client, request, opening).await {
+        Ok(Opened::Streaming(head, body)) => Ok((head, body)),
+        Ok(Opened::Refused(reply)) => Err(Error::from_reply(&reply)),
+        Err(error) => Err(error),
+    };
+    observe(client, request, number, began, result.as_ref().map(|(head, _)| head));
+    result
+}
+
+/// Gives one try its time.
+async fn in_time<T>(
+    client: &Client,
+    request: &Outgoing,
+    exchange: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let timeout = request.timeout.or(client.settings.timeout).unwrap_or_else(|| request.patience.timeout());
+    match tokio::time::timeout(timeout, exchange).await {
         Ok(result) => result,
         // Whether its bytes had left is not known, so they count as gone.
         Err(_) => Err(Error::new(Family::Timeout, format!("no whole answer within {timeout:?}"))),
-    };
-    let result = result.and_then(|reply| judge(reply, request.also_answer));
-    if let Some(observer) = &client.settings.observer {
-        let (status, request_id, error) = match &result {
-            Ok(reply) => (Some(reply.status), reply.request_id(), None),
-            Err(error) => (error.status(), error.request_id(), Some(error)),
-        };
-        let path = path_alone(&request.path);
-        let duration = began.elapsed();
-        observer(&Attempt { method: &request.method, path, number, duration, status, request_id, error });
     }
-    result
+}
+
+fn observe(client: &Client, request: &Outgoing, number: u32, began: Instant, result: Result<&Reply, &Error>) {
+    let Some(observer) = &client.settings.observer else { return };
+    let (status, request_id, error) = match result {
+        Ok(reply) => (Some(reply.status), reply.request_id(), None),
+        Err(error) => (error.status(), error.request_id(), Some(error)),
+    };
+    let path = path_alone(&request.path);
+    let duration = began.elapsed();
+    observer(&Attempt { method: &request.method, path, number, duration, status, request_id, error });
 }
 
 fn judge(reply: Reply, also_answer: Option<u16>) -> Result<Reply, Error> {
@@ -228,7 +299,7 @@ fn build(client: &Client, request: &Outgoing) -> Result<Request<Bytes>, Error> {
         .uri(format!("{}{}", settings.address.prefix, request.path))
         .header(HOST, &settings.address.authority)
         .header(USER_AGENT, AGENT)
-        .header(ACCEPT, "application/json");
+        .header(ACCEPT, request.accept);
     match &settings.token {
         Token::Absent => {}
         Token::Header(value) => head = head.header(AUTHORIZATION, value),
@@ -242,8 +313,18 @@ fn build(client: &Client, request: &Outgoing) -> Result<Request<Bytes>, Error> {
     if request.body.is_some() {
         head = head.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    if let Some(etag) = &request.if_match {
-        head = head.header(IF_MATCH, etag);
+    let others = [
+        ("if-match", &request.if_match),
+        ("idempotency-key", &request.idempotency_key),
+        ("last-event-id", &request.last_event_id),
+    ];
+    for (name, value) in others {
+        if let Some(value) = value {
+            let value = HeaderValue::from_str(value).map_err(|_| {
+                Error::usage(&format!("`{name}` holds characters that cannot be sent"), "Use visible ASCII.")
+            })?;
+            head = head.header(name, value);
+        }
     }
     head.body(request.body.clone().unwrap_or_default()).map_err(|_| {
         Error::usage("the path of a request holds characters that cannot be sent", "Escape them.")

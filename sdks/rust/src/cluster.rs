@@ -8,9 +8,11 @@ use crate::cache::Cache;
 use crate::call::{Call, Outgoing, Patience};
 use crate::client::Client;
 use crate::clusters::path;
+use crate::db::Database;
 use crate::error::Error;
 use crate::gateway::{ActivityRecord, Filter};
 use crate::page::Paged;
+use crate::queue::Queue;
 use crate::services::{ServiceFacts, Services};
 
 impl Client {
@@ -45,6 +47,18 @@ impl ClusterHandle {
     #[must_use]
     pub fn cache(&self) -> Cache {
         Cache::new(self.client.clone(), &self.path)
+    }
+
+    /// Its database.
+    #[must_use]
+    pub fn db(&self) -> Database {
+        Database::new(self.client.clone(), &self.path)
+    }
+
+    /// Its queue.
+    #[must_use]
+    pub fn queue(&self) -> Queue {
+        Queue::new(self.client.clone(), &self.path)
     }
 
     /// Its services.

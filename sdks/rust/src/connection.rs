@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -25,6 +26,14 @@ const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 type Sender = SendRequest<Full<Bytes>>;
 
+/// An answer whose beginning is there.
+pub(crate) enum Opened {
+    /// It says failure, and this is all of it.
+    Refused(Reply),
+    /// It says success; the body is still to come.
+    Streaming(Reply, Incoming),
+}
+
 /// The idle connections to one gateway, the most recently used last.
 #[derive(Default)]
 pub(crate) struct Pool {
@@ -34,6 +43,31 @@ pub(crate) struct Pool {
 impl Pool {
     /// Sends a request and reads the whole answer.
     pub(crate) async fn exchange(&self, address: &Address, request: Request<Bytes>) -> Result<Reply, Error> {
+        let (sender, response) = self.send(address, request).await?;
+        let reply = read(response).await?;
+        self.keep(sender);
+        Ok(reply)
+    }
+
+    /// Sends a request and reads the beginning of the answer; its body, where it says success, is read by
+    /// whoever asked. The connection is for this answer alone and closes with it.
+    pub(crate) async fn open(&self, address: &Address, request: Request<Bytes>) -> Result<Opened, Error> {
+        let (sender, response) = self.send(address, request).await?;
+        if !response.status().is_success() {
+            let reply = read(response).await?;
+            self.keep(sender);
+            return Ok(Opened::Refused(reply));
+        }
+        let (head, body) = response.into_parts();
+        let head = Reply { status: head.status.as_u16(), headers: head.headers, body: Bytes::new() };
+        Ok(Opened::Streaming(head, body))
+    }
+
+    async fn send(
+        &self,
+        address: &Address,
+        request: Request<Bytes>,
+    ) -> Result<(Sender, http::Response<Incoming>), Error> {
         let mut request = request.map(Full::new);
         loop {
             let (mut sender, fresh) = match self.take() {
@@ -45,11 +79,7 @@ impl Pool {
                 continue;
             }
             match sender.try_send_request(request).await {
-                Ok(response) => {
-                    let reply = read(response).await?;
-                    self.keep(sender);
-                    return Ok(reply);
-                }
+                Ok(response) => return Ok((sender, response)),
                 Err(mut failed) => match failed.take_message() {
                     Some(unsent) if !fresh => request = unsent,
                     Some(_) => {
@@ -111,7 +141,7 @@ fn reason(source: &std::io::Error) -> String {
     }
 }
 
-async fn read(response: http::Response<hyper::body::Incoming>) -> Result<Reply, Error> {
+async fn read(response: http::Response<Incoming>) -> Result<Reply, Error> {
     let (head, body) = response.into_parts();
     let reply = Reply { status: head.status.as_u16(), headers: head.headers, body: Bytes::new() };
     match Limited::new(body, LONGEST_ANSWER).collect().await {
@@ -127,7 +157,7 @@ async fn read(response: http::Response<hyper::body::Incoming>) -> Result<Reply, 
     }
 }
 
-fn broken(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(crate) fn broken(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let source = source.into();
     if source.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
         return Error::unreadable("what answers there does not speak HTTP", source);

@@ -192,22 +192,33 @@ impl Error {
 
     /// An answer that says failure.
     pub(crate) fn from_reply(reply: &Reply) -> Error {
-        let raw: Option<Value> = serde_json::from_slice(&reply.body).ok();
-        let problem: Document =
-            raw.clone().and_then(|raw| serde_json::from_value(raw).ok()).unwrap_or_default();
-        let mut error = Error::new(family_of(reply.status, problem.code.as_deref()), String::new());
-        error.0.detail = None
-            .or(problem.detail.clone())
-            .or(problem.message.clone())
-            .or(problem.title.clone())
-            .unwrap_or_else(|| format!("the gateway answered with status {}", reply.status));
-        error.0.hint = problem.hint.clone();
-        error.0.status = Some(reply.status);
-        error.0.request_id = problem.request_id.clone().or_else(|| reply.request_id().map(str::to_owned));
+        let mut error = Error::of_document(reply.status, serde_json::from_slice(&reply.body).ok());
+        error.0.request_id = error.0.request_id.take().or_else(|| reply.request_id().map(str::to_owned));
         error.0.retry_after = reply
             .header("retry-after")
             .and_then(|seconds| seconds.trim().parse().ok())
             .map(Duration::from_secs);
+        error
+    }
+
+    /// A problem document inside a body: of one message of several, or of a stream that ends with it.
+    pub(crate) fn from_problem(problem: &Value) -> Error {
+        let status = problem["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+        Error::of_document(status.unwrap_or(500), Some(problem.clone()))
+    }
+
+    fn of_document(status: u16, raw: Option<Value>) -> Error {
+        let problem: Document =
+            raw.clone().and_then(|raw| serde_json::from_value(raw).ok()).unwrap_or_default();
+        let mut error = Error::new(family_of(status, problem.code.as_deref()), String::new());
+        error.0.detail = None
+            .or(problem.detail.clone())
+            .or(problem.message.clone())
+            .or(problem.title.clone())
+            .unwrap_or_else(|| format!("the gateway answered with status {status}"));
+        error.0.hint = problem.hint.clone();
+        error.0.status = Some(status);
+        error.0.request_id = problem.request_id.clone();
         error.0.problem = problem;
         error.0.raw = raw;
         error

@@ -63,6 +63,20 @@ pub struct Filter {
     pub service: Option<String>,
     /// With this outcome: `success`, `error` or `cancelled`.
     pub outcome: Option<String>,
+    /// With this operation, such as `GET` or `QUERY`.
+    pub operation: Option<String>,
+    /// Of this kind: of events alone.
+    pub kind: Option<String>,
+    /// By this actor: of events alone.
+    pub actor: Option<String>,
+    /// With this code of failure.
+    pub code: Option<String>,
+    /// Of the request with this id.
+    pub request_id: Option<String>,
+    /// Not before this time; RFC 3339.
+    pub since: Option<String>,
+    /// Before this time; RFC 3339.
+    pub until: Option<String>,
     /// Records in a page; left out, as many as the gateway likes.
     pub limit: Option<u32>,
 }
@@ -76,6 +90,13 @@ impl Filter {
                 ("cluster", self.cluster.as_deref()),
                 ("service", self.service.as_deref()),
                 ("outcome", self.outcome.as_deref()),
+                ("operation", self.operation.as_deref()),
+                ("kind", self.kind.as_deref()),
+                ("actor", self.actor.as_deref()),
+                ("code", self.code.as_deref()),
+                ("request_id", self.request_id.as_deref()),
+                ("since", self.since.as_deref()),
+                ("until", self.until.as_deref()),
                 ("limit", limit.as_deref()),
             ],
         )

@@ -1,8 +1,8 @@
 //! The Rust client of a Throome gateway: asynchronous, small, and careful about what it sends twice.
 //!
 //! A [`Client`] knows a gateway. From it come a handle on a cluster ([`Client::cluster`]) with its
-//! [cache](Cache) and its [services](Services), and the gateway's own resources: [`Client::clusters`],
-//! [`Client::routes`], [`Client::activity`], [`Client::events`]. Every request is a [`Call`]: await it
+//! [cache](Cache), its [database](Database), its [queue](Queue) and its [services](Services), and the gateway's own resources: [`Client::clusters`],
+//! [`Client::routes`], [`Client::tokens`], [`Client::activity`], [`Client::events`]. Every request is a [`Call`]: await it
 //! for its typed answer, or take its body as it came with [`Call::value`].
 //!
 //! ```no_run
@@ -32,30 +32,47 @@ mod reply;
 // How a request gets there.
 mod address;
 mod connection;
+mod patience;
 mod retry;
+mod rows;
+mod stream;
 
 // What can be asked, a resource a file.
 mod cache;
 mod cluster;
 mod clusters;
+mod consume;
+mod db;
 mod gateway;
+mod live;
 mod page;
+mod queue;
 mod routes;
 mod services;
+mod tokens;
+mod transaction;
 
 pub use cache::{Cache, TimeToLive};
 pub use call::Call;
 pub use client::{Attempt, Client, DEFAULT_URL};
 pub use cluster::{ClusterHandle, ClusterHealth, ClusterMetrics, Metrics, Quantiles};
 pub use clusters::{Cluster, ClusterSummary, Clusters, Data, Plan, PlanStep, ServiceSummary, Validation};
+pub use consume::{Consume, Consumer, Delivery};
+pub use db::{BatchResult, Database, RowStream, Rows, SqlColumn, Statement};
 pub use error::{Error, Family};
 pub use gateway::{ActivityRecord, Candidate, Event, Explanation, Filter, Health, KindList};
 pub use http::Method;
+pub use live::{Change, Delta, Live};
 pub use page::Paged;
 pub use problem::FieldError;
+pub use queue::{
+    Group, Message, Nack, Position, Progress, Published, Queue, Receipt, Settlement, Topic, TopicOptions,
+};
 pub use reply::Reply;
 pub use routes::{Route, Routes};
 pub use services::{EndpointFacts, ServiceFacts, Services};
+pub use tokens::{CreatedToken, TokenInfo, TokenRequest, Tokens};
+pub use transaction::{Transaction, TransactionOptions};
 
 /// Holds the README to what compiles.
 #[cfg(doctest)]

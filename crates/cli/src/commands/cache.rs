@@ -7,6 +7,7 @@ use model::Span;
 use sdk::{Cache, TimeToLive};
 use serde_json::{Value, json};
 
+use crate::complete;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::output::{Format, text};
@@ -15,7 +16,7 @@ use crate::session::Session;
 #[derive(Args, Debug)]
 pub(crate) struct CacheArgs {
     /// The cache, where the cluster has several
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", add = complete::services())]
     service: Option<String>,
     #[command(subcommand)]
     verb: Verb,

@@ -5,6 +5,7 @@ use sdk::Data;
 use serde_json::{Value, json};
 
 use crate::ask::{self, Consent};
+use crate::complete;
 use crate::document;
 use crate::edit;
 use crate::exit::Exit;
@@ -22,6 +23,7 @@ pub(crate) enum Cluster {
     #[command(visible_alias = "show")]
     Get {
         /// Its id
+        #[arg(add = complete::clusters())]
         id: String,
     },
     /// Create a cluster
@@ -29,6 +31,7 @@ pub(crate) enum Cluster {
     /// Change a cluster in your editor
     Edit {
         /// Its id
+        #[arg(add = complete::clusters())]
         id: String,
     },
     /// Remove a cluster with its services and routes
@@ -52,6 +55,7 @@ pub(crate) struct Create {
 #[derive(Args, Debug)]
 pub(crate) struct Delete {
     /// Its id
+    #[arg(add = complete::clusters())]
     id: String,
     /// Keep the data of the services that the gateway runs for it
     #[arg(long)]

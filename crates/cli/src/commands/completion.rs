@@ -1,8 +1,8 @@
-//! `completion`: a script that completes commands and flags in a shell.
+//! `completion`: a script by which a shell asks this program what may stand where; see `complete`.
 
 use clap_complete::Shell;
 
-use crate::args::command;
+use crate::complete;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::output::Format;
@@ -18,8 +18,8 @@ pub(crate) fn run(args: &Completion, session: &mut Session<'_>) -> Result<Exit, 
     if session.global.output != Format::Table {
         return Err(Fault::usage("a completion script has one form only").fix("leave --output out"));
     }
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command(), "throome", &mut script);
+    let program = crate::program(std::env::args_os().next().as_ref());
+    let script = complete::script(&args.shell.to_string(), program)?;
     session.terminal.data(&script)?;
     Ok(Exit::Done)
 }

@@ -8,12 +8,20 @@ pub(crate) mod validate;
 // Asking a gateway.
 pub(crate) mod cache;
 pub(crate) mod cluster;
+pub(crate) mod consume;
 pub(crate) mod declare;
 pub(crate) mod explain;
+pub(crate) mod group;
+pub(crate) mod history;
 pub(crate) mod legacy;
+pub(crate) mod publish;
 pub(crate) mod route;
 pub(crate) mod service;
+pub(crate) mod sql;
 pub(crate) mod status;
+pub(crate) mod tap;
+pub(crate) mod token;
+pub(crate) mod topic;
 
 use std::future::Future;
 
@@ -38,7 +46,16 @@ pub(crate) fn run(command: Command, host: &Host, session: &mut Session<'_>) -> R
         Command::Cluster(command) => wait(cluster::run(command, session)),
         Command::Service(command) => wait(service::run(command, session)),
         Command::Route(command) => wait(route::run(command, session)),
+        Command::Token(command) => wait(token::run(command, session)),
         Command::Cache(command) => wait(cache::run(command, session)),
+        Command::Sql(command) => wait(sql::run(command, session)),
+        Command::Topic(command) => wait(topic::run(command, session)),
+        Command::Publish(command) => wait(publish::run(command, session)),
+        Command::Consume(command) => wait(consume::run(command, session)),
+        Command::Group(command) => wait(group::run(command, session)),
+        Command::Tap(command) => wait(tap::run(command, session)),
+        Command::Activity(command) => wait(history::activity(command, session)),
+        Command::Events(command) => wait(history::events(command, session)),
         Command::Status(command) => wait(status::run(command, session)),
         Command::Explain(command) => wait(explain::run(command, session)),
         Command::CreateCluster(command) => wait(command.run(session)),

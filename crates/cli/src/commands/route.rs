@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::ask::{self, Consent};
+use crate::complete;
 use crate::document;
 use crate::edit;
 use crate::exit::Exit;
@@ -21,6 +22,7 @@ pub(crate) enum Route {
     #[command(visible_alias = "show")]
     Get {
         /// Its id
+        #[arg(add = complete::routes())]
         id: String,
     },
     /// Create a route
@@ -28,12 +30,14 @@ pub(crate) enum Route {
     /// Change a route in your editor
     Edit {
         /// Its id
+        #[arg(add = complete::routes())]
         id: String,
     },
     /// Remove a route
     #[command(visible_alias = "rm")]
     Delete {
         /// Its id
+        #[arg(add = complete::routes())]
         id: String,
         #[command(flatten)]
         consent: Consent,

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use sdk::{Client, Services};
 use serde_json::{Value, json};
 
+use crate::complete;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::output::text;
@@ -19,21 +20,25 @@ pub(crate) enum Service {
     #[command(visible_alias = "show")]
     Get {
         /// NAME, or CLUSTER/NAME
+        #[arg(add = complete::services_of_all())]
         name: String,
     },
     /// Give it no new requests; those under way end in peace
     Drain {
         /// NAME, or CLUSTER/NAME
+        #[arg(add = complete::services_of_all())]
         name: String,
     },
     /// Give it requests again
     Undrain {
         /// NAME, or CLUSTER/NAME
+        #[arg(add = complete::services_of_all())]
         name: String,
     },
     /// Close the breakers of its endpoints, which are then tried at once
     ResetBreaker {
         /// NAME, or CLUSTER/NAME
+        #[arg(add = complete::services_of_all())]
         name: String,
     },
 }

@@ -11,7 +11,21 @@ fn help_of_the_program() {
 
 #[test]
 fn help_of_some_commands() {
-    for path in ["cluster", "cluster create", "cluster delete", "apply", "cache set", "serve", "validate"] {
+    for path in [
+        "cluster",
+        "cluster create",
+        "cluster delete",
+        "apply",
+        "cache set",
+        "serve",
+        "token create",
+        "validate",
+        "sql",
+        "publish",
+        "consume",
+        "group reset",
+        "tap",
+    ] {
         let words: Vec<&str> = ["throome"].into_iter().chain(path.split(' ')).chain(["--help"]).collect();
         assert_snapshot!(path.replace(' ', "_"), ran(&words).ended(0).out);
     }

@@ -155,7 +155,7 @@ fn debug_tells_requests_and_no_secret() {
 fn completion_is_made_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "powershell"] {
         let script = ran(&["throome", "completion", shell]).ended(0).out;
-        assert!(script.contains("reset-breaker"), "{shell}");
+        assert!(script.contains("THROOME_COMPLETE") && script.contains("throome"), "{shell}");
     }
     ran(&["throome", "completion", "bash", "-o", "json"]).ended(2);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
-use throome_sdk::{Data, Error, Family, Filter, Method, Route, TimeToLive};
+use throome_sdk::{Data, Error, Family, Filter, Method, Route, TimeToLive, TokenRequest};
 
 use crate::server::{Server, Then};
 
@@ -149,6 +149,42 @@ async fn the_rest_of_the_gateway() {
         json!({ "of_tomorrow": 1 })
     );
     assert_eq!(server.lines()[1], "GET /api/v1/activity?outcome=error&limit=5");
+}
+
+#[tokio::test]
+async fn a_token_is_shown_to_its_maker_and_to_no_log() {
+    const INFO: &str = r#"{"id":"3","name":"cache","role":"operator","service":"shop/cache","status":"active",
+        "created_at":"2026-01-01T00:00:00Z","expires_at":null,"revoked_at":null,"last_used_at":null,"of_tomorrow":1}"#;
+    let server = Server::new([
+        ok(
+            r#"{"token":"thr_canary","id":"3","name":"cache","role":"operator","service":"shop/cache","created_at":"2026-01-01T00:00:00Z"}"#,
+        ),
+        ok(INFO),
+        // Revoking twice is as good as once, so an answer that was lost is asked for again.
+        Then::Raw(""),
+        ok(INFO),
+        ok(
+            r#"{"tokens":[{"id":"1","name":"admin","role":"admin","created_at":"2026-01-01T00:00:00Z"}],"next_cursor":null}"#,
+        ),
+    ]);
+    let tokens = server.client().tokens();
+    let request =
+        TokenRequest { expires_in: Some("30d".to_owned()), ..TokenRequest::for_service("shop", "cache") };
+    let made = tokens.create(&request).await.unwrap();
+    assert_eq!((made.token.as_str(), made.info.id.as_str()), ("thr_canary", "3"));
+    assert!(!format!("{made:?}").contains("canary"), "{made:?}");
+    assert_eq!(tokens.get("3").await.unwrap().service.as_deref(), Some("shop/cache"));
+    assert_eq!(tokens.revoke("3").await.unwrap().status, "active");
+    assert_eq!(tokens.list().all().await.unwrap()[0].name, "admin");
+    assert_eq!(server.seen()[0].body, r#"{"service":"shop/cache","expires_in":"30d"}"#);
+    let lines = [
+        "POST /api/v1/tokens",
+        "GET /api/v1/tokens/3",
+        "DELETE /api/v1/tokens/3",
+        "DELETE /api/v1/tokens/3",
+        "GET /api/v1/tokens",
+    ];
+    assert_eq!(server.lines(), lines);
 }
 
 #[tokio::test]

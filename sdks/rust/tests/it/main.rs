@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up shall fail there")]
 
 mod answers;
+mod data;
 mod faults;
 mod server;
