@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Larger than a 64 KiB answer with its head, so that one read usually brings all of it.
 const BUFFER: usize = 80 * 1024;
@@ -17,6 +17,15 @@ pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
     filled: usize,
+    waiting: Waiting,
+}
+
+/// How a connection waits for the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Asleep,
+    /// Asking the kernel again and again, so that no waking up of ours is in the time that an answer takes.
+    Awake,
 }
 
 /// What came back: enough to tell a good answer from a bad one.
@@ -48,7 +57,15 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, buffer: vec![0; size], filled: 0 })
+        Ok(Self { stream, buffer: vec![0; size], filled: 0, waiting: Waiting::Asleep })
+    }
+
+    /// Connects, and never sleeps while it waits: it takes a whole core, and sees an answer when it is there.
+    pub fn open_awake(address: SocketAddr) -> io::Result<Self> {
+        let mut connection = Self::open(address)?;
+        connection.stream.set_nonblocking(true)?;
+        connection.waiting = Waiting::Awake;
+        Ok(connection)
     }
 
     /// Sends one request and reads its whole answer, keeping the body.
@@ -63,12 +80,16 @@ impl Connection {
     /// leaves the connection open.
     pub fn exchange_discarding(&mut self, request: &[u8]) -> io::Result<Discarded> {
         let (head, mut body) = self.send(request)?;
-        self.read_body(&head, &mut body, |_| ())?;
-        Ok(Discarded { status: head.status, closes: head.closes })
+        let mut length = 0;
+        self.read_body(&head, &mut body, |bytes| length += bytes.len())?;
+        Ok(Discarded { status: head.status, closes: head.closes, length })
     }
 
     fn send(&mut self, request: &[u8]) -> io::Result<(Head, usize)> {
-        self.stream.write_all(request)?;
+        let mut sent = 0;
+        while sent < request.len() {
+            sent += patiently(self.waiting, || self.stream.write(&request[sent..]))?;
+        }
         self.filled = 0;
         loop {
             self.fill()?;
@@ -143,7 +164,7 @@ impl Connection {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        let read = self.stream.read(&mut self.buffer[self.filled..])?;
+        let read = patiently(self.waiting, || self.stream.read(&mut self.buffer[self.filled..]))?;
         if read == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
         }
@@ -152,11 +173,29 @@ impl Connection {
     }
 }
 
+/// A call to the kernel, again and again where the connection stays awake.
+fn patiently(waiting: Waiting, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    let begun = Instant::now();
+    loop {
+        match call() {
+            Err(error) if waiting == Waiting::Awake && error.kind() == io::ErrorKind::WouldBlock => {
+                if begun.elapsed() > PATIENCE {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                std::hint::spin_loop();
+            }
+            other => return other,
+        }
+    }
+}
+
 /// An answer whose body was not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Discarded {
     pub status: u16,
     pub closes: bool,
+    /// Of the body, in bytes.
+    pub length: usize,
 }
 
 impl Discarded {
@@ -208,6 +247,17 @@ impl Head {
             framing.ok_or_else(|| broken("the answer says neither its length nor that it is chunked"))?;
         Ok(Self { status, framing, closes })
     }
+}
+
+/// A POST request with a body of JSON.
+#[must_use]
+pub fn post(address: SocketAddr, path: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
 }
 
 /// A GET request of HTTP/1.1 with nothing but its Host.

@@ -34,6 +34,18 @@ pub mod openload;
 /// When the requests of an open loop are due.
 pub mod schedule;
 
+/// Closed-loop load from one connection that never sleeps, for latency.
+pub mod closedloop;
+
+/// Readers of streams: many groups of one topic, or one consumer as fast as it goes.
+pub mod consumers;
+
+/// The engines under the data API, used without it.
+pub mod direct;
+
+/// How long calls took and what went wrong, whoever made them.
+pub mod timings;
+
 /// Durations counted in buckets of constant relative width.
 pub mod histogram;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::contestants::Contestant;
 use crate::proc;
-use crate::rig::Rig;
+use crate::rig::{CONNECTIONS, Rig};
+use crate::timings::Timings;
 use crate::wrk::Requests;
 
 /// Above this share of a core it is busy all the time.
@@ -43,19 +44,47 @@ impl Sample {
     pub fn throughput(&self) -> f64 {
         self.requests as f64 / self.seconds
     }
+
+    /// What a program came to that is its own load, and so needs no other core. Who else used its core is not known.
+    #[must_use]
+    pub fn of_its_own(timings: &Timings) -> Self {
+        let cpu = timings.cpu_seconds.unwrap_or_default();
+        let own = (cpu / timings.seconds).min(1.0);
+        Self {
+            requests: timings.completed,
+            errors: timings.errors,
+            seconds: timings.seconds,
+            cpu: Duration::from_secs_f64(cpu),
+            own,
+            contestant_core: own,
+            load_core: 0.0,
+            stolen: 0.0,
+        }
+    }
 }
 
-/// Loads one contestant for a few seconds and reads all counters before and after.
+/// Loads one contestant for a few seconds over the usual connections and reads all counters before and after.
 pub fn sample(
     rig: &Rig,
     contestant: &Contestant,
     requests: &Requests,
     seconds: u64,
 ) -> anyhow::Result<Sample> {
+    sample_over(rig, contestant, requests, seconds, CONNECTIONS)
+}
+
+/// As [`sample`], over so many connections.
+pub fn sample_over(
+    rig: &Rig,
+    contestant: &Contestant,
+    requests: &Requests,
+    seconds: u64,
+    connections: usize,
+) -> anyhow::Result<Sample> {
     let pids = contestant.pids()?;
     let cpu = proc::cpu_time(&pids)?;
     let (core, load) = (proc::core_time(rig.cores.contestant)?, proc::core_time(rig.cores.load)?);
-    let outcome = rig.wrk().run(contestant.address, requests, seconds)?;
+    let outcome = rig.wrk(connections).run(contestant.address, requests, seconds)?;
     let cpu = proc::cpu_time(&pids)? - cpu;
     let core = proc::core_time(rig.cores.contestant)? - core;
     let load = proc::core_time(rig.cores.load)? - load;

@@ -46,6 +46,10 @@ impl Pace {
 pub struct Tools {
     pub backend: PathBuf,
     pub openload: PathBuf,
+    pub closedloop: PathBuf,
+    pub consumers: PathBuf,
+    /// The engines used directly.
+    pub direct: PathBuf,
     /// Absent when only peers are compared.
     pub throome: Option<PathBuf>,
 }
@@ -113,8 +117,8 @@ impl Rig {
 
     /// wrk on the load core.
     #[must_use]
-    pub fn wrk(&self) -> Wrk<'_> {
-        Wrk { directory: &self.directory, core: self.cores.load, connections: CONNECTIONS }
+    pub fn wrk(&self, connections: usize) -> Wrk<'_> {
+        Wrk { directory: &self.directory, core: self.cores.load, connections }
     }
 
     /// Starts the fixed-answer service that proxies stand before, on the load core.

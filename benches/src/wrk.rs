@@ -16,6 +16,8 @@ pub enum Requests {
     Get { path: String },
     /// The same request with a body again and again.
     Body { method: &'static str, path: String, content_type: &'static str, body: String },
+    /// A POST of each of these JSON bodies in turn; there must be one.
+    Bodies { path: String, bodies: Vec<String> },
     /// A GET of each route's path in turn, in a scattered order.
     Routes { count: usize },
 }
@@ -72,6 +74,7 @@ impl Requests {
         match self {
             Self::Get { path } => client::get(address, path),
             Self::Routes { .. } => client::get(address, &route_prefix(0)),
+            Self::Bodies { path, bodies } => client::post(address, path, &bodies[0]),
             Self::Body { method, path, content_type, body } => format!(
                 "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {content_type}\r\n\
                  Content-Length: {}\r\n\r\n{body}",
@@ -92,6 +95,7 @@ impl Requests {
                 quoted(body)
             ),
             Self::Routes { count } => route_script(*count),
+            Self::Bodies { path, bodies } => bodies_script(path, bodies),
         };
         format!("{requests}{DONE}")
     }
@@ -109,6 +113,23 @@ fn route_script(count: usize) -> String {
            at = (at + 7919) % count\n\
            return built[at]\n\
          end\n"
+    )
+}
+
+fn bodies_script(path: &str, bodies: &[String]) -> String {
+    let bodies: Vec<String> = bodies.iter().map(|body| quoted(body)).collect();
+    format!(
+        "local bodies, at, built = {{\n{}\n}}, 0, {{}}\n\
+         wrk.headers['Content-Type'] = 'application/json'\n\
+         function init(args)\n\
+           for i, body in ipairs(bodies) do built[i] = wrk.format('POST', {}, nil, body) end\n\
+         end\n\
+         function request()\n\
+           at = at % #built + 1\n\
+           return built[at]\n\
+         end\n",
+        bodies.join(",\n"),
+        quoted(path)
     )
 }
 
@@ -153,6 +174,9 @@ mod tests {
         let script = body.script();
         assert!(script.contains("wrk.body = [==[{\"key\":\"a\"}]==]"), "{script}");
         assert!(script.contains("wrk.method = [==[POST]==]") && script.contains("function done"));
+        let bodies = Requests::Bodies { path: "/get".to_owned(), bodies: vec!["1".into(), "2".into()] };
+        assert!(bodies.script().contains("{\n[==[1]==],\n[==[2]==]\n}"), "{}", bodies.script());
+        assert!(bodies.script().contains("wrk.format('POST', [==[/get]==], nil, body)"));
         assert!(Requests::Routes { count: 500 }.script().contains("count - 1 do built[i]"));
     }
 

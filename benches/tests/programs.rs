@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use throome_bench::openload::Report;
+use throome_bench::timings::Timings;
 
 /// Ends with the test, whatever becomes of it.
 struct Running(Child);
@@ -29,6 +30,36 @@ fn start_backend() -> (Running, String) {
 
 fn openload(arguments: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_openload")).args(arguments).output().expect("openload starts")
+}
+
+fn timings(program: &str, arguments: &[&str]) -> Timings {
+    let output = Command::new(program).args(arguments).output().expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON document")
+}
+
+#[test]
+fn closedloop_times_each_answer_of_the_backend() {
+    let (_backend, address) = start_backend();
+    let directory = tempfile::tempdir().expect("a directory");
+    let bodies = directory.path().join("bodies.json");
+    std::fs::write(&bodies, r#"["{}","{\"a\":1}"]"#).expect("it can be written");
+    let bodies = format!("--bodies={}", bodies.display());
+    let program = env!("CARGO_BIN_EXE_closedloop");
+    let timings = timings(program, &[&address, "--path=/call", &bodies, "--seconds=0.3"]);
+    assert!(timings.completed > 10 && timings.errors == 0, "{timings:?}");
+    assert_eq!(timings.bytes, timings.completed * 200, "{timings:?}");
+}
+
+#[test]
+fn direct_uses_the_engines_without_a_gateway() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = format!("--directory={}", directory.path().display());
+    let run =
+        |work, extra: &str| timings(env!("CARGO_BIN_EXE_direct"), &[work, &place, "--seconds=0.2", extra]);
+    let published = run("publish", "--batch=3");
+    assert!(published.completed > 0 && published.commits == Some(published.completed), "{published:?}");
+    assert_eq!(run("consume", "--count=500").completed, 500);
 }
 
 #[test]

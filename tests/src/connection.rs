@@ -96,6 +96,16 @@ impl Connection {
         self.reply()
     }
 
+    /// Sends a HEAD and takes its answer, which has no body.
+    ///
+    /// # Panics
+    /// As [`Connection::reply`].
+    #[track_caller]
+    pub fn ask_head(&mut self, request: impl AsRef<[u8]>) -> Reply {
+        self.send(request);
+        self.try_reply("HEAD").unwrap_or_else(|broken| panic!("no whole answer: {}", broken.why))
+    }
+
     /// Waits until at least so many bytes have come that are in no answer yet, and shows them.
     ///
     /// # Panics

@@ -27,6 +27,8 @@ pub struct Layout {
     args: Vec<String>,
     /// How many files the gateway may have open; all that the system allows when left out.
     files: Option<u32>,
+    /// A command that starts the gateway, given as its last arguments, in its own place.
+    wrapper: Vec<String>,
 }
 
 impl Default for Layout {
@@ -34,7 +36,8 @@ impl Default for Layout {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("clusters")).unwrap();
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Layout { dir, control: at(free_port()), traffic: at(free_port()), args: Vec::new(), files: None }
+        let (control, traffic) = (at(free_port()), at(free_port()));
+        Layout { dir, control, traffic, args: Vec::new(), files: None, wrapper: Vec::new() }
     }
 }
 
@@ -85,6 +88,13 @@ impl Layout {
         self
     }
 
+    /// The gateway is started by this command, which puts it in its own place (`exec`).
+    #[must_use]
+    pub fn with_wrapper(mut self, command: &[&str]) -> Self {
+        self.wrapper = command.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir().join("stderr")).unwrap_or_default()
@@ -93,9 +103,14 @@ impl Layout {
     /// The command that starts the gateway here.
     #[must_use]
     pub fn command(&self, verb: &str) -> Command {
-        let mut command = match self.files {
-            None => Command::new(gateway_binary()),
-            Some(files) => {
+        let mut command = match (self.files, self.wrapper.split_first()) {
+            (None, None) => Command::new(gateway_binary()),
+            (None, Some((program, words))) => {
+                let mut wrapped = Command::new(program);
+                wrapped.args(words).arg(gateway_binary());
+                wrapped
+            }
+            (Some(files), _) => {
                 let mut shell = Command::new("sh");
                 shell.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\"")).arg(gateway_binary());
                 shell

@@ -6,6 +6,7 @@
 pub mod connection;
 pub mod fixture;
 pub mod gateway;
+pub mod lines;
 pub mod load;
 pub mod process;
 pub mod reply;

@@ -31,8 +31,8 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Subject::Throome)]
     subject: Subject,
     /// Where data calls of the cache go
-    #[arg(long, value_enum, default_value_t = CacheDoor::Control)]
-    cache_door: CacheDoor,
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "data,control")]
+    cache_door: Vec<CacheDoor>,
     /// What Throome keeps cached values in
     #[arg(long, value_enum, value_delimiter = ',', default_value = "memory")]
     cache_services: Vec<CacheService>,
@@ -53,8 +53,18 @@ enum What {
     Latency,
     Routes,
     Cache,
+    Sql,
+    Publish,
+    Fanout,
     Start,
     Idle,
+}
+
+impl What {
+    /// What has no meaning for a peer in Throome's place.
+    fn is_about_data(self) -> bool {
+        matches!(self, Self::Cache | Self::Sql | Self::Publish | Self::Fanout)
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -96,8 +106,8 @@ fn main() -> anyhow::Result<()> {
 fn run_all(arguments: &Arguments, rig: &Rig) -> (Vec<Section>, Vec<String>) {
     let (mut sections, mut failures) = (Vec::new(), Vec::new());
     for what in What::value_variants() {
-        // A peer in Throome's place has no cache to compare, unless that was asked for by name.
-        let applies = rig.tools.throome.is_some() || *what != What::Cache;
+        // A peer in Throome's place has no data API to compare, unless that was asked for by name.
+        let applies = rig.tools.throome.is_some() || !what.is_about_data();
         if arguments.what.contains(what) || (arguments.what.is_empty() && applies) {
             match run(*what, arguments, rig) {
                 Ok(section) => sections.push(section),
@@ -121,16 +131,20 @@ fn run(what: What, arguments: &Arguments, rig: &Rig) -> anyhow::Result<Section> 
             scenarios::routes::run(rig, &lineup, &[1, 500, 5_000, 50_000])
         }
         What::Routes => scenarios::routes::run(rig, &lineup, &[1, 500, 5_000]),
+        What::Sql => scenarios::sql::run(rig),
+        What::Publish => scenarios::publish::run(rig),
+        What::Fanout => scenarios::fanout::run(rig),
         What::Start => scenarios::start::run(rig, &lineup),
         What::Idle => scenarios::idle::run(rig, &lineup),
         What::Cache => {
             let services: Vec<Service> =
                 arguments.cache_services.iter().map(|service| (*service).into()).collect();
-            let door = match arguments.cache_door {
+            let door = |door: &CacheDoor| match door {
                 CacheDoor::Control => Door::Control,
                 CacheDoor::Data => Door::Data,
             };
-            scenarios::cache::run(rig, &services, door)
+            let doors: Vec<Door> = arguments.cache_door.iter().map(door).collect();
+            scenarios::cache::run(rig, &services, &doors)
         }
     }
 }
@@ -160,7 +174,14 @@ fn rig(arguments: &Arguments, directory: &Path) -> anyhow::Result<Rig> {
             Some(path)
         }
     };
-    let tools = Tools { backend: beside.join("backend"), openload: beside.join("openload"), throome };
+    let tools = Tools {
+        backend: beside.join("backend"),
+        openload: beside.join("openload"),
+        closedloop: beside.join("closedloop"),
+        consumers: beside.join("consumers"),
+        direct: beside.join("direct"),
+        throome,
+    };
     let cores = Cores { load: arguments.load_core, contestant: arguments.contestant_core };
     let pace = if arguments.quick { Pace::QUICK } else { Pace::FULL };
     Ok(Rig::new(directory, tools, cores, pace))

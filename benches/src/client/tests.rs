@@ -54,3 +54,11 @@ fn a_cut_body_and_an_unframed_one_are_errors() {
 fn no_content_needs_no_length() {
     assert_eq!(answer(b"HTTP/1.1 204 No Content\r\n\r\n", 64).unwrap().status, 204);
 }
+
+#[test]
+fn a_connection_that_stays_awake_reads_the_same() {
+    let address = serve_once(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 3);
+    let mut connection = Connection::open_awake(address).unwrap();
+    let got = connection.exchange_discarding(&post(address, "/", "{}")).unwrap();
+    assert_eq!((got.status, got.length), (200, 5));
+}

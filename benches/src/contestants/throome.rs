@@ -34,7 +34,18 @@ pub fn proxy(rig: &Rig, setup: &Setup) -> anyhow::Result<Launch> {
 
 /// A gateway with one cache service, whose data calls go to the given door.
 pub fn cache(rig: &Rig, name: &str, service: &str, door: Door) -> anyhow::Result<Launch> {
-    let cluster = format!("cluster_id: {CLUSTER}\nname: Bench\nservices:\n  cache: {service}\n");
+    services(rig, name, &format!("  cache: {service}\n"), door)
+}
+
+/// A gateway with the embedded services (a cache, a database and a queue) behind its data door.
+pub fn embedded(rig: &Rig) -> anyhow::Result<Launch> {
+    let kinds = "  cache: { type: memory }\n  db: { type: sqlite }\n  queue: { type: log }\n";
+    services(rig, "throome", kinds, Door::Data)
+}
+
+/// Services by their lines under `services:`.
+fn services(rig: &Rig, name: &str, services: &str, door: Door) -> anyhow::Result<Launch> {
+    let cluster = format!("cluster_id: {CLUSTER}\nname: Bench\nservices:\n{services}");
     match door {
         Door::Control => Ok(prepare(rig, name, &cluster, "", "")?.0),
         Door::Data => {

@@ -2,10 +2,14 @@
 //! of the report; figures that say nothing are marked as void and stay.
 
 pub mod cache;
+mod calls;
+pub mod fanout;
 pub mod http;
 pub mod idle;
 pub mod latency;
+pub mod publish;
 pub mod routes;
+pub mod sql;
 pub mod start;
 
 use crate::contestants::{Contestant, Proxy, Setup};
