@@ -81,6 +81,7 @@ pub const PLACES: &[Place] = &[
     Place::of("hyper", &["throome-api", "throome-sdk"]).in_tests(&["throome-wire"]),
     Place::of("hyper-util", &["throome-api", "throome-sdk"]).in_tests(&["throome-wire"]),
     Place::of("http-body-util", &["throome-api", "throome-sdk"]).in_tests(&["throome-wire"]),
+    Place::of("rustyline", &["throome-cli"]),
     Place::of("httparse", &["throome-wire"]),
     Place::of("notify", &["throome-clusters"]),
     Place::of("prometheus-client", &["throome-telemetry"]),

@@ -248,8 +248,8 @@ pub trait Queue: Send + Sync {
     fn delete_group<'a>(&'a self, topic: &'a str, group: &'a str) -> Call<'a, ()>;
 }
 
-/// A consumer of a group. Dropped, it leaves after a short grace, within which it may resume; what was
-/// delivered to it stays leased.
+/// A consumer of a group. Dropped, it leaves after a short grace, within which it may resume; what went out to its
+/// client stays leased.
 pub trait Consumer: Send {
     /// Its id.
     fn id(&self) -> &str;
@@ -260,4 +260,11 @@ pub trait Consumer: Send {
     /// Waits for what happens next. May be dropped while it waits: nothing is lost by that. Fails with
     /// `not_found` when the topic was deleted, and for good.
     fn next(&mut self) -> Call<'_, Happening>;
+
+    /// Everything up to this delivery went out to whom it is for. What never did comes again at once when the consumer
+    /// is dropped, and does not count as delivered; without this word that is everything which is not settled. An
+    /// engine that cannot tell the difference lets it all stay leased.
+    fn written(&mut self, last: &Delivery) {
+        let _ = last;
+    }
 }

@@ -203,6 +203,12 @@ pub trait Sql: Send + Sync {
     fn idle_limit(&self) -> Duration {
         Duration::from_secs(15)
     }
+
+    /// How long a transaction may be open, whatever runs in it: it keeps writers waiting, or old versions of rows
+    /// alive.
+    fn life_limit(&self) -> Duration {
+        Duration::from_secs(60)
+    }
 }
 
 /// A transaction under way. Dropped without an end, it is rolled back. A statement that fails leaves it as the

@@ -1,6 +1,8 @@
 //! JSON bodies: read at once, and explained field by field when they cannot be.
 
 use adapters::Registry;
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
 use model::check::{Problems, walk};
 use model::field::{Field, Shape};
 use model::tree::{Node, Place};
@@ -21,6 +23,27 @@ pub(crate) trait Table {
 pub(crate) trait Body<'b>: Table + Deserialize<'b> {}
 
 impl<'b, T: Table + Deserialize<'b>> Body<'b> for T {}
+
+/// Looks whether a body is as it stands: none is unpacked here, and what is taken for another would be kept and given
+/// back wrong.
+///
+/// # Errors
+/// `invalid_request` when the head says that it is packed.
+pub(crate) fn is_plain(headers: &HeaderMap) -> Result<(), Failure> {
+    for said in headers.get_all(CONTENT_ENCODING) {
+        let codings = said.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        for coding in codings {
+            if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") {
+                let coding = String::from_utf8_lossy(coding);
+                let detail =
+                    format!("The body is said to be encoded as `{coding}`; bodies are taken as they stand.");
+                return Err(Failure::client(Code::InvalidRequest, detail)
+                    .with_hint("Send it unpacked, without `Content-Encoding`."));
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Reads a body. Nothing but what `T` owns is allocated when it is well.
 ///
@@ -108,6 +131,24 @@ mod tests {
             field("key", Shape::Text, "A key.").required(),
             field("by", Shape::Integer(-10, 10), "How much."),
         ];
+    }
+
+    #[test]
+    fn a_packed_body_is_refused() {
+        let check = |said: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for said in said {
+                headers.append(CONTENT_ENCODING, said.parse().unwrap());
+            }
+            is_plain(&headers)
+        };
+        for plain in [&[][..], &["identity"], &["Identity , identity"], &[""], &["identity", ""]] {
+            assert!(check(plain).is_ok(), "{plain:?}");
+        }
+        for packed in [&["gzip"][..], &["identity, br"], &["identity", "zstd"], &["x"]] {
+            let failure = check(packed).unwrap_err();
+            assert_eq!(failure.code(), Code::InvalidRequest, "{packed:?}");
+        }
     }
 
     #[test]

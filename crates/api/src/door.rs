@@ -17,9 +17,10 @@ use bytes::{Bytes, BytesMut};
 use clusters::{By, Clusters, RequestId};
 use http_body_util::BodyExt;
 use model::{Code, Failure, problem};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::Options;
+use crate::body::is_plain;
 use crate::data::Data;
 use crate::guard::{Caller, Open, changes};
 use crate::idempotency;
@@ -34,6 +35,8 @@ pub(crate) struct Door {
     pub(crate) closing: AtomicBool,
     /// Streams without an end end when this says so.
     closed: watch::Sender<bool>,
+    /// Places of streams: half of the connections, so that whoever looks at the gateway still gets in.
+    pub(crate) streams: Arc<Semaphore>,
 }
 
 /// A failure on its way to [`pass`], which puts it into words.
@@ -68,7 +71,9 @@ impl Door {
     pub(crate) fn new(options: Options) -> Self {
         let data = options.data.clone();
         let telling = Telling { timeout_status: options.timeout_status };
-        Door { options, data, telling, closing: AtomicBool::new(false), closed: watch::Sender::new(false) }
+        let streams = Arc::new(Semaphore::new((options.limits.connections / 2).max(1)));
+        let (closing, closed) = (AtomicBool::new(false), watch::Sender::new(false));
+        Door { options, data, telling, closing, closed, streams }
     }
 
     pub(crate) fn clusters(&self) -> &Clusters {
@@ -164,10 +169,12 @@ async fn enter(door: &Door, request: Request, id: RequestId) -> Result<Request, 
     let caller = door.options.guard.check(&head, door.open(head.uri.path()))?;
     if let Some(name) = caller.token()
         && changes(&head.method)
+        && !Data::is_at(head.uri.path())
     {
-        // The event of a change has the same id: this line says whose token it was.
+        // The event of a change has the same id: this line says whose token it was. Calls on data have no event.
         tracing::info!(token = %name, request_id = %id, method = %head.method, path = head.uri.path(), "asked");
     }
+    is_plain(&head.headers)?;
     let body = door.body(body).await?;
     head.extensions.insert(by(&caller, id));
     head.extensions.insert(caller);

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use http::request::Parts;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use model::{Code, Failure};
 use store::{Store, TokenRole, TokenVerdict};
 
@@ -192,11 +192,14 @@ pub(crate) fn changes(method: &Method) -> bool {
 
 /// The token that a request brings, if it does.
 fn token(head: &Parts) -> Result<Option<&str>, Failure> {
-    let value = one(head, AUTHORIZATION)?.and_then(|value| value.to_str().ok());
-    let bearer = value
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    Ok(bearer.map(|(_, token)| token.trim()))
+    one(head, AUTHORIZATION)?;
+    Ok(bearer(&head.headers))
+}
+
+/// The token in the one `Authorization` of a request that has passed the guard.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 /// The header of that name; two of them could be read differently by somebody else on the way.

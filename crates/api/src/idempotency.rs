@@ -1,20 +1,23 @@
 //! `Idempotency-Key`: a request that comes twice is carried out once, also when the first answer was lost on its
 //! way. What is remembered, and for how long, is `store`'s.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::middleware::Next;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use clusters::RequestId;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use model::{Code, Failure};
 use store::{Claim, Claimed, Fingerprint, KeptAnswer, Store};
 use wire::Body;
+use wire::body::Frames;
 
 use crate::data::Data;
 use crate::door::{Door, Told};
@@ -163,20 +166,42 @@ async fn gather(body: Body) -> Result<(Body, Option<Bytes>), Failure> {
         // Nothing that is relayed comes with a key.
         Body::Empty | Body::Wire(_) => return Ok((body, Some(Bytes::new()))),
     };
-    let mut read = BytesMut::from(first);
-    while read.len() <= LARGEST {
+    let mut size = first.len();
+    let mut read: VecDeque<Bytes> = Some(first).filter(|first| !first.is_empty()).into_iter().collect();
+    while size <= LARGEST {
         match poll_fn(|cx| frames.as_mut().poll_frame(cx)).await {
-            Some(Ok(frame)) => read.extend_from_slice(&frame),
+            Some(Ok(frame)) => {
+                size += frame.len();
+                read.push_back(frame);
+            }
             Some(Err(error)) => {
                 return Err(Failure::service(Code::BadGateway, "The answer broke off.").with_cause(error));
             }
             None => {
-                let whole = read.freeze();
+                let whole: Bytes = read.make_contiguous().concat().into();
                 return Ok((Body::Full(whole.clone()), Some(whole)));
             }
         }
     }
-    Ok((Body::Frames(frames, read.freeze()), None))
+    Ok((Body::Frames(Box::pin(Gathered { read, rest: frames }), Bytes::new()), None))
+}
+
+/// Frames that were read, and those behind them. None is copied: what is large is counted where it was made.
+struct Gathered {
+    read: VecDeque<Bytes>,
+    rest: Pin<Box<dyn Frames>>,
+}
+
+impl Frames for Gathered {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, wire::Error>>> {
+        match self.read.pop_front() {
+            Some(frame) => Poll::Ready(Some(Ok(frame))),
+            None => self.rest.as_mut().poll_frame(cx),
+        }
+    }
 }
 
 /// An answer that was given before.
@@ -266,7 +291,9 @@ async fn keyed_at_the_door(
         let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         (Response::from_parts(head, Body::Full(body)), fate)
     };
-    once(&door.options.guard.store, keyed, Box::pin(work)).await.map(|response| response.map(stream::carried))
+    once(&door.options.guard.store, keyed, Box::pin(work))
+        .await
+        .map(|response| response.map(|body| stream::carried(body, None)))
 }
 
 /// A request whose body the door has read.

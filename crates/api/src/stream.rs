@@ -6,13 +6,14 @@ use std::task::{Context, Poll};
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use hyper::body::Frame;
+use tokio::sync::OwnedSemaphorePermit;
 use wire::body::Frames;
 
-/// A body of ours as one that axum sends.
-pub(crate) fn carried(body: wire::Body) -> Body {
+/// A body of ours as one that axum sends. A stream keeps its place among streams until it ends.
+pub(crate) fn carried(body: wire::Body, place: Option<OwnedSemaphorePermit>) -> Body {
     match body {
         wire::Body::Full(bytes) => Body::from(bytes),
-        wire::Body::Frames(frames, first) => Body::new(Carried { frames, first }),
+        wire::Body::Frames(frames, first) => Body::new(Carried { frames, first, _place: place }),
         // What is relayed never comes here, and nothing is nothing.
         wire::Body::Empty | wire::Body::Wire(_) => Body::empty(),
     }
@@ -21,6 +22,7 @@ pub(crate) fn carried(body: wire::Body) -> Body {
 struct Carried {
     frames: Pin<Box<dyn Frames>>,
     first: Bytes,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl HttpBody for Carried {

@@ -111,15 +111,22 @@ impl Attempt {
 
     /// The whole request is on its way: from now on silence says something of the endpoint.
     pub fn asked(&mut self) {
+        self.asked_at(clock::now());
+    }
+
+    pub(crate) fn asked_at(&mut self, now: Time) {
         if !std::mem::replace(&mut self.asked, true) {
-            self.endpoint.silence.asked(clock::now());
+            self.endpoint.silence.asked(now);
         }
     }
 
     /// The endpoint has begun to answer, well or not. A trial that is answered well has passed: the answer
     /// may be a stream without end, and must not hold the trial's place.
     pub fn heard(&mut self, well: bool) {
-        let moment = Instant::now();
+        self.heard_at(Instant::now(), well);
+    }
+
+    fn heard_at(&mut self, moment: Instant, well: bool) {
         let now = clock::at(moment);
         self.heard = Some(moment);
         self.well = well;
@@ -136,14 +143,21 @@ impl Attempt {
 
     /// The try has ended.
     pub fn end(mut self, outcome: Outcome) {
-        self.settle(outcome);
+        self.settle(outcome, Instant::now());
     }
 
-    fn settle(&mut self, outcome: Outcome) {
+    /// It has answered well, and that was all of it. Says when, for whoever else has to know.
+    pub fn done(mut self) -> Instant {
+        let moment = Instant::now();
+        self.heard_at(moment, true);
+        self.settle(Outcome::Good, moment);
+        moment
+    }
+
+    fn settle(&mut self, outcome: Outcome, moment: Instant) {
         if !std::mem::replace(&mut self.open, false) {
             return;
         }
-        let moment = Instant::now();
         let now = clock::at(moment);
         let Endpoint { load, breaker, silence, .. } = &*self.endpoint;
         let latency = self.heard.unwrap_or(moment).duration_since(self.began);
@@ -213,6 +227,6 @@ impl Attempt {
 impl Drop for Attempt {
     /// Nobody said how it ended: its client went away, or its task was dropped.
     fn drop(&mut self) {
-        self.settle(Outcome::Void);
+        self.settle(Outcome::Void, Instant::now());
     }
 }

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Operations that go to the disk in a second, and at once after a quiet second. About a megabyte: less than what a
 /// disk is worn out by, and more than anybody reads.
-const A_SECOND: usize = 2000;
+const A_SECOND: usize = 1000;
 
 /// Operations that wait for a store that fails; beyond, the oldest are given up.
 const WAITING: usize = 2 * A_SECOND;

@@ -155,7 +155,7 @@ impl Tries {
         // From here on the attempt owns its trial's place, also while it waits.
         let mut attempt = Attempt::begin(Arc::clone(&self.service), endpoint, trial, now);
         if !self.order.uploads {
-            attempt.asked();
+            attempt.asked_at(clock::at(now));
         }
         if self.last == Some(index) {
             let pause = policy::backoff(self.count, choice::seed());
@@ -253,19 +253,24 @@ impl Tries {
 
     /// The operation has ended with this failure, before any answer.
     pub fn fail(&mut self, failure: &Failure) {
-        self.end(Ending::Failure(failure.code(), None));
+        self.end(Ending::Failure(failure.code(), None), Instant::now());
     }
 
     /// The operation has ended, in this way: its one line in metrics and activity.
     pub fn finish(mut self, ending: Ending) {
-        self.end(ending);
+        self.end(ending, Instant::now());
     }
 
-    fn end(&mut self, ending: Ending) {
+    /// The same, at a moment that is known.
+    pub fn finish_at(mut self, ending: Ending, moment: Instant) {
+        self.end(ending, moment);
+    }
+
+    fn end(&mut self, ending: Ending, moment: Instant) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let duration = self.began.elapsed();
+        let duration = moment.saturating_duration_since(self.began);
         let code = match ending {
             Ending::Failure(code, _) => Some(code),
             Ending::Success(_) | Ending::Cancelled => None,
@@ -291,6 +296,6 @@ impl Tries {
 impl Drop for Tries {
     /// Nobody said how it ended: its client went away, or its task was dropped.
     fn drop(&mut self) {
-        self.end(Ending::Cancelled);
+        self.end(Ending::Cancelled, Instant::now());
     }
 }

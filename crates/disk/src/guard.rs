@@ -1,7 +1,7 @@
 //! What a stranger's statement may not do: end the transaction that it shares with others, reach another file,
 //! or change how the database is kept.
 
-use rusqlite::hooks::{AuthAction, TransactionOperation};
+use rusqlite::hooks::{AuthAction, AuthContext, TransactionOperation};
 
 use crate::watch::Trust;
 
@@ -50,9 +50,16 @@ const ASKING: &[&str] = &[
 /// Numbers that SQLite keeps for the application and has no use for itself.
 const OF_THE_APPLICATION: &[&str] = &["application_id", "user_version"];
 
+/// Modules of virtual tables that keep all they have in the file itself.
+const MODULES: &[&str] = &["fts5", "rtree", "rtree_i32"];
+
 /// Why a statement may not do this; `None` if it may.
-pub(crate) fn refuse(action: &AuthAction<'_>, trust: Trust) -> Option<String> {
-    match action {
+pub(crate) fn refuse(asked: &AuthContext<'_>, trust: Trust) -> Option<String> {
+    if trust == Trust::Glance {
+        return Some("a glance prepares nothing".to_owned());
+    }
+    let temporary = asked.database_name.is_some_and(|name| name.eq_ignore_ascii_case("temp"));
+    match &asked.action {
         AuthAction::Transaction { operation } => {
             let word = match operation {
                 TransactionOperation::Begin => "BEGIN",
@@ -71,8 +78,19 @@ pub(crate) fn refuse(action: &AuthAction<'_>, trust: Trust) -> Option<String> {
         AuthAction::CreateTempTable { .. }
         | AuthAction::CreateTempIndex { .. }
         | AuthAction::CreateTempTrigger { .. }
-        | AuthAction::CreateTempView { .. } => {
-            Some("temporary tables would be shared by all clients: make an ordinary one".to_owned())
+        | AuthAction::CreateTempView { .. } => Some(TEMPORARY.to_owned()),
+        // What stands there hides the real table of its name on one connection, from all clients.
+        AuthAction::CreateVtable { .. } | AuthAction::DropVtable { .. } if temporary => {
+            Some(TEMPORARY.to_owned())
+        }
+        AuthAction::CreateVtable { module_name, .. }
+            if !MODULES.iter().any(|known| known.eq_ignore_ascii_case(module_name)) =>
+        {
+            Some(format!("the module `{module_name}` is not available: there are {}", MODULES.join(", ")))
+        }
+        // It reads the whole file in one step, which nothing can end.
+        AuthAction::Read { table_name, .. } if table_name.eq_ignore_ascii_case("dbstat") => {
+            Some("the table `dbstat` is not available".to_owned())
         }
         AuthAction::Pragma { pragma_name, pragma_value } => pragma(pragma_name, pragma_value.is_some()),
         AuthAction::Function { function_name } if function_name.eq_ignore_ascii_case("load_extension") => {
@@ -81,6 +99,8 @@ pub(crate) fn refuse(action: &AuthAction<'_>, trust: Trust) -> Option<String> {
         _ => None,
     }
 }
+
+const TEMPORARY: &str = "temporary tables would be shared by all clients: make an ordinary one";
 
 fn pragma(name: &str, has_value: bool) -> Option<String> {
     let name = name.to_ascii_lowercase();

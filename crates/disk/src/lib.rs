@@ -6,20 +6,24 @@
 mod backup;
 mod codes;
 mod error;
+mod functions;
 mod guard;
+mod log;
 mod open;
+mod plain;
 mod readers;
 mod session;
 mod threads;
 mod turn;
 mod wait;
 mod watch;
+mod words;
 mod work;
 mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch as signal;
 use tracing::error;
@@ -31,11 +35,12 @@ pub use rusqlite::{
     params,
 };
 
+use crate::log::Log;
 use crate::watch::Trust;
 pub use codes::Constraint;
 pub use error::Error;
 use open::Checked;
-pub use readers::Glance;
+pub use readers::{Glance, Hold};
 use readers::{Readers, Task};
 use session::Closing;
 pub use session::Session;
@@ -76,10 +81,10 @@ impl Disk {
     where
         F: FnOnce(&Connection) -> SqlResult<T>,
     {
-        Self::open_checked(path, CHECKED_AT_ONCE, first)
+        Self::open_within(path, CHECKED_AT_ONCE, log::LOG_MOST, first)
     }
 
-    fn open_checked<T, F>(path: &Path, at_once: u64, first: F) -> Result<(Disk, T), Error>
+    fn open_within<T, F>(path: &Path, at_once: u64, log_most: u64, first: F) -> Result<(Disk, T), Error>
     where
         F: FnOnce(&Connection) -> SqlResult<T>,
     {
@@ -92,7 +97,8 @@ impl Disk {
         if checked == Checked::Later {
             check_later(&readers, closed.clone(), Arc::clone(&damage))?;
         }
-        let writer = Writer::start(opened, path, closed)?;
+        let log = Log::new(&path, log_most, readers.shared());
+        let writer = Writer::start(opened, path, closed, Some(log))?;
         Ok((Disk { inner: Arc::new(Inner { writer, readers: Some(readers), closing, damage }) }, value))
     }
 
@@ -110,7 +116,7 @@ impl Disk {
         let opened = open::memory()?;
         let value = writer::alone(&opened.connection, first).map_err(|error| Error::of(error, &path))?;
         let (closing, closed) = signal::channel(false);
-        let writer = Writer::start(opened, path, closed)?;
+        let writer = Writer::start(opened, path, closed, None)?;
         Ok((
             Disk { inner: Arc::new(Inner { writer, readers: None, closing, damage: Arc::default() }) },
             value,
@@ -197,9 +203,10 @@ impl Disk {
         ticket.answer().await
     }
 
-    /// As [`Disk::read_until`], on the calling thread, for one statement that is known to be quick: without the way to
-    /// another thread and back. Blocks for a thousand instructions of SQLite's machine at most, which are some tens of
-    /// microseconds unless the file is not in memory. In memory no connection is ever idle.
+    /// As [`Disk::read_until`], on the calling thread, without the way to another thread and back: for one statement
+    /// that was prepared before, and whose every step is known to be short, as [`Session::is_plain`] says. It is ended
+    /// after some hundred microseconds, but between its steps: one that meets a page that is not in memory waits for
+    /// the disk. Nothing can be prepared in it. In memory no connection is ever idle.
     pub fn glance<T>(&self, job: impl FnOnce(&Session<'_>) -> T) -> Glance<T> {
         self.inner.readers.as_ref().map_or(Glance::NoneFree, |readers| readers.glance(job))
     }
@@ -214,18 +221,32 @@ impl Disk {
         ticket.answer().await
     }
 
-    /// Begins a transaction that looks at one moment, on a reader of its own. In memory it takes the writer's
-    /// turn, and its jobs must see to it that they only look.
+    /// Begins a transaction that looks at one moment, on a reader of its own, for as long as `life` at most: then it
+    /// is rolled back. In memory it takes the writer's turn, and its jobs must see to it that they only look.
     ///
     /// # Errors
     /// [`Error::NotBegun`] when its turn did not come before the deadline.
-    pub async fn begin_looking(&self, deadline: Instant) -> Result<Turn, Error> {
-        let (seat, ticket) = seat(Opening::Looking, deadline);
+    pub async fn begin_looking(&self, deadline: Instant, life: Duration) -> Result<Turn, Error> {
+        let (seat, ticket) = seat(Opening::Looking(life), deadline);
         match &self.inner.readers {
             Some(readers) => readers.send(Task::Turn(seat))?,
             None => self.hand_in(deadline, Message::Turn(seat)).await?,
         }
         ticket.answer().await
+    }
+
+    /// Looks at the file, which no crowd of callers can keep it from: its connection is its own. A database in memory
+    /// is there.
+    ///
+    /// # Errors
+    /// What is wrong with the file; [`Error::Interrupted`] when it does not answer by the deadline.
+    pub async fn probe(&self, deadline: Instant) -> Result<(), Error> {
+        match (&self.inner.readers, self.damage()) {
+            (_, Some(damage)) => Err(damage),
+            (Some(readers), None) => readers.probe(deadline).await,
+            (None, None) if *self.inner.closing.borrow() => Err(Error::Closed),
+            (None, None) => Ok(()),
+        }
     }
 
     async fn hand_in(&self, deadline: Instant, message: Message) -> Result<(), Error> {
@@ -240,7 +261,9 @@ impl Disk {
     /// When the copy cannot be written, is not complete at the deadline, or the database is closed meanwhile.
     pub async fn backup(&self, to: &Path, deadline: Instant) -> Result<(), Error> {
         let to: PathBuf = to.into();
-        let mut turn = self.begin_looking(deadline).await?;
+        // It ends by the deadline of its one job.
+        let life = deadline.saturating_duration_since(Instant::now()) + Duration::from_secs(60);
+        let mut turn = self.begin_looking(deadline, life).await?;
         turn.run(deadline, move |session| backup::copy(session, &to)).await
     }
 
@@ -273,7 +296,7 @@ impl Disk {
 fn check_later(readers: &Readers, closed: Closing, damage: Arc<OnceLock<Error>>) -> Result<(), Error> {
     let (work, ticket) = call(Manner::TRUSTED, move |session: &Session<'_>, _: &mut Reply<(), Error>| {
         let closed = closed.clone();
-        session.watch.hand_over(Box::new(move || !*closed.borrow() && closed.has_changed().is_ok()));
+        session.watch.hand_over(Box::new(move || !*closed.borrow() && closed.has_changed().is_ok()), None);
         let checked = open::quick_check(session, session.path);
         if let Err(error @ (Error::Corrupt { .. } | Error::NotADatabase { .. })) = &checked {
             error!(path = %session.path.display(), %error, "the database is damaged");

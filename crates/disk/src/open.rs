@@ -8,19 +8,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::error::Error;
+use crate::functions;
 use crate::watch::Watch;
 
 /// How long to wait for another process, such as a backup, before a call is told `Busy`.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The log is cut back to this after a burst, in bytes.
 const LOG_KEPT: i64 = 64 << 20;
 
 /// Prepared statements kept on each connection; the default of 16 is soon used up by several tables.
 const STATEMENTS_KEPT: usize = 64;
+
+/// What SQLite may take for all connections of the process together, in bytes: caches, sorters, and the values of
+/// statements that run. A row of many large columns could take tens of gigabytes, and the process would be killed.
+const MEMORY: i64 = 1 << 30;
+
+/// Bounds for statements, where SQLite's own are meant for programs that trust what they run.
+const BOUNDS: [(Limit, i32); 10] = [
+    (Limit::SQLITE_LIMIT_COLUMN, 500),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 500),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 500),
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
+    // A pattern is compared at each place of a text, in one step that nothing can end.
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 250),
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 32_766),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 100),
+    (Limit::SQLITE_LIMIT_VDBE_OP, 5_000_000),
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
 
 /// A connection with what watches over it.
 pub(crate) struct Opened {
@@ -132,7 +153,15 @@ fn configure(mut connection: Connection) -> rusqlite::Result<Opened> {
     connection.pragma_update(None, "trusted_schema", false)?;
     // No statement can write where SQLite keeps its own: schema, shadow tables, journal.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // A text in double quotes names a column; SQLite would take a misspelt one for a value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    connection.query_row(&format!("PRAGMA hard_heap_limit = {MEMORY}"), [], |_| Ok(()))?;
+    for (limit, most) in BOUNDS {
+        connection.set_limit(limit, most)?;
+    }
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     let watch = Watch::over(&mut connection)?;
+    functions::replace_slow(&connection, &watch.longest)?;
     Ok(Opened { connection, watch })
 }

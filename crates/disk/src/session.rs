@@ -6,19 +6,27 @@ use std::ops::Deref;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use rusqlite::limits::Limit;
 use tokio::sync::{mpsc, watch};
 
 use crate::error::Error;
+use crate::plain;
+use crate::readers::{Hold, Shared};
 use crate::wait::{wait, wait_for};
 use crate::watch::Watch;
+use crate::words::WORDS;
 
 /// How long a result that is being sent waits for its receiver. The log beside the file cannot be folded into it
 /// beyond what somebody still looks at, and grows meanwhile.
 const STALLED: Duration = Duration::from_secs(60);
+
+/// How soon one who waits finds out that it was cut off.
+pub(crate) const TICK: Duration = Duration::from_millis(250);
 
 /// A connection lent to a job.
 pub struct Session<'a> {
@@ -26,16 +34,16 @@ pub struct Session<'a> {
     pub(crate) watch: &'a Arc<Watch>,
     pub(crate) path: &'a Path,
     pub(crate) closing: &'a Closing,
-    pub(crate) place: Place,
+    pub(crate) place: Place<'a>,
 }
 
 /// Where a job runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
     /// On the connection that writes, which others wait for.
     Writer,
-    /// On a connection that only reads.
-    Reader,
+    /// On a connection that only reads, of these.
+    Reader(&'a Arc<Shared>),
 }
 
 /// Says when the database is being closed.
@@ -72,20 +80,75 @@ impl Session<'_> {
     /// the result would hold them up.
     #[must_use]
     pub fn may_stream(&self) -> bool {
-        self.place == Place::Reader
+        matches!(self.place, Place::Reader(_))
+    }
+
+    /// The right to keep this reader for a result that its client takes as slowly as it likes, for so long at most.
+    /// Only a part of the readers can be held, so that others always find one: `None` when that part is taken.
+    #[must_use]
+    pub fn hold(&self, life: Duration) -> Option<Hold> {
+        match self.place {
+            Place::Reader(shared) => Hold::take(shared, life),
+            Place::Writer => None,
+        }
+    }
+
+    /// Whether a statement was prepared in this job, which a cached one is not, unless the schema has changed.
+    #[must_use]
+    pub fn has_prepared(&self) -> bool {
+        self.watch.has_prepared()
+    }
+
+    /// Whether a statement only seeks rows and reads them, so that each of its steps is short whatever its arguments
+    /// are. True for as long as nothing is prepared anew.
+    #[must_use]
+    pub fn is_plain(&self, sql: &str) -> bool {
+        plain::is_plain(self.connection, sql)
+    }
+
+    /// Bounds values, rows and texts on this connection, in bytes.
+    pub fn set_longest(&self, bytes: u64) -> Result<(), Error> {
+        let most = i32::try_from(bytes).unwrap_or(i32::MAX);
+        self.watch.longest.store(usize::try_from(most).unwrap_or(0), Ordering::Relaxed);
+        let set = self.connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, most);
+        set.map(drop).map_err(|error| self.explain(error))
+    }
+
+    /// Runs a part of a job whose changes are undone when it fails, also where the transaction goes on after that.
+    pub fn undoing<T, E: From<Error>>(&self, part: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let own = |words: &str| {
+            let run = || self.connection.prepare_cached(words)?.execute([]);
+            self.watch.as_own(run).map(drop).map_err(|error| self.explain(error))
+        };
+        own(&WORDS.savepoint)?;
+        let done = part();
+        // SQLite may have undone all of the transaction.
+        if self.connection.is_autocommit() {
+            return done;
+        }
+        if done.is_err() {
+            own(&WORDS.undo)?;
+        }
+        own(&WORDS.release)?;
+        done
     }
 
     /// Sends a piece as soon as there is room. False when nobody receives any more, the database is closed, or the
     /// receiver has taken nothing for a minute: what it is shown is kept from being cleared away.
     pub fn send<P>(&self, to: &mpsc::Sender<P>, piece: P) -> bool {
-        match to.try_send(piece) {
-            Ok(()) => true,
-            Err(mpsc::error::TrySendError::Closed(_)) => false,
-            Err(mpsc::error::TrySendError::Full(piece)) => {
-                let sent = wait_for(STALLED, or_closing(self.closing, to.send(piece)));
-                sent.flatten().is_some_and(|sent| sent.is_ok())
+        let piece = match to.try_send(piece) {
+            Ok(()) => return true,
+            Err(mpsc::error::TrySendError::Closed(_)) => return false,
+            Err(mpsc::error::TrySendError::Full(piece)) => piece,
+        };
+        let end = Instant::now() + STALLED;
+        let mut sent = pin!(or_closing(self.closing, to.send(piece)));
+        while Instant::now() < end && !self.watch.over_now() {
+            if let Some(sent) = wait_for(TICK, sent.as_mut()) {
+                return sent.is_some_and(|sent| sent.is_ok());
             }
         }
+        false
     }
 }
 
@@ -94,7 +157,7 @@ pub(crate) fn unless_closing<F: Future>(closing: &Closing, future: F) -> Option<
     wait(or_closing(closing, future))
 }
 
-async fn or_closing<F: Future>(closing: &Closing, future: F) -> Option<F::Output> {
+pub(crate) async fn or_closing<F: Future>(closing: &Closing, future: F) -> Option<F::Output> {
     let mut closing = closing.clone();
     let closed = async move {
         // An error says that the database has gone altogether.

@@ -1,5 +1,6 @@
 //! Groups, savepoints, readers, and the end of a database.
 
+mod bounds;
 mod crash;
 mod deadlines;
 mod files;

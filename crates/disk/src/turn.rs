@@ -1,15 +1,19 @@
 //! A transaction that lasts over several calls: its holder has a connection for itself, sends it one job after the
 //! other, and lets go of it by ending the transaction, by dropping the handle, or by ceasing to be.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::error::Error;
-use crate::session::{Session, unless_closing};
+use crate::readers::Hold;
+use crate::session::{Session, TICK, or_closing, unless_closing};
+use crate::wait::wait_for;
 use crate::watch::{Fate, Trust};
+use crate::words::WORDS;
 use crate::work::{Manner, Outcome, Ticket, Undo, Work, call};
 
 /// A transaction under way. Dropped without an end, it is rolled back at once, in the middle of a job too.
@@ -35,8 +39,8 @@ enum End {
 pub(crate) enum Opening {
     /// As the one that writes.
     Writing,
-    /// Looking at one moment, from now on.
-    Looking,
+    /// Looking at one moment, from now on, for so long at most.
+    Looking(Duration),
 }
 
 /// Somebody who waits for a turn.
@@ -101,6 +105,14 @@ impl Seat {
         !self.fate.gone()
     }
 
+    /// How long it may look, if it only looks.
+    pub(crate) fn life(&self) -> Option<Duration> {
+        match self.opening {
+            Opening::Writing => None,
+            Opening::Looking(life) => Some(life),
+        }
+    }
+
     /// Tells it why there is no turn.
     pub(crate) fn refuse(self, error: Error) {
         let _ = self.answer.send(Ok(Err(error)));
@@ -108,14 +120,15 @@ impl Seat {
 
     /// Gives the connection to the holder and serves it until the transaction has ended. Says whether it was
     /// committed.
-    pub(crate) fn serve(self, session: &Session<'_>) -> bool {
+    pub(crate) fn serve(self, session: &Session<'_>, hold: Option<Hold>) -> bool {
+        let end = self.life().map(|life| Instant::now() + life);
         if !self.fate.begin() {
             return false;
         }
         let begin = match self.opening {
             Opening::Writing => "BEGIN IMMEDIATE",
             // The look fixes the moment, which would else be that of the first statement.
-            Opening::Looking => "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1",
+            Opening::Looking(_) => "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1",
         };
         if let Err(error) = session.connection.execute_batch(begin) {
             abandon(session);
@@ -125,15 +138,46 @@ impl Seat {
         let (jobs, mut steps) = mpsc::channel(1);
         // A holder that has gone takes the turn along: the channel is closed, and the next line hears of it.
         let _ = self.answer.send(Ok(Ok(Turn { jobs })));
-        let committed = follow(session, &mut steps);
+        let over = || end.is_some_and(|end| Instant::now() >= end) || hold.as_ref().is_some_and(Hold::over);
+        let committed = follow(session, &mut steps, end.is_some().then_some(&over as &dyn Fn() -> bool));
         abandon(session);
+        steps.close();
+        while let Ok(step) = steps.try_recv() {
+            match step {
+                Step::Work(work) => work.answer(Err(Error::Ended)),
+                Step::End(_, answer) => drop(answer.send(Err(Error::Ended))),
+            }
+        }
+        // What was prepared here was allowed here, and would be found ready by those to whom it is not.
+        if session.watch.takes_savepoints() {
+            session.connection.flush_prepared_statement_cache();
+        }
         committed
     }
 }
 
+/// The holder's next step. `None` when it has gone, its time is over, or the database is being closed.
+fn next(
+    session: &Session<'_>,
+    steps: &mut mpsc::Receiver<Step>,
+    over: Option<&dyn Fn() -> bool>,
+) -> Option<Step> {
+    let Some(over) = over else {
+        return unless_closing(session.closing, steps.recv()).flatten();
+    };
+    let mut step = pin!(or_closing(session.closing, steps.recv()));
+    while !over() {
+        if let Some(step) = wait_for(TICK, step.as_mut()) {
+            return step.flatten();
+        }
+    }
+    debug!(path = %session.path.display(), "a transaction that looks has looked for long enough");
+    None
+}
+
 /// Carries out the holder's steps; returns when there is nothing more to expect of it.
-fn follow(session: &Session<'_>, steps: &mut mpsc::Receiver<Step>) -> bool {
-    while let Some(Some(step)) = unless_closing(session.closing, steps.recv()) {
+fn follow(session: &Session<'_>, steps: &mut mpsc::Receiver<Step>, over: Option<&dyn Fn() -> bool>) -> bool {
+    while let Some(step) = next(session, steps, over) {
         match step {
             Step::Work(mut work) => {
                 let undo = work.run(session).err();
@@ -170,7 +214,9 @@ pub(crate) fn abandon(session: &Session<'_>) {
     if session.connection.is_autocommit() {
         return;
     }
-    if let Err(error) = session.connection.execute_batch("ROLLBACK") {
+    let ended =
+        session.connection.prepare_cached(&WORDS.rollback).and_then(|mut rollback| rollback.execute([]));
+    if let Err(error) = ended {
         warn!(path = %session.path.display(), %error, "a transaction could not be rolled back");
     }
 }

@@ -1,18 +1,23 @@
 //! Watches what runs on a connection: ends a statement whose caller left or whose time is over, and lets the
 //! guard look at statements of strangers. SQLite calls back from inside a statement, so this is shared state.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use rusqlite::hooks::{AuthContext, Authorization};
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, InterruptHandle};
 
 use crate::error::Error;
 use crate::guard;
+use crate::readers::Hold;
 
-/// Instructions of SQLite's machine between two looks at the clock: 10 to 100 microseconds of work.
-const INSTRUCTIONS: i32 = 1000;
+/// Instructions of SQLite's machine between two looks at the clock: a few microseconds of work, but for functions
+/// over the largest values, each of which takes some ten milliseconds.
+const INSTRUCTIONS: i32 = 64;
+
+/// What a value may have unless somebody says, in bytes: SQLite's own bound.
+const LONGEST: usize = 1_000_000_000;
 
 /// What is allowed on a connection at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +28,8 @@ pub(crate) enum Trust {
     Job,
     /// A stranger's statement inside its own transaction, which it may divide by savepoints.
     Turn,
+    /// A statement that was prepared before and may not be prepared anew, since it is known for what it was.
+    Glance,
 }
 
 /// Where a call stands between its caller and the thread that runs it.
@@ -81,17 +88,17 @@ pub(crate) enum Terms {
     /// At its deadline, or when its caller goes.
     Until(Instant, Arc<Fate>),
     /// As soon as it turns out to be more than a glance.
-    Glance,
-    /// When nobody reads its result any more.
-    While(Box<dyn Fn() -> bool + Send>),
+    Glance(Instant),
+    /// When nobody reads its result any more, or its holder has kept its reader for too long.
+    While(Box<dyn Fn() -> bool + Send>, Option<Hold>),
 }
 
 impl Terms {
     fn over(&self) -> bool {
         match self {
             Terms::Until(deadline, fate) => fate.gone() || Instant::now() >= *deadline,
-            Terms::Glance => true,
-            Terms::While(wanted) => !wanted(),
+            Terms::Glance(end) => Instant::now() >= *end,
+            Terms::While(wanted, hold) => !wanted() || hold.as_ref().is_some_and(Hold::over),
         }
     }
 }
@@ -103,6 +110,12 @@ pub(crate) struct Watch {
     trust: AtomicU8,
     /// The statement that ran was ended by us.
     fired: AtomicBool,
+    /// What a value may have, in bytes.
+    pub(crate) longest: Arc<AtomicUsize>,
+    /// Something was prepared since the job began.
+    prepared: AtomicBool,
+    /// A statement about savepoints was allowed, and may be ready in the connection's cache.
+    savepoints: AtomicBool,
     /// Why the guard refused something.
     refusal: Mutex<Option<String>>,
     /// The last error that was explained to the job: the reason, when the transaction is lost by it.
@@ -117,6 +130,9 @@ impl Watch {
             terms: Mutex::new(None),
             trust: AtomicU8::new(Trust::Own as u8),
             fired: AtomicBool::new(false),
+            longest: Arc::new(AtomicUsize::new(LONGEST)),
+            prepared: AtomicBool::new(false),
+            savepoints: AtomicBool::new(false),
             refusal: Mutex::new(None),
             reason: Mutex::new(None),
         });
@@ -131,6 +147,7 @@ impl Watch {
     pub(crate) fn arm(&self, trust: Trust, terms: Option<Terms>) {
         *lock(&self.terms) = terms;
         self.fired.store(false, Ordering::Relaxed);
+        self.prepared.store(false, Ordering::Relaxed);
         self.trust.store(trust as u8, Ordering::Relaxed);
         *lock(&self.refusal) = None;
         *lock(&self.reason) = None;
@@ -153,8 +170,26 @@ impl Watch {
     }
 
     /// From now on it runs for whoever reads its result.
-    pub(crate) fn hand_over(&self, wanted: Box<dyn Fn() -> bool + Send>) {
-        *lock(&self.terms) = Some(Terms::While(wanted));
+    pub(crate) fn hand_over(&self, wanted: Box<dyn Fn() -> bool + Send>, hold: Option<Hold>) {
+        *lock(&self.terms) = Some(Terms::While(wanted, hold));
+    }
+
+    /// Runs statements of ours in the middle of a stranger's job.
+    pub(crate) fn as_own<T>(&self, run: impl FnOnce() -> T) -> T {
+        let trust = self.trust.swap(Trust::Own as u8, Ordering::Relaxed);
+        let done = run();
+        self.trust.store(trust, Ordering::Relaxed);
+        done
+    }
+
+    /// Whether a statement's text was read since the job began, for the first time or because the schema changed.
+    pub(crate) fn has_prepared(&self) -> bool {
+        self.prepared.load(Ordering::Relaxed)
+    }
+
+    /// Whether statements about savepoints may be in the connection's cache. Asking forgets it.
+    pub(crate) fn takes_savepoints(&self) -> bool {
+        self.savepoints.swap(false, Ordering::Relaxed)
     }
 
     /// Why the guard refused the last statement, if it did.
@@ -185,10 +220,17 @@ impl Watch {
         let trust = match self.trust.load(Ordering::Relaxed) {
             own if own == Trust::Own as u8 => return Authorization::Allow,
             turn if turn == Trust::Turn as u8 => Trust::Turn,
+            glance if glance == Trust::Glance as u8 => Trust::Glance,
             _ => Trust::Job,
         };
-        match guard::refuse(&asked.action, trust) {
-            None => Authorization::Allow,
+        self.prepared.store(true, Ordering::Relaxed);
+        match guard::refuse(asked, trust) {
+            None => {
+                if matches!(asked.action, AuthAction::Savepoint { .. }) {
+                    self.savepoints.store(true, Ordering::Relaxed);
+                }
+                Authorization::Allow
+            }
             Some(why) => {
                 *lock(&self.refusal) = Some(why);
                 Authorization::Deny

@@ -8,6 +8,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
+use crate::readers::Hold;
 use crate::session::Session;
 use crate::watch::{Fate, Terms, Trust};
 
@@ -68,11 +69,17 @@ pub struct Reply<T, E> {
 pub(crate) type Outcome<T, E> = thread::Result<Result<T, E>>;
 
 impl<T, E> Reply<T, E> {
-    /// Answers the caller now. The job goes on for as long as `wanted`, whatever its deadline was; what it returns
-    /// in the end reaches nobody.
-    pub fn early(&mut self, session: &Session<'_>, value: T, wanted: impl Fn() -> bool + Send + 'static) {
+    /// Answers the caller now. The job goes on for as long as `wanted` and as it may hold its reader, whatever its
+    /// deadline was; what it returns in the end reaches nobody.
+    pub fn early(
+        &mut self,
+        session: &Session<'_>,
+        value: T,
+        hold: Hold,
+        wanted: impl Fn() -> bool + Send + 'static,
+    ) {
         let Some(sender) = self.sender.take() else { return };
-        session.watch.hand_over(Box::new(wanted));
+        session.watch.hand_over(Box::new(wanted), Some(hold));
         // A caller that has gone takes what it would have read along, and then it is not wanted.
         let _ = sender.send(Ok(Ok(value)));
     }

@@ -11,12 +11,14 @@ use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 use crate::error::Error;
+use crate::log::Log;
 use crate::open::Opened;
 use crate::session::{Closing, Place, Session};
 use crate::threads::Threads;
 use crate::turn::{self, Seat};
 use crate::wait::wait;
 use crate::watch::Watch;
+use crate::words::WORDS;
 use crate::work::Work;
 
 /// Jobs that may wait; who comes later waits to be let in.
@@ -43,12 +45,17 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(opened: Opened, path: Arc<Path>, closing: Closing) -> Result<Writer, Error> {
+    pub(crate) fn start(
+        opened: Opened,
+        path: Arc<Path>,
+        closing: Closing,
+        log: Option<Log>,
+    ) -> Result<Writer, Error> {
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let threads = Threads::default();
         let commits = Arc::new(AtomicU64::new(0));
         let Opened { connection, watch } = opened;
-        let desk = Desk { connection, watch, path, closing, commits: Arc::clone(&commits) };
+        let desk = Desk { connection, watch, path, closing, commits: Arc::clone(&commits), log };
         threads.start("disk-writer", move || desk.serve(waiting))?;
         Ok(Writer { jobs, threads, commits })
     }
@@ -95,6 +102,8 @@ struct Desk {
     path: Arc<Path>,
     closing: Closing,
     commits: Arc<AtomicU64>,
+    /// None in memory.
+    log: Option<Log>,
 }
 
 impl Desk {
@@ -155,9 +164,9 @@ impl<'a> Frame<'a> {
             desk,
             begin: prepare("BEGIN IMMEDIATE")?,
             commit: prepare("COMMIT")?,
-            savepoint: prepare("SAVEPOINT job")?,
-            undo: prepare("ROLLBACK TO job")?,
-            release: prepare("RELEASE job")?,
+            savepoint: prepare(&WORDS.savepoint)?,
+            undo: prepare(&WORDS.undo)?,
+            release: prepare(&WORDS.release)?,
         })
     }
 
@@ -181,8 +190,8 @@ impl<'a> Frame<'a> {
     }
 
     fn lend(&self, seat: Seat) {
-        if seat.serve(&self.desk.session()) {
-            self.desk.commits.fetch_add(1, Ordering::Relaxed);
+        if seat.serve(&self.desk.session(), None) {
+            self.desk.committed();
         }
     }
 
@@ -195,7 +204,7 @@ impl<'a> Frame<'a> {
             let last = done.len().saturating_sub(1);
             let (error, blame) = match end {
                 End::Committed => {
-                    self.desk.commits.fetch_add(1, Ordering::Relaxed);
+                    self.desk.committed();
                     done.into_iter().for_each(|work| work.answer(Ok(())));
                     continue;
                 }
@@ -274,6 +283,13 @@ impl<'a> Frame<'a> {
 }
 
 impl Desk {
+    fn committed(&self) {
+        let commits = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(log) = &self.log {
+            log.look(commits, &self.connection);
+        }
+    }
+
     fn execute(&self, statement: &mut Statement<'_>) -> Result<(), Error> {
         statement.execute([]).map(drop).map_err(|error| Error::of(error, &self.path))
     }

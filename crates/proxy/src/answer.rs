@@ -54,7 +54,8 @@ fn head_of(request: &RequestHead) -> Result<Parts, Failure> {
     head.uri = uri.map_err(|e| unreadable(e.to_string()))?;
     head.headers = HeaderMap::with_capacity(request.fields.len());
     for (name, value, known) in request.fields.iter() {
-        if HOP_BY_HOP.has(known) {
+        // The length is that of the body, which comes whole.
+        if HOP_BY_HOP.has(known) || known == Known::ContentLength {
             continue;
         }
         let value = HeaderValue::from_bytes(value).map_err(|e| unreadable(e.to_string()))?;

@@ -104,6 +104,10 @@ pub(crate) async fn refuse(client: &mut Client, door: &Door, id: &RequestId, fai
     if failure.code() == Code::Unauthenticated {
         out.extend_from_slice(b"WWW-Authenticate: Bearer\r\n");
     }
+    if door.calls().is_some() {
+        // As every answer of the data API has it.
+        out.extend_from_slice(b"X-Content-Type-Options: nosniff\r\n");
+    }
     client.reusable &= !door.is_closing();
     if !client.reusable {
         out.extend_from_slice(b"Connection: close\r\n");

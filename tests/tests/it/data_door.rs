@@ -92,6 +92,7 @@ fn beyond_loopback_it_asks_for_a_token_and_a_token_opens_what_it_says() {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
     assert!(token.starts_with("thr_"), "{token}");
+    let secret = token.clone();
     let token = Some(token.as_str());
     assert_eq!(ask(door, "POST", &path("cache"), Some(&set("a")), token).status, 200);
     assert_eq!(ask(door, "POST", "/api/v1/clusters/shop/cache/set", Some(&set("a")), token).status, 200);
@@ -115,15 +116,37 @@ fn beyond_loopback_it_asks_for_a_token_and_a_token_opens_what_it_says() {
         assert_eq!(code(&ask(gateway.control, method, path, None, token)), denied, "{method} {path}");
     }
     let listed = gateway.show("/api/v1/tokens");
-    assert!(!listed.to_string().contains(token.unwrap()), "{listed}");
+    assert!(!listed.to_string().contains(&secret), "{listed}");
     let id =
         listed["tokens"].as_array().unwrap().iter().find(|t| t["service"] == "shop/cache").unwrap()["id"]
             .clone();
+    // A stream that it opened ends with it.
+    let made = Command::new(gateway_binary())
+        .args(["token", "create", "--service", "shop/queue"])
+        .env("THROOME_URL", format!("http://{}", gateway.control))
+        .output()
+        .unwrap();
+    let reader = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let publish = json!({ "topic": "t", "message": "one" });
+    let queue = "/api/v1/clusters/shop/queue";
+    assert_eq!(ask(door, "POST", &format!("{queue}/publish"), Some(&publish), Some(&reader)).status, 200);
+    let fields = format!("Authorization: Bearer {reader}\r\n");
+    let mut stream = Lines::open(door, &format!("{queue}/consume?topic=t&group=g"), &fields).unwrap();
+    assert!(stream.head().starts_with("HTTP/1.1 200"), "{}", stream.head());
+    let listed_now = gateway.show("/api/v1/tokens");
+    let tokens = listed_now["tokens"].as_array().unwrap();
+    let own = tokens.iter().find(|token| token["service"] == "shop/queue").unwrap()["id"].clone();
+    let own = own.as_str().map_or_else(|| own.to_string(), str::to_owned);
+    let _ = gateway.call("DELETE", &format!("/api/v1/tokens/{own}"), None).expect(200);
+    let end = Instant::now() + Duration::from_secs(15);
+    while stream.next(Duration::from_secs(1)) != Line::Over {
+        assert!(Instant::now() < end, "a revoked token goes on reading");
+    }
     let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
     let _ = gateway.call("DELETE", &format!("/api/v1/tokens/{id}"), None).expect(200);
     let revoked = ask(door, "POST", &path("cache"), Some(&set("a")), token);
     assert_eq!(code(&revoked), (401, "unauthenticated".to_owned()));
-    assert!(!gateway.log().contains(token.unwrap()), "the token stands in the log");
+    assert!(!gateway.log().contains(&secret), "the token stands in the log");
 }
 
 #[test]

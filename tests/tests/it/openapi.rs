@@ -12,11 +12,8 @@ const LIMIT: &str = "900";
 fn whatever_the_document_lets_one_ask_is_answered_as_it_says() {
     let _turn = turn::together();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/schemathesis.sh");
-    let output = Command::new("timeout")
-        .args([LIMIT, script])
-        .env("THROOME_BIN", gateway_binary())
-        .output()
-        .unwrap();
+    let output =
+        Command::new("timeout").args([LIMIT, script]).env("THROOME_BIN", gateway_binary()).output().unwrap();
     let (said, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}: {said}\n{log}", output.status);
     let (_, summary) = said.split_once("SUMMARY").unwrap_or_else(|| panic!("no summary: {said}\n{log}"));

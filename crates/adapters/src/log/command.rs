@@ -65,7 +65,7 @@ pub(super) struct Stream {
 pub(super) enum Signal {
     /// It waits for messages.
     Ready(Stream),
-    /// It is gone; the last of what was handed to it.
+    /// It is gone; the last of what went out to its client.
     Left(Stream, u64),
     /// What was read for it; `asked` is what was looked for.
     Fetched { stream: Stream, partition: u32, asked: Vec<u64>, found: Result<Found, disk::Error> },

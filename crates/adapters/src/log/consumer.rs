@@ -26,8 +26,8 @@ pub(super) struct LogConsumer {
     salt: u32,
     /// The broker knows that messages are waited for.
     asked: bool,
-    /// The last delivery that the caller has been given.
-    seen: u64,
+    /// The last delivery that went out to the client, in the order in which they were handed out.
+    written: u64,
 }
 
 /// What a consumer is called.
@@ -48,7 +48,7 @@ impl LogConsumer {
             clock: engine.clock(),
             salt: engine.salt(),
             asked: false,
-            seen: sequence,
+            written: sequence,
         }
     }
 
@@ -79,7 +79,6 @@ impl LogConsumer {
         let mut deliveries = Vec::with_capacity(handed.messages.len());
         for message in handed.messages {
             let (partition, offset, delivery) = (message.partition, message.offset, message.delivery);
-            self.seen = message.sequence;
             deliveries.push(Delivery {
                 partition,
                 offset,
@@ -118,11 +117,17 @@ impl Consumer for LogConsumer {
     fn next(&mut self) -> Call<'_, Happening> {
         Box::pin(self.wait())
     }
+
+    fn written(&mut self, last: &Delivery) {
+        if let Some(resume) = Resume::read(&last.resume, self.stream.group, self.salt) {
+            self.written = self.written.max(resume.sequence);
+        }
+    }
 }
 
 impl Drop for LogConsumer {
     fn drop(&mut self) {
         // Nobody hears it when the queue is closed, and then there is nothing to leave.
-        let _ = self.signals.send(Signal::Left(self.stream, self.seen));
+        let _ = self.signals.send(Signal::Left(self.stream, self.written));
     }
 }

@@ -21,6 +21,7 @@ mod receipts;
 mod stored;
 mod tables;
 mod token;
+mod trim;
 mod varint;
 mod writes;
 

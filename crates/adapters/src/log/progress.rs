@@ -1,5 +1,10 @@
 //! Where a group stands in one partition: what was delivered and is not settled, and what comes next. Pure: the
 //! time, in milliseconds, is an argument.
+//!
+//! What a turn changes is noted, so that it can be undone and written at a cost of what it changes and not of all
+//! that is unsettled.
+
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +12,9 @@ use crate::queue::LAST_DELIVERY;
 
 /// Messages of one partition that may be delivered and unsettled for one group: what its memory is bounded by.
 pub(super) const MOST_OPEN: usize = 10_000;
+
+/// Offsets whose debts stand in one row: what is written for a change is no more than that.
+pub(super) const SEGMENT: u64 = 256;
 
 /// A moment, in milliseconds.
 pub(super) type Millis = u64;
@@ -30,7 +38,7 @@ pub(super) enum Fate {
 }
 
 /// The state of one group in one partition.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Progress {
     /// Everything before it was delivered or is settled.
     next: u64,
@@ -41,6 +49,14 @@ pub(super) struct Progress {
     leased: BTreeSet<(Millis, u64)>,
     /// Leases of each consumer.
     held: BTreeMap<u64, u32>,
+    /// Of what is open, that which was taken back before anybody saw it.
+    unseen: usize,
+    /// How it was before the turn that is under way.
+    before: Option<Box<undo::Before>>,
+    /// Segments whose rows say something else than what is here.
+    stale: BTreeSet<u64>,
+    /// Segments that have a row.
+    kept: BTreeSet<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +76,8 @@ enum State {
 impl Progress {
     /// Begins at this offset.
     pub(super) fn at(next: u64) -> Self {
-        Progress { next, ..Progress::default() }
+        let stale = BTreeSet::from([segment_of(next)]);
+        Progress { next, stale, ..Progress::default() }
     }
 
     /// The first offset that was not delivered yet.
@@ -75,6 +92,11 @@ impl Progress {
 
     /// What was delivered and is not settled.
     pub(super) fn delivered(&self) -> u64 {
+        (self.open.len() - self.unseen) as u64
+    }
+
+    /// What comes before [`Progress::next`] and is not settled.
+    pub(super) fn owed(&self) -> u64 {
         self.open.len() as u64
     }
 
@@ -99,10 +121,8 @@ impl Progress {
     pub(super) fn deliver(&mut self, offset: u64, until: Millis, holder: Holder) -> u32 {
         let delivery = self.close(offset).map_or(1, |open| open.delivery + 1);
         // What is skipped was settled without being delivered: it is no longer kept.
-        self.next = self.next.max(offset + 1);
-        self.leased.insert((until, offset));
-        *self.held.entry(holder.consumer).or_default() += 1;
-        self.open.insert(offset, Open { delivery, state: State::Leased(until, holder) });
+        self.advance(offset + 1);
+        self.put(offset, Open { delivery, state: State::Leased(until, holder) });
         delivery
     }
 
@@ -115,21 +135,26 @@ impl Progress {
     pub(super) fn skip(&mut self, offset: u64) {
         self.close(offset);
         if self.next == offset {
-            self.next += 1;
+            self.advance(offset + 1);
         }
     }
 
     /// Gives a delivery back, to come again from `due` on. Only the latest delivery counts, while it is leased.
     pub(super) fn give_back(&mut self, offset: u64, delivery: u32, due: Millis) -> Fate {
-        match self.open.get(&offset) {
-            Some(Open { delivery: latest, state: State::Leased(..) }) if *latest == delivery => {}
-            _ => return Fate::Unchanged,
+        if !self.is_leased(offset, delivery) {
+            return Fate::Unchanged;
         }
         if delivery >= LAST_DELIVERY {
             return Fate::Dead;
         }
-        self.wait(offset, due);
+        self.wait(offset, due, 0);
         Fate::Again
+    }
+
+    /// Whether this is the latest delivery of a message, and its lease still runs.
+    pub(super) fn is_leased(&self, offset: u64, delivery: u32) -> bool {
+        let own = self.open.get(&offset).filter(|own| own.delivery == delivery);
+        own.is_some_and(|own| matches!(own.state, State::Leased(..)))
     }
 
     /// Ends the leases that have run out. Gives those whose last delivery that was; they stay as they are until
@@ -139,7 +164,7 @@ impl Progress {
         let (dead, again): (Vec<u64>, Vec<u64>) =
             over.into_iter().partition(|offset| self.delivery_of(*offset) >= Some(LAST_DELIVERY));
         for offset in again {
-            self.wait(offset, now);
+            self.wait(offset, now, 0);
         }
         dead
     }
@@ -155,31 +180,45 @@ impl Progress {
         over.filter(|offset| self.delivery_of(*offset) >= Some(LAST_DELIVERY))
     }
 
-    /// What a consumer never saw comes again at once: everything that it holds behind this delivery.
+    /// A consumer resumes: everything that it holds behind this delivery comes again at once.
     pub(super) fn release(&mut self, consumer: u64, behind: u64, now: Millis) {
+        self.let_go(consumer, behind, now, 0);
+    }
+
+    /// As [`Progress::release`], of what never went out to its client: it was not delivered after all. False when
+    /// there was no such thing.
+    pub(super) fn take_back(&mut self, consumer: u64, behind: u64, now: Millis) -> bool {
+        self.let_go(consumer, behind, now, 1)
+    }
+
+    fn let_go(&mut self, consumer: u64, behind: u64, now: Millis, less: u32) -> bool {
         if self.held_by(consumer) == 0 {
-            return;
+            return false;
         }
-        let unseen = |open: &Open| match open.state {
+        let behind = |open: &Open| match open.state {
             State::Leased(_, holder) => holder.consumer == consumer && holder.sequence > behind,
             State::Waiting(_) => false,
         };
-        let unseen: Vec<u64> =
-            self.open.iter().filter(|(_, open)| unseen(open)).map(|(offset, _)| *offset).collect();
-        for offset in unseen {
-            self.wait(offset, now);
+        let offsets: Vec<u64> =
+            self.open.iter().filter(|(_, open)| behind(open)).map(|(offset, _)| *offset).collect();
+        for offset in &offsets {
+            self.wait(*offset, now, less);
         }
+        !offsets.is_empty()
     }
 
     /// Forgets what is no longer kept.
-    pub(super) fn trim(&mut self, earliest: u64) {
+    /// True when something of it was open.
+    pub(super) fn trim(&mut self, earliest: u64) -> bool {
+        let owed = self.open.len();
         while let Some((offset, _)) = self.open.first_key_value()
             && *offset < earliest
         {
             let offset = *offset;
             self.close(offset);
         }
-        self.next = self.next.max(earliest);
+        self.advance(earliest);
+        self.open.len() < owed
     }
 
     /// When something happens by itself: a lease runs out, or a message that waits may come again.
@@ -189,9 +228,11 @@ impl Progress {
         lease.into_iter().chain(due).min()
     }
 
-    /// Everything open, by offset: how often it was delivered, and from when it may come again (0 for at once).
-    pub(super) fn debts(&self, now: Millis) -> impl Iterator<Item = (u64, u32, Millis)> {
-        self.open.iter().map(move |(offset, open)| match open.state {
+    /// What is open of a segment, by offset: how often it was delivered, and from when it may come again (0 for at
+    /// once).
+    pub(super) fn debts(&self, segment: u64, now: Millis) -> impl Iterator<Item = (u64, u32, Millis)> {
+        let all = self.open.range(segment * SEGMENT..(segment + 1) * SEGMENT);
+        all.map(move |(offset, open)| match open.state {
             State::Waiting(due) if due > now => (*offset, open.delivery, due),
             _ => (*offset, open.delivery, 0),
         })
@@ -200,22 +241,50 @@ impl Progress {
     /// Takes up a debt of before a restart.
     pub(super) fn owe(&mut self, offset: u64, delivery: u32, due: Millis) {
         self.close(offset);
-        self.waiting.insert((due, offset));
-        self.open.insert(offset, Open { delivery, state: State::Waiting(due) });
-        self.next = self.next.max(offset + 1);
+        self.put(offset, Open { delivery, state: State::Waiting(due) });
+        self.advance(offset + 1);
     }
 
-    /// Turns an open message into one that waits.
-    fn wait(&mut self, offset: u64, due: Millis) {
-        if let Some(open) = self.close(offset) {
-            self.waiting.insert((due, offset));
-            self.open.insert(offset, Open { state: State::Waiting(due), ..open });
+    /// Everything before this is delivered or settled.
+    pub(super) fn advance(&mut self, next: u64) {
+        if next > self.next {
+            if segment_of(next) != segment_of(self.next) {
+                // Its row was kept for the place alone, and may go.
+                self.stale.insert(segment_of(self.next));
+            }
+            self.next = next;
         }
+    }
+
+    /// Turns an open message into one that waits, with so many deliveries taken back.
+    fn wait(&mut self, offset: u64, due: Millis, less: u32) {
+        if let Some(open) = self.close(offset) {
+            let delivery = open.delivery.saturating_sub(less);
+            self.put(offset, Open { delivery, state: State::Waiting(due) });
+        }
+    }
+
+    /// Puts a message that is not open into everything.
+    fn put(&mut self, offset: u64, open: Open) {
+        self.note(offset, None);
+        match open.state {
+            State::Waiting(due) => {
+                self.waiting.insert((due, offset));
+            }
+            State::Leased(until, holder) => {
+                self.leased.insert((until, offset));
+                *self.held.entry(holder.consumer).or_default() += 1;
+            }
+        }
+        self.unseen += usize::from(open.delivery == 0);
+        self.open.insert(offset, open);
     }
 
     /// Takes a message out of everything.
     fn close(&mut self, offset: u64) -> Option<Open> {
         let open = self.open.remove(&offset)?;
+        self.note(offset, Some(open));
+        self.unseen -= usize::from(open.delivery == 0);
         match open.state {
             State::Waiting(due) => {
                 self.waiting.remove(&(due, offset));
@@ -232,6 +301,11 @@ impl Progress {
         }
         Some(open)
     }
+}
+
+/// The segment whose row says that everything before `next` was delivered.
+fn segment_of(next: u64) -> u64 {
+    next.saturating_sub(1) / SEGMENT
 }
 
 #[cfg(test)]

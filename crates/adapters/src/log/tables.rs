@@ -6,7 +6,7 @@ use super::progress::Progress;
 use super::progress_row;
 
 /// What this program reads and writes; kept as SQLite's `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE file (
@@ -45,8 +45,9 @@ CREATE TABLE groups (
 CREATE TABLE progress (
     grp       INTEGER NOT NULL,
     partition INTEGER NOT NULL,
+    segment   INTEGER NOT NULL,
     state     BLOB    NOT NULL,
-    PRIMARY KEY (grp, partition)
+    PRIMARY KEY (grp, partition, segment)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE publishes (
     key         TEXT    NOT NULL PRIMARY KEY,
@@ -107,9 +108,10 @@ pub(super) fn open(connection: &Connection, salt: u32) -> SqlResult<Loaded> {
             let message = "the file holds something else than a queue: name another one";
             return Err(SqlError::ToSqlConversionFailure(message.into()));
         }
-        newer => {
+        other => {
+            let remedy = if other > VERSION { "use a newer one" } else { "take it away" };
             let message = format!(
-                "the file is of version {newer} of the queue, and this program knows {VERSION}: use a newer one"
+                "the file is of version {other} of the queue, and this program knows {VERSION}: {remedy}"
             );
             return Err(SqlError::ToSqlConversionFailure(message.into()));
         }
@@ -187,17 +189,21 @@ fn groups(connection: &Connection) -> SqlResult<Vec<GroupRow>> {
         })
     })?;
     let mut groups = rows.collect::<SqlResult<Vec<_>>>()?;
-    let mut progress = connection.prepare("SELECT partition, state FROM progress WHERE grp = ?1")?;
+    let mut statement = connection
+        .prepare("SELECT partition, segment, state FROM progress WHERE grp = ?1 ORDER BY partition")?;
     for group in &mut groups {
-        let rows = progress.query_map(params![group.id], |row| {
-            let state: Vec<u8> = row.get(1)?;
-            let state = progress_row::decode(&state).ok_or_else(|| {
+        let mut rows = statement.query(params![group.id])?;
+        while let Some(row) = rows.next()? {
+            let (partition, segment, state): (u32, u64, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            if group.progress.last().is_none_or(|(own, _)| *own != partition) {
+                group.progress.push((partition, Progress::default()));
+            }
+            let own = group.progress.last_mut().map(|(_, own)| own);
+            own.and_then(|own| progress_row::decode(own, segment, &state)).ok_or_else(|| {
                 let message = format!("the progress of group `{}` cannot be read", group.name);
                 SqlError::ToSqlConversionFailure(message.into())
             })?;
-            Ok((row.get(0)?, state))
-        })?;
-        group.progress = rows.collect::<SqlResult<_>>()?;
+        }
     }
     Ok(groups)
 }

@@ -1,6 +1,7 @@
 //! The whole kind: what the contract leaves to the engine, such as restarts, retention, limits and load.
 
 mod crash;
+mod figures;
 mod limits;
 mod load;
 mod restart;
@@ -71,6 +72,7 @@ async fn some(consumer: &mut Box<dyn Consumer>, count: usize) -> Vec<Delivery> {
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
         while all.len() < count {
             if let Happening::Messages(messages) = consumer.next().await.unwrap() {
+                messages.last().into_iter().for_each(|last| consumer.written(last));
                 all.extend(messages);
             }
         }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use disk::{Connection, OptionalExtension, SqlResult, params};
 
+use super::progress_row::Rows;
 use super::stored::Stored;
+use super::trim::{Trim, Trimmed};
 
 /// What one turn of the broker writes: all of it, or nothing.
 #[derive(Default)]
@@ -13,7 +15,9 @@ pub(super) struct Batch {
     /// Where partitions end now.
     pub(super) ends: Vec<End>,
     /// Rows of progress by group and partition.
-    pub(super) progress: Vec<(u64, u32, Vec<u8>)>,
+    pub(super) progress: Vec<(u64, u32, Rows)>,
+    /// What goes for what comes.
+    pub(super) trims: Vec<Trim>,
     pub(super) publishes: Vec<PublishRow>,
 }
 
@@ -45,7 +49,8 @@ impl Batch {
         self.messages.is_empty() && self.progress.is_empty() && self.publishes.is_empty()
     }
 
-    pub(super) fn write(&self, connection: &Connection) -> SqlResult<()> {
+    /// Gives what is left of the topics that were trimmed.
+    pub(super) fn write(&self, connection: &Connection) -> SqlResult<Vec<Trimmed>> {
         let mut insert = connection.prepare_cached(
             "INSERT INTO messages (topic, partition, offset, timestamp, key, value, headers)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -68,18 +73,30 @@ impl Batch {
         for End { topic, partition, next, bytes } in &self.ends {
             end.execute(params![topic, partition, next, bytes])?;
         }
-        let mut progress = connection.prepare_cached(
-            "INSERT INTO progress (grp, partition, state) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET state = excluded.state",
-        )?;
-        for (group, partition, state) in &self.progress {
-            progress.execute(params![group, partition, state])?;
-        }
+        self.write_progress(connection)?;
         let mut publish = connection.prepare_cached(
             "INSERT OR REPLACE INTO publishes (key, topic, fingerprint, receipts, at) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
         for PublishRow { key, topic, fingerprint, receipts, at } in &self.publishes {
             publish.execute(params![&**key, topic, &fingerprint[..], receipts, at])?;
+        }
+        self.trims.iter().map(|trim| trim.carry_out(connection)).collect()
+    }
+
+    fn write_progress(&self, connection: &Connection) -> SqlResult<()> {
+        let mut put = connection.prepare_cached(
+            "INSERT INTO progress (grp, partition, segment, state) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET state = excluded.state",
+        )?;
+        let mut take = connection
+            .prepare_cached("DELETE FROM progress WHERE grp = ?1 AND partition = ?2 AND segment = ?3")?;
+        for (group, partition, rows) in &self.progress {
+            for (segment, state) in &rows.write {
+                put.execute(params![group, partition, segment, state])?;
+            }
+            for segment in &rows.gone {
+                take.execute(params![group, partition, segment])?;
+            }
         }
         Ok(())
     }
@@ -118,7 +135,7 @@ pub(super) fn create_group(
     connection: &Connection,
     topic: u64,
     name: &str,
-    progress: &[(u32, Vec<u8>)],
+    progress: &[(u32, Rows)],
 ) -> SqlResult<u64> {
     let id = connection
         .prepare_cached("INSERT INTO groups (topic, name) VALUES (?1, ?2) RETURNING id")?
@@ -128,16 +145,18 @@ pub(super) fn create_group(
 }
 
 /// Gives a group these places and no others.
-pub(super) fn reset_group(connection: &Connection, id: u64, progress: &[(u32, Vec<u8>)]) -> SqlResult<()> {
+pub(super) fn reset_group(connection: &Connection, id: u64, progress: &[(u32, Rows)]) -> SqlResult<()> {
     connection.execute("DELETE FROM progress WHERE grp = ?1", params![id])?;
     put_progress(connection, id, progress)
 }
 
-fn put_progress(connection: &Connection, group: u64, progress: &[(u32, Vec<u8>)]) -> SqlResult<()> {
-    let mut insert =
-        connection.prepare_cached("INSERT INTO progress (grp, partition, state) VALUES (?1, ?2, ?3)")?;
-    for (partition, state) in progress {
-        insert.execute(params![group, partition, state])?;
+fn put_progress(connection: &Connection, group: u64, progress: &[(u32, Rows)]) -> SqlResult<()> {
+    let mut insert = connection
+        .prepare_cached("INSERT INTO progress (grp, partition, segment, state) VALUES (?1, ?2, ?3, ?4)")?;
+    for (partition, rows) in progress {
+        for (segment, state) in &rows.write {
+            insert.execute(params![group, partition, segment, state])?;
+        }
     }
     Ok(())
 }

@@ -118,10 +118,13 @@ struct Reader {
 }
 
 impl Reader {
-    /// The next delivery, whatever else happens before it.
+    /// The next delivery, whatever else happens before it. It has gone out then.
     async fn one(&mut self) -> Delivery {
         let waited = tokio::time::timeout(PATIENCE, self.wait()).await;
-        waited.unwrap_or_else(|_| panic!("{} was sent nothing for {PATIENCE:?}", self.consumer.id()))
+        let delivery =
+            waited.unwrap_or_else(|_| panic!("{} was sent nothing for {PATIENCE:?}", self.consumer.id()));
+        self.consumer.written(&delivery);
+        delivery
     }
 
     async fn some(&mut self, count: usize) -> Vec<Delivery> {

@@ -17,16 +17,19 @@ use super::text;
 use super::transaction::SqliteTransaction;
 use crate::embedded::Slot;
 use crate::sql::{
-    BatchResult, Piece, QueryOptions, Rest, Rows, Sql, Statement, Transaction, TransactionOptions,
+    Argument, BatchResult, Piece, QueryOptions, Rest, Rows, Sql, Statement, Transaction, TransactionOptions,
 };
 use crate::{Adapter, Call};
+
+/// The largest value that is handled in a glance, in bytes: each is copied while a core waits.
+const GLANCED: usize = 16 << 10;
 
 /// One database of this process, as one service sees it.
 pub(super) struct SqliteAdapter {
     slot: Arc<Slot<Disk>>,
     limits: Limits,
     idle: Duration,
-    pace: Pace,
+    pace: Arc<Pace>,
     /// It has let go of the database.
     left: AtomicBool,
 }
@@ -38,7 +41,7 @@ impl SqliteAdapter {
             slot,
             limits: options.limits,
             idle: options.transaction_idle,
-            pace: Pace::new(),
+            pace: Arc::new(Pace::new()),
             left,
         }
     }
@@ -70,16 +73,21 @@ impl SqliteAdapter {
                 return done;
             }
             let own = statement.clone();
+            let of = self.pace.wants_a_look(&statement.query);
+            let pace = Arc::clone(&self.pace);
             let job = move |session: &Session<'_>, reply: &mut Reply<Done, Stop>| {
-                run::run(session, &own, &terms, Some(reply))
+                let done = run::run(session, &own, &terms, Some(reply))?;
+                pace.took(&own.query, done.took, done.is_new);
+                if let Some(of) = of.filter(|_| !done.is_new) {
+                    // In the same moment as the statement itself, so that the schema is the same.
+                    pace.looked(&own.query, of, session.is_plain(&own.query));
+                }
+                Ok(done)
             };
             match disk.read_until(at, job).await {
                 Err(Stop::Writes) => {}
                 Err(Stop::Failed(failure)) => return Err(failure),
-                Ok(done) => {
-                    self.pace.took(&statement.query, done.took);
-                    return Ok(done);
-                }
+                Ok(done) => return Ok(done),
             }
         }
         let own = statement.clone();
@@ -87,7 +95,8 @@ impl SqliteAdapter {
         disk.write_until(at, job).await.map_err(Stop::into_failure)
     }
 
-    /// Runs a statement that is known to be quick on this thread; `None` when it has to be run elsewhere.
+    /// Runs a statement on this thread that is known to be quick, and whose every step is short whatever its
+    /// arguments are; `None` when it has to be run elsewhere.
     fn on_the_spot(
         &self,
         disk: &Disk,
@@ -97,18 +106,33 @@ impl SqliteAdapter {
         if !self.pace.is_quick(&statement.query) {
             return None;
         }
-        match disk.glance(|session| run::run(session, statement, terms, None)) {
+        let large = |argument: &Argument| match argument {
+            Argument::Text(text) | Argument::Json(text) => text.len() > GLANCED,
+            Argument::Bytes(bytes) => bytes.len() > GLANCED,
+            _ => false,
+        };
+        if statement.args.iter().any(large) {
+            return None;
+        }
+        let mut terms = *terms;
+        terms.limits.max_value = terms.limits.max_value.min(GLANCED as u64);
+        match disk.glance(|session| run::run(session, statement, &terms, None)) {
             Glance::Seen(Ok(done)) => {
-                self.pace.took(&statement.query, done.took);
+                self.pace.took(&statement.query, done.took, done.is_new);
                 Some(Ok(done))
             }
-            Glance::Seen(Err(Stop::Failed(failure))) => Some(Err(failure)),
-            Glance::Seen(Err(Stop::Writes)) | Glance::TooLong => {
+            // Also what failed for being too large here; where it is said, it is said of the way with all the room.
+            Glance::Seen(Err(_)) | Glance::TooLong => {
                 self.pace.was_slow(&statement.query);
                 None
             }
             Glance::NoneFree => None,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_quick(&self, query: &str) -> bool {
+        self.pace.is_quick(query)
     }
 
     async fn batch(
@@ -158,7 +182,7 @@ fn all(
             Stop::Writes => Stop::Writes,
         })?;
         // All results of the batch are held at the same time.
-        terms.limits.max_result = terms.limits.max_result.saturating_sub(done.bytes);
+        terms.room = terms.room.saturating_sub(done.bytes);
         results.push(if done.has_rows { rows_of(done.rows) } else { BatchResult::Affected(done.affected) });
     }
     Ok(results)
@@ -201,16 +225,11 @@ impl Adapter for SqliteAdapter {
                     "The database is still being opened: it is checked first.",
                 ))
             });
-            let look = |session: &Session<'_>, _: &mut Reply<(), Stop>| {
-                let looked = session.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 1");
-                let looked = looked.and_then(|mut statement| statement.exists([]));
-                looked.map(drop).map_err(|error| Stop::from(session.explain(error)))
-            };
-            let disk = opened?;
-            if let Some(damage) = disk.damage() {
-                return Err(failure::of(&damage));
+            match opened?.probe(deadline.into_std()).await.map_err(|error| failure::of(&error)) {
+                // A crowd, or a want of threads or memory: the database is well, and who comes next may be let in.
+                Err(failure) if failure.code() == Code::Overloaded => Ok(()),
+                looked => looked,
             }
-            disk.read_until(deadline.into_std(), look).await.map_err(Stop::into_failure)
         })
     }
 
@@ -272,7 +291,8 @@ impl Sql for SqliteAdapter {
             let disk = self.disk(deadline).await?;
             let at = deadline.into_std();
             let read_only = options.read_only || self.limits.read_only;
-            let turn = if read_only { disk.begin_looking(at).await } else { disk.begin(at).await };
+            let life = self.limits.max_result_time;
+            let turn = if read_only { disk.begin_looking(at, life).await } else { disk.begin(at).await };
             let turn = turn.map_err(|error| failure::of(&error))?;
             let transaction = SqliteTransaction::new(turn, self.limits, options.read_only);
             Ok(Box::new(transaction) as Box<dyn Transaction>)

@@ -25,6 +25,17 @@ enum Telling {
 pub(super) struct Cells {
     writer: RowWriter,
     tellings: Box<[Telling]>,
+    /// What each row takes beside its values, in bytes: names and marks, and numbers of some digits.
+    frame: usize,
+}
+
+/// What the names of all columns of a result may take, in bytes: they are repeated in each row.
+const NAMES: usize = 1 << 20;
+
+/// What the names of a statement's columns take, if that is more than they may.
+pub(super) fn overlong_names(statement: &Statement<'_>) -> Option<u64> {
+    let size: usize = statement.columns().map(|column| column.name().len()).sum();
+    (size > NAMES).then_some(NAMES as u64)
 }
 
 impl Cells {
@@ -40,12 +51,27 @@ impl Cells {
             tellings.push(telling(&kind));
             columns.push((column.name().to_owned(), kind));
         }
-        Cells { writer: RowWriter::new(columns, shape), tellings: tellings.into() }
+        let names = match shape {
+            RowShape::Objects => columns.iter().map(|(name, _)| name.len() + 3).sum(),
+            RowShape::Arrays => 0,
+        };
+        let frame = names + columns.len() * 8;
+        Cells { writer: RowWriter::new(columns, shape), tellings: tellings.into(), frame }
     }
 
     /// What has been written, and how much.
     pub(super) fn writer(&mut self) -> &mut RowWriter {
         &mut self.writer
+    }
+
+    /// What a row takes as JSON, nearly: all that may be long is counted to the byte.
+    pub(super) fn size(&self, row: &disk::Row<'_>) -> u64 {
+        let cell = |at| match row.get_ref(at) {
+            Ok(ValueRef::Text(text)) => escaped(text),
+            Ok(ValueRef::Blob(blob)) => blob.len().div_ceil(3) * 4,
+            _ => 0,
+        };
+        ((0..self.tellings.len()).map(cell).sum::<usize>() + self.frame) as u64
     }
 
     /// Writes a row.
@@ -63,6 +89,18 @@ impl Cells {
         self.writer.end();
         Ok(())
     }
+}
+
+/// What a text takes in JSON, where it is long enough to matter: control characters take up to six bytes each.
+fn escaped(text: &[u8]) -> usize {
+    const LONG: usize = 1 << 10;
+    let more = |byte: &u8| match byte {
+        b'"' | b'\\' | 0x08 | 0x09 | 0x0a | 0x0c | 0x0d => 1,
+        0..=0x1f => 5,
+        _ => 0,
+    };
+    let marks = if text.len() < LONG { 0 } else { text.iter().map(more).sum() };
+    text.len() + marks
 }
 
 /// The declared type without its length: `varchar` of `VARCHAR(80)`.

@@ -10,7 +10,7 @@ use model::{Code, Failure};
 const NATIVE: &str = "sqlite";
 
 /// When to come back if somebody else holds the writer.
-const SOON: Duration = Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// Why a job gave up.
 #[derive(Debug)]

@@ -17,6 +17,8 @@ const PATH: &str = "path";
 const READ_ONLY: &str = "read_only";
 const MAX_ROWS: &str = "max_rows";
 const MAX_RESULT: &str = "max_result";
+const MAX_COLLECTED: &str = "max_collected";
+const MAX_RESULT_TIME: &str = "max_result_time";
 const MAX_STATEMENT: &str = "max_statement";
 const MAX_VALUE: &str = "max_value";
 const TRANSACTION_IDLE: &str = "transaction_idle";
@@ -44,6 +46,20 @@ pub(super) const FIELDS: &[Field] = &[
         "The largest result as JSON, such as `256mb`; the answer says so when more is cut.",
     )
     .default("256mb"),
+    field(
+        MAX_COLLECTED,
+        Shape::Text,
+        "The largest result that is held whole, as those of a batch together, in a transaction and in memory; \
+         the answer says so when more is cut.",
+    )
+    .default("16mb"),
+    field(
+        MAX_RESULT_TIME,
+        Shape::SpanFrom(1000),
+        "How long a client may take to read a result, and a read-only transaction may last: the log beside the \
+         file grows meanwhile. Then it is cut off.",
+    )
+    .default("60s"),
     field(MAX_STATEMENT, Shape::Text, "The longest text of a statement, at most `16mb`.").default("1mb"),
     field(MAX_VALUE, Shape::Text, "The largest argument, stored row or cell of a result, at most `512mb`.")
         .default("16mb"),
@@ -56,8 +72,9 @@ pub(super) const FIELDS: &[Field] = &[
 ];
 
 /// Sizes with what they may be: key, least, most.
-const SIZES: [(&str, u64, u64); 3] = [
+const SIZES: [(&str, u64, u64); 4] = [
     (MAX_RESULT, 1 << 10, 16 << 30),
+    (MAX_COLLECTED, 1 << 10, 1 << 30),
     (MAX_STATEMENT, 1 << 10, 16 << 20),
     // SQLite's own bound for a row is a gigabyte, which an argument and its copy would fill.
     (MAX_VALUE, 1 << 10, 512 << 20),
@@ -80,6 +97,10 @@ pub(super) struct Limits {
     pub(super) max_rows: u64,
     /// In bytes of JSON.
     pub(super) max_result: u64,
+    /// In bytes of JSON, of results that are held whole.
+    pub(super) max_collected: u64,
+    /// How long a client may take to read a result.
+    pub(super) max_result_time: Duration,
     /// In bytes.
     pub(super) max_statement: u64,
     /// In bytes.
@@ -108,13 +129,15 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
 /// The options of a service that was checked.
 pub(super) fn of(service: &ServiceSpec) -> Result<Options, Failure> {
     let sized = |(key, least, most), default| said(service, key, |text| bounded(text, least, most), default);
-    let [max_result, max_statement, max_value] = SIZES;
+    let [max_result, max_collected, max_statement, max_value] = SIZES;
     Ok(Options {
         path: said(service, PATH, |text| path(text).map(Some), None)?,
         limits: Limits {
             read_only: said(service, READ_ONLY, parsed, false)?,
             max_rows: said(service, MAX_ROWS, parsed, 1_000_000)?,
             max_result: sized(max_result, 256 << 20)?,
+            max_collected: sized(max_collected, 16 << 20)?,
+            max_result_time: said(service, MAX_RESULT_TIME, parsed, Span::secs(60))?.0,
             max_statement: sized(max_statement, 1 << 20)?,
             max_value: sized(max_value, 16 << 20)?,
         },
@@ -191,11 +214,15 @@ mod tests {
         assert_eq!(options.transaction_idle, Duration::from_secs(15));
         assert_eq!(options.limits.max_rows, 1_000_000);
         assert_eq!(options.limits.max_result, 256 << 20);
+        assert_eq!(options.limits.max_collected, 16 << 20);
+        assert_eq!(options.limits.max_result_time, Duration::from_secs(60));
         for (key, value) in [
             (PATH, Value::from("a.db")),
             (READ_ONLY, true.into()),
             (MAX_ROWS, 7.into()),
             (MAX_RESULT, "1mb".into()),
+            (MAX_COLLECTED, "2mb".into()),
+            (MAX_RESULT_TIME, "5s".into()),
             (MAX_STATEMENT, 5000.into()),
             (MAX_VALUE, "2mb".into()),
             (TRANSACTION_IDLE, "3s".into()),
@@ -206,6 +233,8 @@ mod tests {
             read_only: true,
             max_rows: 7,
             max_result: 1 << 20,
+            max_collected: 2 << 20,
+            max_result_time: Duration::from_secs(5),
             max_statement: 5000,
             max_value: 2 << 20,
         };

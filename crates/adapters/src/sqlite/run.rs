@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use disk::{CachedStatement, Limit, Reply, Session};
+use disk::{CachedStatement, Reply, Session};
 use model::{Code, Failure};
 use tokio::sync::mpsc;
 
 use super::bind;
-use super::cells::Cells;
+use super::cells::{self, Cells};
 use super::failure::{self, Stop};
 use super::options::Limits;
 use super::text;
@@ -35,6 +35,8 @@ pub(super) struct Terms {
     pub(super) only_looks: Option<&'static str>,
     /// Whether rows are wanted, or only their effect.
     pub(super) rows: bool,
+    /// Bytes of rows that may still be held whole: results of a batch share them.
+    pub(super) room: u64,
 }
 
 /// What a statement gave.
@@ -47,6 +49,8 @@ pub(super) struct Done {
     pub(super) bytes: u64,
     /// What all of it took; the longest time there is for a result that was handed over before its end.
     pub(super) took: Duration,
+    /// What is known of a statement that has just been prepared: nothing of how quick it is.
+    pub(super) is_new: bool,
 }
 
 const READ_ONLY_SERVICE: &str = "The service is read-only, and the statement writes.";
@@ -65,7 +69,14 @@ impl Terms {
     /// For the effect.
     pub(super) fn execute(limits: Limits) -> Terms {
         let only_looks = limits.read_only.then_some(READ_ONLY_SERVICE);
-        Terms { limits, max_rows: limits.max_rows, shape: RowShape::Objects, only_looks, rows: false }
+        Terms {
+            limits,
+            max_rows: limits.max_rows,
+            shape: RowShape::Objects,
+            only_looks,
+            rows: false,
+            room: limits.max_collected,
+        }
     }
 
     /// It must not write, for this reason.
@@ -103,17 +114,14 @@ pub(super) fn run(
     reply: Option<&mut Reply<Done, Stop>>,
 ) -> Result<Done, Stop> {
     // A bound of the connection, which services with other bounds may share.
-    let most = i32::try_from(terms.limits.max_value).unwrap_or(i32::MAX);
-    session
-        .set_limit(Limit::SQLITE_LIMIT_LENGTH, most)
-        .map_err(|error| Stop::from(session.explain(error)))?;
+    session.set_longest(terms.limits.max_value)?;
     let begun = Instant::now();
     let mut prepared = prepare(session, &statement.query)?;
     let done = run_prepared(session, &mut prepared, statement, terms, reply);
     if statement.query.len() > KEPT {
         prepared.discard();
     }
-    done.map(|done| Done { took: begun.elapsed(), ..done })
+    done.map(|done| Done { took: begun.elapsed(), is_new: session.has_prepared(), ..done })
 }
 
 fn run_prepared(
@@ -123,7 +131,8 @@ fn run_prepared(
     terms: &Terms,
     reply: Option<&mut Reply<Done, Stop>>,
 ) -> Result<Done, Stop> {
-    if !prepared.readonly() {
+    let writes = !prepared.readonly();
+    if writes {
         if let Some(why) = terms.only_looks {
             return Err(Stop::refused(why));
         }
@@ -132,6 +141,19 @@ fn run_prepared(
         }
     }
     bind::bind(session, prepared, &statement.args)?;
+    if writes && prepared.column_count() > 0 {
+        // Its rows are read when its work is done; if they cannot be told, neither may stand.
+        return session.undoing(|| read_all(session, prepared, terms, reply));
+    }
+    read_all(session, prepared, terms, reply)
+}
+
+fn read_all(
+    session: &Session<'_>,
+    prepared: &mut CachedStatement<'_>,
+    terms: &Terms,
+    reply: Option<&mut Reply<Done, Stop>>,
+) -> Result<Done, Stop> {
     let before = session.total_changes();
     let mut reading = Reading { session, terms, reply, pieces: Pieces::default() };
     let (columns, truncated) = match reading.read(prepared) {
@@ -148,6 +170,7 @@ fn run_prepared(
         affected,
         bytes,
         took: Duration::MAX,
+        is_new: false,
     })
 }
 
@@ -195,7 +218,7 @@ impl Reading<'_, '_> {
         let explain = |error| Stop::from(self.session.explain(error));
         let count = prepared.column_count();
         let mut rows = prepared.raw_query();
-        let mut cells: Option<Cells> = None;
+        let mut told: Option<Cells> = None;
         let (mut read, mut truncated) = (0, false);
         while let Some(row) = rows.next().map_err(explain)? {
             if !self.terms.rows || count == 0 {
@@ -203,11 +226,28 @@ impl Reading<'_, '_> {
             }
             let (most, shape) = (self.terms.max_rows, self.terms.shape);
             // A look at one row more than is wanted tells a whole result from a cut one.
-            if read == most || self.pieces.bytes >= self.terms.limits.max_result {
+            if read == most {
                 truncated = true;
                 break;
             }
-            let cells = cells.get_or_insert_with(|| Cells::new(row.as_ref(), Some(row), shape));
+            let cells = match &mut told {
+                Some(cells) => cells,
+                none => {
+                    if let Some(most) = cells::overlong_names(row.as_ref()) {
+                        return Err(too_wide(most));
+                    }
+                    none.insert(Cells::new(row.as_ref(), Some(row), shape))
+                }
+            };
+            let size = cells.size(row);
+            // Said before it takes any room.
+            if size > self.whole() {
+                return Err(too_wide(self.whole()));
+            }
+            if self.pieces.bytes + size >= self.room() {
+                truncated = true;
+                break;
+            }
             let before = cells.writer().len();
             cells.write(row)?;
             read += 1;
@@ -215,23 +255,52 @@ impl Reading<'_, '_> {
             if cells.writer().len() >= PIECE {
                 let chunk = cells.writer().take();
                 let columns = Arc::clone(cells.writer().columns());
-                if !self.pieces.keep(self.session, &mut self.reply, &columns, chunk) {
+                if !self.pieces.keep(self.session, self.terms, &mut self.reply, &columns, chunk)? {
                     return Ok((columns, true));
                 }
             }
         }
         drop(rows);
-        let mut cells = match cells {
+        let mut cells = match told {
             Some(cells) => cells,
             None if count == 0 => return Ok((Arc::default(), false)),
             None => Cells::new(prepared, None, self.terms.shape),
         };
         let (columns, last) = (Arc::clone(cells.writer().columns()), cells.writer().take());
         if last.rows > 0 {
-            self.pieces.keep(self.session, &mut self.reply, &columns, last);
+            self.pieces.keep(self.session, self.terms, &mut self.reply, &columns, last)?;
         }
         Ok((columns, truncated))
     }
+}
+
+impl Reading<'_, '_> {
+    /// What a result may have in bytes, whether or not others take their part of it.
+    fn whole(&self) -> u64 {
+        let limits = &self.terms.limits;
+        if self.streams() { limits.max_result } else { limits.max_result.min(limits.max_collected) }
+    }
+
+    /// What this one may have.
+    fn room(&self) -> u64 {
+        if self.streams() { self.whole() } else { self.whole().min(self.terms.room) }
+    }
+
+    fn streams(&self) -> bool {
+        self.pieces.to.is_some() || (self.reply.is_some() && self.session.may_stream())
+    }
+}
+
+fn too_wide(most: u64) -> Stop {
+    let detail = format!("A row of the result is larger than {most} bytes.");
+    let hint = "Ask for fewer columns, or raise `max_result` or `max_collected` of the service.";
+    Stop::Failed(Failure::client(Code::TooLarge, detail).with_hint(hint))
+}
+
+/// All that may be held by clients who take their time is held.
+fn crowded() -> Stop {
+    let detail = "Too many results are being read at the moment, so that a long one cannot be begun.";
+    Stop::Failed(Failure::gateway(Code::Busy, detail).with_retry_after(failure::SOON))
 }
 
 impl Pieces {
@@ -239,29 +308,32 @@ impl Pieces {
     fn keep(
         &mut self,
         session: &Session<'_>,
+        terms: &Terms,
         reply: &mut Option<&mut Reply<Done, Stop>>,
         columns: &Arc<[Column]>,
         chunk: Chunk,
-    ) -> bool {
+    ) -> Result<bool, Stop> {
         if let Some(to) = &self.to {
-            return session.send(to, Ok(Piece::Rows(chunk)));
+            return Ok(session.send(to, Ok(Piece::Rows(chunk))));
         }
         self.kept.push(chunk);
         if (self.bytes as usize) < HELD_BACK || !session.may_stream() {
-            return true;
+            return Ok(true);
         }
-        let Some(reply) = reply.as_deref_mut() else { return true };
+        let Some(reply) = reply.as_deref_mut() else { return Ok(true) };
+        let hold = session.hold(terms.limits.max_result_time).ok_or_else(crowded)?;
         let (to, rest) = mpsc::channel(PIECES);
         let reader = to.clone();
         let rows =
             Rows { columns: Arc::clone(columns), first: joined(&mut self.kept), rest: Rest::Stream(rest) };
         reply.early(
             session,
-            Done { rows, has_rows: true, affected: 0, bytes: self.bytes, took: Duration::MAX },
+            Done { rows, has_rows: true, affected: 0, bytes: self.bytes, took: Duration::MAX, is_new: false },
+            hold,
             move || !reader.is_closed(),
         );
         self.to = Some(to);
-        true
+        Ok(true)
     }
 
     /// The result, unless its beginning was given away: then its end is sent after it.

@@ -1,6 +1,7 @@
 //! The rules of this kind beyond the contract of the ability: SQLite's own values, options, files and failures.
 
 mod faults;
+mod hostile;
 mod limits;
 
 use std::path::Path;

@@ -21,13 +21,13 @@ use ::clusters::RequestId;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use model::{Code, Failure};
 use serde::Serialize;
 
-use crate::door::Door;
+use crate::door::{Door, Told};
 use crate::guard::Caller;
 use crate::{respond, stream};
 
@@ -44,7 +44,19 @@ pub(crate) async fn carry(
     head: http::request::Parts,
     body: Bytes,
 ) -> Response {
-    door.data.call(Request::from_parts(head, body), &caller, id).await.map(stream::carried)
+    let response = door.data.call(Request::from_parts(head, body), caller, id).await;
+    if !matches!(response.body(), wire::Body::Frames(..)) {
+        return response.map(|body| stream::carried(body, None));
+    }
+    match Arc::clone(&door.streams).try_acquire_owned() {
+        Ok(place) => response.map(|body| stream::carried(body, Some(place))),
+        Err(_) => {
+            let detail = "Streams have taken their share of the control door's connections.";
+            let failure = Failure::gateway(Code::Overloaded, detail);
+            let failure = failure.with_hint("The data door is made for many of them: `data.port` opens it.");
+            Told::from(failure).into_response()
+        }
+    }
 }
 
 /// Carries a change through even when its client goes away in the middle of it.

@@ -1,6 +1,8 @@
 //! One operation on a service: through the same try loop as every other request.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use adapters::{Adapter, Call};
@@ -13,14 +15,17 @@ use model::route::RetryOn;
 use model::{Code, Failure, Origin};
 use tokio::time::Instant;
 
+use super::room::Room;
 use crate::guard::Caller;
 
 /// An adapter that knows its deadline is given this much longer to say so in its own words.
-const LAST_WORDS: Duration = Duration::from_millis(50);
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// Which service a call is for, for whom, and under which id.
 pub(crate) struct Target<'r> {
     pub(crate) clusters: &'r Clusters,
+    /// Where whole answers are counted.
+    pub(crate) room: &'r Room,
     pub(crate) caller: &'r Caller,
     pub(crate) cluster: &'r str,
     pub(crate) service: Option<&'r str>,
@@ -43,6 +48,12 @@ pub(crate) trait Operation: Sync {
     /// Whether it may run again once its bytes have left. A write never does.
     fn rerun(&self) -> bool {
         self.access() == Access::Read
+    }
+
+    /// What becomes of it when its time is over and nothing was heard: a sentence for its client, with a space
+    /// before it. What may run again may be sent again, and nobody need care.
+    fn if_late(&self) -> &'static str {
+        if self.rerun() { "" } else { " It may have been carried out all the same." }
     }
 
     /// What may be written down of it.
@@ -73,8 +84,8 @@ impl Held {
 
     /// The last byte was sent.
     pub(crate) fn finish(self) {
-        self.attempt.end(Outcome::Good);
-        self.tries.finish(Ending::Success(None));
+        let Held { tries, attempt } = self;
+        tries.finish_at(Ending::Success(None), attempt.done());
     }
 
     /// The operation is done, while what it opened lives on: a stream of messages has no duration that says
@@ -84,13 +95,15 @@ impl Held {
         self.attempt
     }
 
-    /// It failed on the way.
+    /// The service answered, and parts of its answer are failures: `failure` is one of them.
+    pub(crate) fn partly(mut self, failure: &Failure) {
+        self.attempt.end(Outcome::Good);
+        self.tries.fail(failure);
+    }
+
+    /// The answer failed on the way.
     pub(crate) fn fail(mut self, failure: &Failure) {
-        self.attempt.end(if failure.origin() == Origin::Service {
-            Outcome::Broke(failure.detail().to_owned())
-        } else {
-            Outcome::Good
-        });
+        self.attempt.end(broken(failure));
         self.tries.fail(failure);
     }
 }
@@ -117,9 +130,15 @@ impl Target<'_> {
     /// # Errors
     /// Why nobody answered, or what the service refused with.
     pub(crate) async fn ask<O: Operation>(&self, operation: &O) -> Result<O::Answer, Failure> {
-        let (answer, held) = self.open(operation).await?;
-        held.finish();
-        Ok(answer)
+        let service = self.service(O::ABILITY)?;
+        let mut tries = self.begin(service, operation);
+        match until_answered(&mut tries, operation).await {
+            Ok((Ok(answer), attempt)) => {
+                tries.finish_at(Ending::Success(None), attempt.done());
+                Ok(answer)
+            }
+            refused => Err(refusal(tries, refused)),
+        }
     }
 
     /// The same for an answer that goes on after this.
@@ -128,7 +147,7 @@ impl Target<'_> {
     /// As [`Target::ask`].
     pub(crate) async fn open<O: Operation>(&self, operation: &O) -> Result<(O::Answer, Held), Failure> {
         let service = self.service(O::ABILITY)?;
-        let tries = Tries::begin(service, None, self.order(operation), self.clusters.activity().clone());
+        let tries = self.begin(service, operation);
         carry_out(tries, operation).await
     }
 
@@ -146,6 +165,10 @@ impl Target<'_> {
         carry_out(tries, operation).await
     }
 
+    fn begin<O: Operation>(&self, service: Arc<Service>, operation: &O) -> Tries {
+        Tries::begin(service, None, self.order(operation), self.clusters.activity().clone())
+    }
+
     fn order<O: Operation>(&self, operation: &O) -> Order {
         Order {
             operation: operation.name(),
@@ -159,54 +182,83 @@ impl Target<'_> {
 }
 
 async fn carry_out<O: Operation>(mut tries: Tries, operation: &O) -> Result<(O::Answer, Held), Failure> {
-    let answer = match until_answered(&mut tries, operation).await {
-        Ok((Ok(answer), attempt)) => return Ok((answer, Held { tries, attempt })),
-        // A refusal is an answer too: it says nothing against the endpoint.
-        Ok((Err(refusal), attempt)) => {
-            attempt.end(Outcome::Good);
-            refusal
+    match until_answered(&mut tries, operation).await {
+        Ok((Ok(answer), mut attempt)) => {
+            attempt.heard(true);
+            Ok((answer, Held { tries, attempt }))
         }
-        Err(failure) => failure,
-    };
-    tries.fail(&answer);
-    Err(answer.with_service(Arc::clone(&tries.service().name)))
+        refused => Err(refusal(tries, refused)),
+    }
 }
 
 type Answered<O> = (Result<<O as Operation>::Answer, Failure>, Attempt);
 
+/// The end of an operation that came to nothing.
+#[cold]
+fn refusal<T>(mut tries: Tries, refused: Result<(Result<T, Failure>, Attempt), Failure>) -> Failure {
+    let failure = match refused {
+        // A refusal is an answer too: it says nothing against the endpoint.
+        Ok((Err(refusal), attempt)) => {
+            attempt.done();
+            refusal
+        }
+        Err(failure) => failure,
+        Ok((Ok(_), _)) => Failure::gateway(Code::Internal, "An answer was taken for a refusal."),
+    };
+    tries.fail(&failure);
+    failure.with_service(Arc::clone(&tries.service().name))
+}
+
+/// Try after try. The outer failure is that nobody answered, the inner one a refusal.
 async fn until_answered<O: Operation>(tries: &mut Tries, operation: &O) -> Result<Answered<O>, Failure> {
     loop {
-        let mut attempt = tries.next().await?;
-        let result = once(&mut attempt, operation).await;
+        let attempt = tries.next().await?;
+        let deadline: Instant = attempt.deadline().into();
+        let result = match operation.run(attempt.adapter(), deadline) {
+            None => Err(unable(&attempt, O::ABILITY)),
+            Some(call) => match answered_by(deadline + LAST_WORDS, call).await {
+                None => Err(late(&attempt, operation.if_late())),
+                Some(Err(failure)) if failure.origin() == Origin::Service => Err(miss(failure)),
+                Some(answer) => Ok(answer),
+            },
+        };
         if let Settled::Answer(answer, attempt) = tries.settle(attempt, result)? {
             return Ok((answer, attempt));
         }
     }
 }
 
-/// One try. The outer result is whether there is an answer, the inner one whether it is a refusal.
-async fn once<O: Operation>(
-    attempt: &mut Attempt,
-    operation: &O,
-) -> Result<Result<O::Answer, Failure>, Miss> {
-    let deadline: Instant = attempt.deadline().into();
-    let Some(call) = operation.run(attempt.adapter(), deadline) else {
-        let (path, ability) = (attempt.service().path(), O::ABILITY.name());
-        let failure = Failure::gateway(Code::UnsupportedAbility, format!("`{path}` lacks `{ability}`."));
-        return Err(Miss { failure, cause: RetryOn::Connect, sent: true, outcome: Outcome::Void });
-    };
-    let Ok(result) = tokio::time::timeout_at(deadline + LAST_WORDS, call).await else {
-        let limit = attempt.deadline().saturating_duration_since(attempt.began());
-        let detail = format!("{} did not answer within {} ms.", attempt.endpoint().label, limit.as_millis());
-        let failure = Failure::service(Code::Timeout, detail.clone());
-        return Err(Miss { failure, cause: RetryOn::Timeout, sent: true, outcome: Outcome::Late(detail) });
-    };
-    match result {
-        Err(failure) if failure.origin() == Origin::Service => Err(miss(failure)),
-        answer => {
-            attempt.heard(true);
-            Ok(answer)
-        }
+/// The answer, if it comes by then. One that is there at once needs no timer, and those who ask memory have it at
+/// once.
+async fn answered_by<T>(end: Instant, mut call: Call<'_, T>) -> Option<Result<T, Failure>> {
+    match poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => Box::pin(tokio::time::timeout_at(end, call)).await.ok(),
+    }
+}
+
+fn unable(attempt: &Attempt, ability: Ability) -> Miss {
+    let (path, ability) = (attempt.service().path(), ability.name());
+    let failure = Failure::gateway(Code::UnsupportedAbility, format!("`{path}` lacks `{ability}`."));
+    Miss { failure, cause: RetryOn::Connect, sent: true, outcome: Outcome::Void }
+}
+
+fn late(attempt: &Attempt, and: &str) -> Miss {
+    let limit = attempt.deadline().saturating_duration_since(attempt.began());
+    let detail = format!("{} did not answer within {} ms.", attempt.endpoint().label, limit.as_millis());
+    let failure = Failure::service(Code::Timeout, format!("{detail}{and}"));
+    Miss { failure, cause: RetryOn::Timeout, sent: true, outcome: Outcome::Late(detail) }
+}
+
+/// What it means for an endpoint that an answer failed on the way. Only one that breaks its answers is set aside:
+/// how long a statement takes and how fast its rows are read is its client's doing.
+fn broken(failure: &Failure) -> Outcome {
+    let detail = || failure.detail().to_owned();
+    match (failure.origin(), failure.code()) {
+        (Origin::Service, Code::Timeout) => Outcome::Late(detail()),
+        (Origin::Service, _) => Outcome::Broke(detail()),
+        (Origin::Client, _) => Outcome::Good,
+        (Origin::Gateway, _) => Outcome::Void,
     }
 }
 
@@ -228,7 +280,7 @@ mod tests {
     use model::route::RetryOn;
     use model::{Code, Failure};
 
-    use super::{Outcome, miss};
+    use super::{Outcome, broken, miss};
 
     #[test]
     fn a_failure_of_the_service_says_what_may_follow() {
@@ -247,5 +299,17 @@ mod tests {
             (refused.cause, refused.sent, refused.outcome),
             (RetryOn::Connect, false, Outcome::Bad("no".into()))
         );
+    }
+
+    #[test]
+    fn only_a_service_that_breaks_its_answers_is_set_aside() {
+        for (failure, outcome) in [
+            (Failure::service(Code::BadGateway, "broke"), Outcome::Broke("broke".into())),
+            (Failure::service(Code::Timeout, "slow"), Outcome::Late("slow".into())),
+            (Failure::client(Code::QueryFailed, "wrong"), Outcome::Good),
+            (Failure::gateway(Code::Overloaded, "full"), Outcome::Void),
+        ] {
+            assert_eq!(broken(&failure), outcome);
+        }
     }
 }

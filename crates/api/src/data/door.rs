@@ -8,6 +8,7 @@ use model::Failure;
 use wire::Body;
 
 use super::Data;
+use crate::body::is_plain;
 use crate::guard::{Caller, GuardOptions, Open};
 use crate::respond;
 
@@ -35,6 +36,7 @@ impl DataDoor {
             return Err(respond::unknown_path(head.uri.path())
                 .with_hint("This door answers data calls alone; everything else is at the control door."));
         }
+        is_plain(&head.headers)?;
         // Without a word of it the caller is one whom the door trusts: nearly all are, and it costs nothing.
         if caller != Caller::Trusted {
             head.extensions.insert(caller);
@@ -43,8 +45,12 @@ impl DataDoor {
     }
 
     /// Answers a request that was admitted, whose body has arrived whole.
-    pub async fn call(&self, mut request: Request<Bytes>, id: RequestId) -> Response<Body> {
+    pub fn call(
+        &self,
+        mut request: Request<Bytes>,
+        id: RequestId,
+    ) -> impl Future<Output = Response<Body>> + Send + '_ {
         let caller = request.extensions_mut().remove().unwrap_or(Caller::Trusted);
-        self.data.call(request, &caller, id).await
+        self.data.call(request, caller, id)
     }
 }

@@ -7,6 +7,7 @@ mod door;
 mod endless;
 mod once;
 mod place;
+mod room;
 pub use door::DataDoor;
 
 // What each ability can be asked.
@@ -27,10 +28,13 @@ use tokio::sync::watch;
 use wire::Body;
 
 use crate::guard::Caller;
+use crate::idempotency::IDEMPOTENCY_KEY;
 use crate::query::Query;
 use crate::respond::{self, Telling};
 use ask::Target;
+use endless::Ends;
 use place::{Parts, Place};
+use room::Room;
 
 /// Answers calls of the data API. Clones share what is under way.
 #[derive(Clone)]
@@ -38,6 +42,7 @@ pub struct Data {
     clusters: Clusters,
     store: Store,
     transactions: db::Transactions,
+    room: Room,
     telling: Telling,
     /// Whether answers without an end are to end.
     closing: Arc<watch::Sender<bool>>,
@@ -123,12 +128,25 @@ impl Data {
     pub fn new(clusters: Clusters, store: Store, timeout_status: u16) -> Self {
         let transactions = db::Transactions::default();
         let (telling, closing) = (Telling { timeout_status }, Arc::default());
-        Data { clusters, store, transactions, telling, closing }
+        Data { clusters, store, transactions, room: Room::default(), telling, closing }
     }
 
     /// Ends the answers that have no end of their own, so that doors can close.
     pub fn close(&self) {
         self.closing.send_replace(true);
+    }
+
+    /// The same with its bounds in reach of a test: room for so many bytes of larger answers, and transactions
+    /// that are open for so long at most.
+    #[cfg(test)]
+    pub(crate) fn bounded(self, larger: usize, life: std::time::Duration) -> Self {
+        Data { room: Room::of(larger, larger), transactions: db::Transactions::of_life(life), ..self }
+    }
+
+    /// Bytes of answers that nobody has read yet.
+    #[cfg(test)]
+    pub(crate) fn bytes_held(&self) -> usize {
+        self.room.held()
     }
 
     /// Whether a path is one of the data API.
@@ -148,14 +166,37 @@ impl Data {
     pub(crate) async fn call(
         &self,
         request: Request<Bytes>,
-        caller: &Caller,
+        caller: Caller,
         id: RequestId,
     ) -> Response<Body> {
-        let answer = self.once(request, caller, id).await;
+        let caller = &caller;
+        let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+        // Each future on the way is moved by whoever waits for it: what most calls pass is kept flat.
+        let answer = if request.headers().contains_key(IDEMPOTENCY_KEY) {
+            Box::pin(self.once(request, caller, id)).await
+        } else {
+            self.dispatch(&request, caller, id).await
+        };
+        let answer = match answer {
+            Ok(response) if room::counts(response.body()) => Box::pin(self.held(response, looks)).await,
+            answer => answer,
+        };
         let mut response =
             answer.unwrap_or_else(|failure| self.telling.problem(&failure, &id).map(Body::Full));
         respond::finish(response.headers_mut(), &id);
         response
+    }
+
+    /// A whole answer, counted until its last byte has gone. `looks` says that the call can be sent again.
+    async fn held(&self, response: Response<Body>, looks: bool) -> Answer {
+        let (head, body) = response.into_parts();
+        let body = match body {
+            Body::Full(bytes) => {
+                Body::Full(self.room.hold_one(bytes).await.map_err(|full| full.with_retryable(looks))?)
+            }
+            body => body,
+        };
+        Ok(Response::from_parts(head, body))
     }
 
     async fn dispatch(&self, request: &Request<Bytes>, caller: &Caller, id: RequestId) -> Answer {
@@ -177,12 +218,18 @@ impl Data {
         let mut query = Query::of(request.uri());
         // Upstash's door names the service in its path, and has a query language of its own.
         let service = if call == Call::Upstash { Some(parts.text(0)?) } else { query.text("service") };
-        let target =
-            Target { clusters: &self.clusters, caller, cluster: &cluster, service: service.as_deref(), id };
+        let (clusters, room) = (&self.clusters, &self.room);
+        let target = Target { clusters, room, caller, cluster: &cluster, service: service.as_deref(), id };
         match call {
             // What is asked most stands here; the others would only make its future larger.
-            Call::Get => whole(cache::get(&target, query, request.body()).await),
-            Call::Set => whole(cache::set(&target, query, request.body()).await),
+            Call::Get => {
+                query.done()?;
+                whole(cache::get(&target, request.body()).await)
+            }
+            Call::Set => {
+                query.done()?;
+                whole(cache::set(&target, request.body()).await)
+            }
             _ => Box::pin(self.further(Asked { call, target, query, request, parts })).await,
         }
     }
@@ -191,8 +238,8 @@ impl Data {
         let Asked { call, target, query, request, parts } = asked;
         let (method, body): (_, &[u8]) = (request.method(), request.body());
         match call {
-            Call::Get => whole(cache::get(&target, query, body).await),
-            Call::Set => whole(cache::set(&target, query, body).await),
+            Call::Get => whole(cache::get(&target, body).await),
+            Call::Set => whole(cache::set(&target, body).await),
             Call::Delete => whole(cache::delete(&target, query, body).await),
             Call::Incr => whole(cache::incr(&target, query, body).await),
             Call::Expire => whole(cache::expire(&target, query, body).await),
@@ -226,8 +273,10 @@ impl Data {
             }
             Call::Topic => whole(queue::topic(&target, query, &parts.text(0)?).await),
             Call::Consume => {
+                let closing = self.closing.subscribe();
+                let ends = Ends::of(closing, &self.store, target.caller, request.headers());
                 let streaming = queue::consume(&target, query, request.headers()).await?;
-                Ok(streaming.map(|body| endless::until(body, self.closing.subscribe())))
+                Ok(streaming.map(|body| endless::until(body, ends)))
             }
             Call::Ack => whole(queue::ack(&target, query, body).await),
             Call::Groups => whole(queue::groups(&target, query).await),

@@ -10,21 +10,14 @@ use wire::Body;
 use super::place::Place;
 use super::{Answer, CALLS, Call, Data};
 use crate::guard::{Caller, changes};
-use crate::idempotency::{Fate, IDEMPOTENCY_KEY, Keyed, once};
+use crate::idempotency::{Fate, Keyed, once};
 use crate::query::Query;
 
 impl Data {
-    /// Carries a call out, once if it brings a key.
+    /// Carries a call that brings a key out once.
     pub(super) async fn once(&self, request: Request<Bytes>, caller: &Caller, id: RequestId) -> Answer {
-        // What needs no key never looks at one.
         let keyed = if takes_a_key(&request)? { Keyed::of(&request, caller)? } else { None };
-        match keyed {
-            None => self.dispatch(&request, caller, id).await,
-            Some(keyed) => Box::pin(self.keyed(keyed, request, caller, id)).await,
-        }
-    }
-
-    async fn keyed(&self, keyed: Keyed, request: Request<Bytes>, caller: &Caller, id: RequestId) -> Answer {
+        let Some(keyed) = keyed else { return self.dispatch(&request, caller, id).await };
         let (data, caller) = (self.clone(), caller.clone());
         let work = async move {
             match data.dispatch(&request, &caller, id).await {
@@ -42,9 +35,6 @@ impl Data {
 /// Whether there is a key, and it counts for this call. A read needs none, and a publish hands it to the engine, which keeps it with
 /// the messages.
 fn takes_a_key(request: &Request<Bytes>) -> Result<bool, Failure> {
-    if !request.headers().contains_key(IDEMPOTENCY_KEY) {
-        return Ok(false);
-    }
     let found = Place::of(request.uri().path()).and_then(|place| place.find(CALLS));
     let Some((call, ..)) = found.filter(|_| changes(request.method())) else { return Ok(false) };
     match call {
@@ -52,6 +42,11 @@ fn takes_a_key(request: &Request<Bytes>) -> Result<bool, Failure> {
         Call::Query | Call::Execute | Call::Batch if Query::of(request.uri()).bytes("tx").is_some() => {
             let detail = "A statement of a transaction takes no `Idempotency-Key`: its effect ends with the transaction.";
             Err(Failure::client(Code::InvalidRequest, detail).with_hint("Send the key with the commit."))
+        }
+        Call::Begin => {
+            let detail = "The beginning of a transaction takes no `Idempotency-Key`: its `tx` would be given again when it is long over.";
+            Err(Failure::client(Code::InvalidRequest, detail)
+                .with_hint("Send the key with the commit. What was begun and is not used is rolled back."))
         }
         Call::Query => Ok(!only_reads(request.body())),
         _ => Ok(true),

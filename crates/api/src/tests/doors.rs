@@ -161,3 +161,32 @@ async fn the_api_can_be_read_in_a_browser_without_the_internet() {
     assert!(start.contains("doc.json") && start.contains("\"validatorUrl\": \"none\""), "{start}");
     assert_eq!(gateway.get("/swagger/doc.json").await.body, gateway.get("/openapi.json").await.body);
 }
+
+#[tokio::test]
+async fn a_packed_body_is_refused_and_not_kept() {
+    let gateway = shop().await;
+    let key = "/api/v1/clusters/shop/cache/keys/packed";
+    for (method, path) in
+        [("PUT", key), ("POST", "/api/v1/clusters/shop/cache/get"), ("POST", "/api/v1/validate")]
+    {
+        let request = Request::builder().method(method).uri(path).header("content-encoding", "gzip");
+        let refused = gateway.send(request, vec![0x1f, 0x8b, 8]).await;
+        assert_eq!(refused.problem(), (400, "invalid_request".to_owned()), "{method} {path}");
+        assert!(refused.text().contains("gzip"), "{}", refused.text());
+    }
+    assert_eq!(gateway.get(key).await.status, 404);
+    let plain = Request::put(key).header("content-encoding", "identity");
+    assert_eq!(gateway.send(plain, "a").await.status, 204);
+}
+
+#[tokio::test]
+async fn the_data_door_refuses_a_packed_body_by_its_head() {
+    let (options, _dir) = super::options().await;
+    let door = crate::DataDoor::new(options.data.clone(), options.guard.clone());
+    let head = |coding: &str| {
+        let request = Request::post("/api/v1/clusters/shop/cache/get").header("host", "127.0.0.1");
+        request.header("content-encoding", coding).body(()).unwrap().into_parts().0
+    };
+    assert!(door.admit(&mut head("identity")).is_ok());
+    assert_eq!(door.admit(&mut head("br")).unwrap_err().code(), model::Code::InvalidRequest);
+}

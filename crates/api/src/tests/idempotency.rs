@@ -142,6 +142,9 @@ async fn reads_are_read_again_and_statements_of_transactions_take_no_key() {
     let refused = keyed(&gateway, "s", "POST", statement, &json!({ "query": "DELETE FROM t" })).await;
     assert_eq!(refused.problem(), (400, "invalid_request".to_owned()));
     assert!(refused.json()["hint"].as_str().unwrap().contains("commit"));
+    let begin = "/api/v1/clusters/shop/db/transactions";
+    let refused = keyed(&gateway, "b", "POST", begin, &json!({})).await;
+    assert_eq!(refused.problem(), (400, "invalid_request".to_owned()), "a `tx` is not given twice");
 }
 
 #[tokio::test]
@@ -314,7 +317,7 @@ async fn an_answer_that_comes_in_frames_is_kept_when_it_is_small() {
             let work = async move { (http::Response::new(body), crate::idempotency::Fate::Keep) };
             crate::idempotency::once(&gateway.store, keyed, Box::pin(work)).await
         };
-        let first = crate::stream::carried(ask().await.unwrap().into_body());
+        let first = crate::stream::carried(ask().await.unwrap().into_body(), None);
         let first = first.collect().await.unwrap().to_bytes();
         assert_eq!(first.len(), pieces * piece.len(), "every byte of it arrives");
         match ask().await {

@@ -130,6 +130,8 @@ async fn a_message_that_fails_says_so_alone_and_among_others() {
             && body["results"][1].get("topic").is_none()
     );
     assert_eq!((&body["results"][0]["offset"], &body["results"][2]["offset"]), (&json!(0), &json!(1)));
+    let facts = gateway.get("/api/v1/clusters/shop/services/events").await.json();
+    assert_eq!(facts["healthy"], true, "a message that is too large is not its fault: {facts}");
     assert_eq!(gateway.get(&at("topics/t")).await.json()["messages"], 2);
 }
 

@@ -132,6 +132,33 @@ async fn connections_beyond_the_cap_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_leave_room_for_whoever_looks() {
+    let (mut options, _dir) = options().await;
+    options.limits.connections = 4;
+    let gateway = crate::router(options);
+    let ask = async |method: &str, path: &str, body: &'static str| {
+        let request = axum::http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "localhost")
+            .body(axum::body::Body::from(body))
+            .unwrap();
+        tower::ServiceExt::oneshot(gateway.clone(), request).await.unwrap()
+    };
+    let made = r#"{"name":"Shop","cluster_id":"shop","services":{"queue":{"type":"log","path":":memory:"}}}"#;
+    assert_eq!(ask("POST", "/api/v1/clusters", made).await.status(), 201);
+    let publish = r#"{"topic":"t","message":"m"}"#;
+    assert_eq!(ask("POST", "/api/v1/clusters/shop/queue/publish", publish).await.status(), 200);
+    let consume = "/api/v1/clusters/shop/queue/consume?topic=t&group=g";
+    let (first, second) = (ask("GET", consume, "").await, ask("GET", consume, "").await);
+    assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 200));
+    assert_eq!(ask("GET", consume, "").await.status(), 503);
+    assert_eq!(ask("GET", "/health", "").await.status(), 200);
+    drop(first);
+    assert_eq!(ask("GET", consume, "").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_takes_nothing_is_let_go() {
     let served = served(Duration::from_millis(100), |options| {
         options.limits.write_timeout = Duration::from_millis(300);

@@ -1,5 +1,6 @@
 //! SQL by HTTP: statements, batches and transactions on a database that is there.
 
+mod bounds;
 mod streams;
 mod transactions;
 

@@ -298,3 +298,19 @@ async fn a_token_is_seen_in_no_answer_but_its_first_and_in_no_log() {
         assert!(!said.contains(secret), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_change_says_whose_token_it_was_and_a_call_on_data_does_not() {
+    let (gateway, admin) = guarded().await;
+    let log = Log::default();
+    let _other = tracing::Dispatch::new(Log::default());
+    let _kept = tracing::subscriber::set_default(log.clone());
+    let set = json!({ "key": "a", "value": "b" }).to_string();
+    let set = with(&gateway, &admin, "POST", "/api/v1/clusters/shop/cache/set", set).await;
+    assert_eq!(set.status, 200, "{}", set.text());
+    let asked = |log: &Log| log.0.lock().unwrap().matches("message=asked").count();
+    assert_eq!(asked(&log), 0, "each of thousands a second would be a line");
+    let made = with(&gateway, &admin, "POST", TOKENS, json!({ "name": "a" }).to_string()).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert_eq!(asked(&log), 1);
+}

@@ -132,7 +132,7 @@ async fn too_much_at_once_keeps_what_failed() {
     let again = open(&dir).await;
     let (kept, _) = again.activity_page(&ActivityFilter::default(), 10_000).await;
     let failed = kept.iter().filter(|record| record.outcome == "error").count();
-    assert_eq!((kept.len(), failed), (2000, 400));
+    assert_eq!((kept.len(), failed), (1000, 400));
 }
 
 #[tokio::test]

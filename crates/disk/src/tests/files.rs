@@ -64,7 +64,7 @@ async fn a_large_file_is_checked_while_it_is_in_use() {
     let (disk, ()) = Disk::open_with(&path, table).unwrap();
     disk.write(|c| (0..5000).try_for_each(|n| insert(n)(c).map(drop))).await.unwrap();
     disk.close().await;
-    let (sound, ()) = Disk::open_checked(&path, 1000, |_| Ok(())).unwrap();
+    let (sound, ()) = Disk::open_within(&path, 1000, crate::log::LOG_MOST, |_| Ok(())).unwrap();
     assert_eq!(sound.read(numbers).await.unwrap().len(), 5000);
     assert!(sound.damage().is_none());
     sound.close().await;
@@ -72,7 +72,7 @@ async fn a_large_file_is_checked_while_it_is_in_use() {
     let middle = bytes.len() / 2;
     bytes[middle..middle + 4096].fill(0xA5);
     fs::write(&path, bytes).unwrap();
-    let (damaged, ()) = Disk::open_checked(&path, 1000, |_| Ok(())).unwrap();
+    let (damaged, ()) = Disk::open_within(&path, 1000, crate::log::LOG_MOST, |_| Ok(())).unwrap();
     let mut found = None;
     for _ in 0..1000 {
         found = damaged.damage();

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::deadlines::{add, later, sql};
+use super::deadlines::{LIFE, add, later, sql};
 use super::{numbers, on_disk};
 use crate::{Disk, Error, Reply, Session};
 
@@ -139,7 +139,7 @@ async fn leave_a_result(disk: &Disk, chance: &mut Chance) {
     let (pieces, mut read) = tokio::sync::mpsc::channel::<i64>(2);
     let job = move |s: &Session<'_>, reply: &mut Reply<(), Error>| {
         let reader = pieces.clone();
-        reply.early(s, (), move || !reader.is_closed());
+        reply.early(s, (), s.hold(LIFE).unwrap(), move || !reader.is_closed());
         let mut piece = 0;
         while s.send(&pieces, piece) {
             piece += 1;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::deadlines::{add, later, sql};
+use super::deadlines::{LIFE, add, later, sql};
 use super::{insert, numbers, on_disk, table};
 use crate::{Disk, Error, Session};
 
@@ -129,7 +129,7 @@ async fn a_commit_that_is_refused_undoes_it() {
 async fn who_looks_has_one_moment_and_a_reader_for_it() {
     let (_dir, disk) = on_disk();
     disk.write(insert(1)).await.unwrap();
-    let mut turn = disk.begin_looking(later()).await.unwrap();
+    let mut turn = disk.begin_looking(later(), LIFE).await.unwrap();
     disk.write(insert(2)).await.unwrap();
     assert_eq!(turn.run(later(), look).await.unwrap(), [1], "it began before the second one");
     let error = turn.run(later(), add(3)).await.unwrap_err();
@@ -143,11 +143,11 @@ async fn closing_ends_transactions_and_results() {
     let (_dir, disk) = on_disk();
     let mut writes = disk.begin(later()).await.unwrap();
     writes.run(later(), add(1)).await.unwrap();
-    let mut looks = disk.begin_looking(later()).await.unwrap();
+    let mut looks = disk.begin_looking(later(), LIFE).await.unwrap();
     let (pieces, mut read) = tokio::sync::mpsc::channel::<i64>(1);
     let job = move |s: &Session<'_>, reply: &mut crate::Reply<(), Error>| {
         let reader = pieces.clone();
-        reply.early(s, (), move || !reader.is_closed());
+        reply.early(s, (), s.hold(LIFE).unwrap(), move || !reader.is_closed());
         while s.send(&pieces, 0) {}
         Ok(())
     };
@@ -166,8 +166,20 @@ async fn in_memory_turns_are_taken_one_after_the_other() {
     let (disk, ()) = Disk::in_memory_with(table).unwrap();
     let mut turn = disk.begin(later()).await.unwrap();
     turn.run(later(), add(1)).await.unwrap();
-    assert!(matches!(disk.begin_looking(Instant::now() + SHORT).await, Err(Error::NotBegun)));
+    assert!(matches!(disk.begin_looking(Instant::now() + SHORT, LIFE).await, Err(Error::NotBegun)));
     turn.commit().await.unwrap();
-    let mut turn = disk.begin_looking(later()).await.unwrap();
+    let mut turn = disk.begin_looking(later(), LIFE).await.unwrap();
     assert_eq!(turn.run(later(), look).await.unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn a_part_that_fails_is_undone_and_the_rest_stands() {
+    let (_dir, disk) = on_disk();
+    let mut turn = disk.begin(later()).await.unwrap();
+    turn.run(later(), add(1)).await.unwrap();
+    let fails = |s: &Session<'_>| s.undoing(|| add(2)(s).and(Err::<(), _>(Error::Interrupted)));
+    turn.run(later(), fails).await.unwrap_err();
+    turn.run(later(), |s| s.undoing(|| add(3)(s))).await.unwrap();
+    turn.commit().await.unwrap();
+    assert_eq!(disk.read(numbers).await.unwrap(), [1, 3]);
 }

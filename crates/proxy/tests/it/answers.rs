@@ -130,6 +130,7 @@ async fn bodies_come_and_go_whole() {
     }
     let no = say(address, "POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n").await;
     assert!(no.starts_with("HTTP/1.1 401") && no.contains("WWW-Authenticate: Bearer"), "{no}");
+    assert!(no.contains("X-Content-Type-Options: nosniff\r\n"), "{no}");
     let expects = "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(expects.as_bytes()).await.unwrap();

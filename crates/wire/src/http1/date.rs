@@ -50,7 +50,6 @@ fn civil(days: u64) -> (u64, usize, u64) {
     let month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month + 2) / 5 + 1;
     let year = era * 400 + year + u64::from(month >= 10);
-    #[expect(clippy::cast_possible_truncation, reason = "one of twelve")]
     let month = ((month + 2) % 12) as usize;
     (year, month, day)
 }

@@ -42,7 +42,7 @@ impl Broker {
         let (own, found) = self.find_group(topic, group)?;
         idle(found)?;
         let id = found.id;
-        let progress: Vec<Progress> = own
+        let mut progress: Vec<Progress> = own
             .partitions
             .iter()
             .map(|partition| match to {
@@ -56,6 +56,7 @@ impl Broker {
             .write(move |connection| writes::reset_group(connection, id, &rows))
             .await
             .map_err(|error| failure::of(&error))?;
+        progress.iter_mut().for_each(Progress::wrote);
         if let Some(group) = self.groups.get_mut(&id) {
             group.progress = progress;
         }
@@ -112,7 +113,7 @@ fn shown(topic: &Topic, group: &Group) -> queue::Group {
         group.progress.iter().zip(&topic.partitions).map(|(progress, partition)| queue::Progress {
             settled: progress.settled(),
             next: partition.next,
-            lag: progress.delivered() + partition.next.saturating_sub(progress.next()),
+            lag: progress.owed() + partition.next.saturating_sub(progress.next()),
             delivered: progress.delivered(),
         });
     queue::Group {

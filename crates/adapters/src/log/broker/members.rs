@@ -10,8 +10,9 @@ use super::super::assign::assign;
 use super::super::command::{Ending, Joined, Stream};
 use super::super::limits::{self, MOST_PLACES, invalid};
 use super::super::progress::{Millis, Progress};
+use super::super::progress_row::{self, Rows};
 use super::super::token::Resume;
-use super::super::{clock, failure, progress_row, writes};
+use super::super::{clock, failure, writes};
 use super::Broker;
 use super::state::{Group, Member};
 use crate::queue::{ConsumeOptions, From};
@@ -103,7 +104,7 @@ impl Broker {
             );
         }
         let id = topic.id;
-        let progress: Vec<Progress> = topic
+        let mut progress: Vec<Progress> = topic
             .partitions
             .iter()
             .map(|partition| match options.from {
@@ -118,6 +119,7 @@ impl Broker {
             .write(move |connection| writes::create_group(connection, id, &name, &rows))
             .await
             .map_err(|error| failure::of(&error))?;
+        progress.iter_mut().for_each(Progress::wrote);
         if let Some(topic) = self.topics.get_mut(&id) {
             topic.groups.insert(options.group.clone(), group);
         }
@@ -125,8 +127,8 @@ impl Broker {
         Ok(group)
     }
 
-    /// A stream has ended. What was handed to it and never taken comes again at once; its partitions stay its own
-    /// for a while.
+    /// A stream has ended. What was handed to it and never went out to its client comes again at once, and was not
+    /// delivered after all; its partitions stay its own for a while.
     pub(super) fn left(&mut self, stream: Stream, seen: u64) {
         let now = self.clock.now();
         let Some(group) = self.groups.get_mut(&stream.group) else { return };
@@ -134,8 +136,10 @@ impl Broker {
         member.ready = false;
         member.fetched = HashMap::new();
         member.leaves_at = Some(now + GRACE);
-        for progress in &mut group.progress {
-            progress.release(stream.consumer, seen, now);
+        for (partition, progress) in group.progress.iter_mut().enumerate() {
+            if progress.take_back(stream.consumer, seen, now) {
+                self.unwritten.insert((stream.group, partition as u32));
+            }
         }
         self.dirty.insert(stream.group);
         self.set_alarm(stream.group, now);
@@ -196,8 +200,8 @@ impl Member {
 }
 
 /// Places as rows.
-pub(super) fn rows(progress: &[Progress]) -> Vec<(u32, Vec<u8>)> {
+pub(super) fn rows(progress: &[Progress]) -> Vec<(u32, Rows)> {
     // Leases and delays are none here, so that the time does not matter.
-    let row = |(partition, own): (usize, &Progress)| (partition as u32, progress_row::encode(own, 0));
+    let row = |(partition, own): (usize, &Progress)| (partition as u32, progress_row::rows(own, 0));
     progress.iter().enumerate().map(row).collect()
 }

@@ -6,6 +6,7 @@
 
 mod deliver;
 mod groups;
+mod letters;
 mod members;
 mod plan;
 mod recent;
@@ -24,6 +25,7 @@ use disk::Disk;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
+use self::letters::PlannedSettle;
 use self::recent::Recent;
 use self::state::{Group, Topic};
 use self::turn::Turn;
@@ -60,6 +62,13 @@ pub(super) struct Broker {
     /// Topics whose rows are still to be taken out.
     dropped: VecDeque<u64>,
 
+    /// Topics that hold more than they should, to be trimmed in turn.
+    overdue: VecDeque<u64>,
+    /// Settlements that go on in the next turn.
+    carried: Vec<PlannedSettle>,
+    /// Where groups were moved between turns, by group and partition.
+    unwritten: HashSet<(u64, u32)>,
+
     commands: mpsc::Receiver<Command>,
     signals: mpsc::UnboundedReceiver<Signal>,
     /// For those who read the file on behalf of consumers.
@@ -74,6 +83,7 @@ pub(super) struct Broker {
     /// Until when nothing is delivered, since the disk did not take it.
     paused_until: Millis,
     sweeps_at: Millis,
+    looks_at: Millis,
     forgets_at: Millis,
 }
 
@@ -108,6 +118,9 @@ impl Broker {
             salt: loaded.salt,
             publishes: loaded.publishes,
             dropped: loaded.dropped.into(),
+            overdue: VecDeque::new(),
+            carried: Vec::new(),
+            unwritten: HashSet::new(),
             commands,
             signals,
             reports,
@@ -117,6 +130,7 @@ impl Broker {
             alarms: BinaryHeap::new(),
             paused_until: 0,
             sweeps_at: now,
+            looks_at: now,
             forgets_at: now,
         }
     }
@@ -170,7 +184,8 @@ impl Broker {
         let now = self.clock.now();
         let alarm = self.alarms.peek().map_or(Millis::MAX, |Reverse((at, _))| *at);
         let paused = if self.is_paused(now) { self.paused_until } else { Millis::MAX };
-        let next = alarm.min(paused).min(self.sweeps_at);
+        let goes_on = !self.carried.is_empty() || (!self.due.is_empty() && !self.is_paused(now));
+        let next = if goes_on { now } else { alarm.min(paused).min(self.sweeps_at) };
         // One more, since the clock cuts off what is less than a millisecond.
         Instant::now() + Duration::from_millis(next.saturating_sub(now).min(60_000) + u64::from(next > now))
     }
@@ -212,3 +227,6 @@ impl Broker {
         self.sequence
     }
 }
+
+#[cfg(test)]
+mod tests;

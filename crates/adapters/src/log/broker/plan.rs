@@ -1,7 +1,6 @@
-//! What a turn needs to know before it begins: topics that must be there, publishes that were made before, and the
-//! contents of messages that go to the dead letters.
+//! What a turn needs to know before it begins: topics that must be there, and publishes that were made before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use disk::SqlResult;
@@ -14,10 +13,14 @@ use super::super::progress::Millis;
 use super::super::receipts;
 use super::super::stored::Stored;
 use super::super::token::Ack;
-use super::super::{clock, reads, writes};
+use super::super::{clock, writes};
 use super::Broker;
+use super::letters::{Letter, PlannedSettle, Why};
 use super::turn::Turn;
-use crate::queue::{DEAD_LETTERS, Idempotency, LAST_DELIVERY, Receipt, TopicSpec};
+use crate::queue::{Idempotency, LAST_DELIVERY, Receipt, TopicSpec};
+
+/// How much a topic may hold beside twice its bound while its old messages are being taken out.
+const MOST_BEHIND: u64 = 64 << 20;
 
 /// A message by topic, partition and offset.
 pub(super) type Place = (u64, u32, u64);
@@ -32,15 +35,6 @@ pub(super) struct PlannedPublish {
     pub(super) _room: tokio::sync::OwnedSemaphorePermit,
 }
 
-/// A settlement whose tokens were read.
-pub(super) struct PlannedSettle {
-    pub(super) group: u64,
-    pub(super) ack: Vec<Ack>,
-    pub(super) nack: Vec<(Ack, Millis)>,
-    pub(super) term: Vec<Ack>,
-    pub(super) answer: Answer<u64>,
-}
-
 /// A turn that can be carried out, and carried out again.
 #[derive(Default)]
 pub(super) struct Plan {
@@ -48,6 +42,8 @@ pub(super) struct Plan {
     pub(super) settles: Vec<PlannedSettle>,
     /// What may go to the dead letters; `None` for what is no longer kept.
     pub(super) dying: HashMap<Place, Option<Arc<Stored>>>,
+    /// More is due than this turn deals with.
+    pub(super) unfinished: bool,
 }
 
 impl Broker {
@@ -65,7 +61,7 @@ impl Broker {
                 continue;
             }
             let Publish { topic, messages, idempotency, answer, _room } = publish;
-            match self.topic_to_publish(&topic).await {
+            match self.topic_to_publish(&topic).await.and_then(|topic| self.has_room(topic)) {
                 Ok(topic) => {
                     plan.publishes.push(PlannedPublish { topic, messages, idempotency, answer, _room })
                 }
@@ -73,11 +69,10 @@ impl Broker {
             }
         }
         turn.publishes = later;
+        plan.settles.append(&mut self.carried);
         for settle in turn.settles.drain(..) {
             match self.read_tokens(&settle) {
-                Ok((group, ack, nack, term)) => {
-                    plan.settles.push(PlannedSettle { group, ack, nack, term, answer: settle.answer });
-                }
+                Ok(read) => plan.settles.push(read(settle.answer)),
                 Err(failure) => drop(settle.answer.send(Err(failure))),
             }
         }
@@ -150,9 +145,24 @@ impl Broker {
         .await
     }
 
+    /// Whether a topic may grow. One at its bound loses as much as it gains, unless the old messages are so much
+    /// smaller than the new ones that this would take too long.
+    fn has_room(&self, topic: u64) -> Result<u64, Failure> {
+        let Some(own) = self.topics.get(&topic).filter(|own| own.behind) else { return Ok(topic) };
+        let most = own.retention_bytes.unwrap_or(self.options.retention_bytes);
+        if own.bytes() <= most.saturating_mul(2).saturating_add(MOST_BEHIND) {
+            return Ok(topic);
+        }
+        let detail =
+            format!("The topic `{}` holds more than its {most} bytes; old messages must go.", own.name);
+        Err(Failure::gateway(Code::Overloaded, detail).with_retryable(true))
+    }
+
     /// All tokens, or what is wrong with one.
-    #[expect(clippy::type_complexity, reason = "taken apart where it is called")]
-    fn read_tokens(&self, settle: &Settle) -> Result<(u64, Vec<Ack>, Vec<(Ack, Millis)>, Vec<Ack>), Failure> {
+    fn read_tokens(
+        &self,
+        settle: &Settle,
+    ) -> Result<impl FnOnce(Answer<u64>) -> PlannedSettle + use<>, Failure> {
         let (_, group) = self.find_group(&settle.topic, &settle.group)?;
         let partitions = group.progress.len();
         let read = |text: &str| {
@@ -164,82 +174,20 @@ impl Broker {
                 })
         };
         let ack = settle.ack.iter().map(|text| read(text)).collect::<Result<_, _>>()?;
-        let nack = settle
-            .nack
-            .iter()
-            .map(|(text, delay)| Ok((read(text)?, clock::millis(*delay))))
-            .collect::<Result<_, Failure>>()?;
-        let term = settle.term.iter().map(|text| read(text)).collect::<Result<_, _>>()?;
-        Ok((group.id, ack, nack, term))
-    }
-
-    /// Finds the contents of everything that this turn may put to the dead letters, and makes their topics.
-    async fn gather_dying(&mut self, plan: &mut Plan, now: Millis) {
-        let mut places: HashSet<Place> = HashSet::new();
-        for settle in &plan.settles {
-            let Some(group) = self.groups.get(&settle.group) else { continue };
-            let last = settle.nack.iter().map(|(ack, _)| ack).filter(|ack| ack.delivery >= LAST_DELIVERY);
-            let open = settle
-                .term
-                .iter()
-                .chain(last)
-                .filter(|ack| group.progress[ack.partition as usize].delivery_of(ack.offset).is_some());
-            places.extend(open.map(|ack| (group.topic, ack.partition, ack.offset)));
-        }
-        for group in self.due.iter().filter_map(|group| self.groups.get(group)) {
-            for (partition, progress) in group.progress.iter().enumerate() {
-                places.extend(progress.dying(now).map(|offset| (group.topic, partition as u32, offset)));
-            }
-        }
-        let mut lost: HashMap<Place, String> = HashMap::new();
-        for place in places {
-            match self.letter(place).await {
-                Ok(content) => drop(plan.dying.insert(place, content)),
-                Err(failure) => drop(lost.insert(place, failure.detail().to_owned())),
-            }
-        }
-        if lost.is_empty() {
-            return;
-        }
-        // What is due by itself is tried again later; who asked for it is told.
-        for settle in std::mem::take(&mut plan.settles) {
-            let topic = self.groups.get(&settle.group).map_or(0, |group| group.topic);
-            let mut named = settle.term.iter().chain(settle.nack.iter().map(|(ack, _)| ack));
-            match named.find_map(|ack| lost.get(&(topic, ack.partition, ack.offset))) {
-                None => plan.settles.push(settle),
-                Some(why) => {
-                    let failure =
-                        Failure::gateway(Code::Overloaded, format!("A dead letter cannot be kept: {why}"));
-                    let _ = settle.answer.send(Err(failure));
+        let (mut nack, mut letters) = (Vec::new(), VecDeque::new());
+        for (text, delay) in &settle.nack {
+            match read(text)? {
+                ack if ack.delivery >= LAST_DELIVERY => {
+                    letters.push_back(Letter { ack, why: Why::MaxDeliveries });
                 }
+                ack => nack.push((ack, clock::millis(*delay))),
             }
         }
-    }
-
-    /// What is put to the dead letters of a topic, which are made if they are not there. `None` is nothing: what
-    /// dies among dead letters stays where it is, settled, and so does what is no longer kept.
-    async fn letter(&mut self, place: Place) -> Result<Option<Arc<Stored>>, Failure> {
-        let name = &self.topics[&place.0].name;
-        if name.ends_with(DEAD_LETTERS) {
-            return Ok(None);
+        for text in &settle.term {
+            letters.push_back(Letter { ack: read(text)?, why: Why::Terminated });
         }
-        let name = format!("{name}{DEAD_LETTERS}");
-        let content = self.content(place).await.map_err(|error| failure::of(&error))?;
-        if content.is_some() {
-            self.dead_letters(&name).await?;
-        }
-        Ok(content)
-    }
-
-    /// A message from memory or from the file; `None` when it is no longer kept.
-    async fn content(&self, (topic, partition, offset): Place) -> Result<Option<Arc<Stored>>, disk::Error> {
-        if let Some(recent) = self.topics[&topic].partitions[partition as usize].recent(offset) {
-            return Ok(Some(Arc::clone(recent)));
-        }
-        let run = reads::runs(&[offset]);
-        let found =
-            self.disk.read(move |connection| reads::messages(connection, topic, partition, &run, 1)).await?;
-        Ok(found.messages.into_iter().next().map(|(_, stored)| stored))
+        let group = group.id;
+        Ok(move |answer| PlannedSettle { group, ack, nack, letters, looked: 0, settled: 0, answer })
     }
 }
 

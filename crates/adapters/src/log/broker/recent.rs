@@ -53,8 +53,10 @@ impl Recent {
     /// Takes the oldest message of a partition out of memory.
     fn shorten(&mut self, topic: &mut Topic, partition: u32) {
         if let Some(gone) = topic.partitions[partition as usize].recent.pop_front() {
-            self.bytes -= gone.size() + EACH;
-            self.live -= 1;
+            // What is in memory was counted when it was written, and nothing goes between the two.
+            debug_assert!(self.live > 0 && self.bytes >= gone.size() + EACH, "counted before it goes");
+            self.bytes = self.bytes.saturating_sub(gone.size() + EACH);
+            self.live = self.live.saturating_sub(1);
         }
     }
 
@@ -68,6 +70,12 @@ impl Recent {
             }
             self.shorten(topic, partition);
         }
+    }
+
+    /// Bytes, with what each message costs beside its own, and messages.
+    #[cfg(test)]
+    pub(super) fn counted(&self) -> (u64, usize) {
+        (self.bytes, self.live)
     }
 
     /// Takes out everything of a topic.

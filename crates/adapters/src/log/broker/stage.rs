@@ -10,14 +10,18 @@ use super::super::token::Ack;
 use super::super::writes::{NewMessage, PublishRow};
 use super::super::{clock, partitioner, receipts};
 use super::Broker;
-use super::plan::{Plan, PlannedPublish, PlannedSettle};
+use super::letters::{Letter, PlannedSettle, Why};
+use super::plan::{Plan, PlannedPublish};
 use crate::queue::{DEAD_LETTERS, Receipt};
 
 /// What was changed in memory and is not written yet, with how it was before.
 #[derive(Default)]
 pub(super) struct Staged {
     pub(super) partitions: HashMap<(u64, u32), Before>,
-    pub(super) progress: HashMap<(u64, u32), Progress>,
+    /// Where groups were moved.
+    pub(super) progress: Vec<(u64, u32)>,
+    /// Of these, those that were moved before this turn.
+    pub(super) before: Vec<(u64, u32)>,
     pub(super) topics: HashSet<u64>,
     pub(super) messages: Vec<NewMessage>,
     pub(super) publishes: Vec<PublishRow>,
@@ -34,9 +38,11 @@ pub(super) struct Before {
 }
 
 impl Staged {
-    /// Keeps the progress of a group in a partition as it was before this turn.
-    pub(super) fn touch(&mut self, group: u64, partition: u32, progress: &Progress) {
-        self.progress.entry((group, partition)).or_insert_with(|| progress.clone());
+    /// The progress of a group in a partition is about to change.
+    pub(super) fn touch(&mut self, group: u64, partition: u32, progress: &mut Progress) {
+        if progress.begin() {
+            self.progress.push((group, partition));
+        }
     }
 }
 
@@ -117,17 +123,19 @@ impl Broker {
             for (ack, delay) in &settle.nack {
                 let progress = &mut group.progress[ack.partition as usize];
                 staged.touch(settle.group, ack.partition, progress);
-                match progress.give_back(ack.offset, ack.delivery, now + delay) {
-                    Fate::Unchanged => {}
-                    Fate::Again => settled += 1,
-                    Fate::Dead => dead.push((*ack, "max_deliveries")),
-                }
+                let fate = progress.give_back(ack.offset, ack.delivery, now + delay);
+                settled += u64::from(fate == Fate::Again);
             }
-            let open = |ack: &&Ack| group.progress[ack.partition as usize].delivery_of(ack.offset).is_some();
-            dead.extend(settle.term.iter().filter(open).map(|ack| (*ack, "terminated")));
+            // The last delivery is given back only while it is leased, as any other.
+            let counts = |letter: &&Letter| {
+                let Ack { partition, offset, delivery, .. } = letter.ack;
+                let progress = &group.progress[partition as usize];
+                letter.why == Why::Terminated || progress.is_leased(offset, delivery)
+            };
+            dead.extend(settle.letters.iter().take(settle.looked).filter(counts));
         }
-        for (ack, reason) in dead {
-            let gone = self.stage_dead(settle.group, ack.partition, ack.offset, reason, plan, staged);
+        for Letter { ack, why } in dead {
+            let gone = self.stage_dead(settle.group, ack.partition, ack.offset, why, plan, staged);
             settled += u64::from(gone);
         }
         // There may be room now for another delivery.
@@ -148,7 +156,7 @@ impl Broker {
                 dead.extend(progress.expire(now).into_iter().map(|offset| (partition, offset)));
             }
             for (partition, offset) in dead {
-                self.stage_dead(id, partition, offset, "max_deliveries", plan, staged);
+                self.stage_dead(id, partition, offset, Why::MaxDeliveries, plan, staged);
             }
         }
     }
@@ -159,7 +167,7 @@ impl Broker {
         group: u64,
         partition: u32,
         offset: u64,
-        reason: &str,
+        why: Why,
         plan: &Plan,
         staged: &mut Staged,
     ) -> bool {
@@ -185,7 +193,7 @@ impl Broker {
                 ("dead-partition", partition.as_bytes()),
                 ("dead-offset", offset.as_bytes()),
                 ("dead-deliveries", deliveries.as_bytes()),
-                ("dead-reason", reason.as_bytes()),
+                ("dead-reason", why.text().as_bytes()),
             ]);
             let letter = Arc::new(Stored { timestamp: clock::today(), ..letter });
             let count = self.topics[&dead].partitions.len() as u32;

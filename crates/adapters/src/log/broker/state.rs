@@ -16,6 +16,8 @@ pub(super) struct Topic {
     pub(super) name: Box<str>,
     pub(super) retention: Option<Duration>,
     pub(super) retention_bytes: Option<u64>,
+    /// The last turn took out less than it added, though it had to.
+    pub(super) behind: bool,
     pub(super) partitions: Vec<Partition>,
     /// Its groups, by name.
     pub(super) groups: BTreeMap<Box<str>, u64>,
@@ -80,6 +82,7 @@ impl Topic {
             name: row.name,
             retention: row.retention_ms.map(Duration::from_millis),
             retention_bytes: row.retention_bytes,
+            behind: false,
             partitions: row.partitions.into_iter().map(Partition::of).collect(),
             groups: BTreeMap::new(),
             readers: 0,
@@ -114,7 +117,7 @@ impl Group {
         for (partition, kept) in row.progress {
             if let Some(own) = progress.get_mut(partition as usize) {
                 *own = kept;
-                own.trim(topic.partitions[partition as usize].earliest);
+                let _ = own.trim(topic.partitions[partition as usize].earliest);
             }
         }
         Group::new(row.id, row.topic, row.name, progress)

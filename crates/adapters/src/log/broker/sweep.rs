@@ -1,11 +1,14 @@
 //! Taking out what is kept no longer, in small steps between turns: old messages, the rows of deleted topics, and
 //! publishes that nobody sends again.
 
+use std::collections::{HashMap, HashSet};
+
 use disk::{Connection, Error, OptionalExtension, SqlResult, params};
 
 use super::super::clock;
 use super::super::progress::Millis;
-use super::super::tables;
+use super::super::trim::{Left, Trim, Trimmed};
+use super::stage::Staged;
 use super::state::Topic;
 use super::{Broker, PAUSE};
 
@@ -19,12 +22,8 @@ const STEP: u32 = 500;
 const REMEMBERED: i64 = 24 * 3600 * 1000;
 const MOST_REMEMBERED: u64 = 200_000;
 
-/// What a step left of a partition.
-struct Trimmed {
-    earliest: u64,
-    bytes: u64,
-    oldest: Option<i64>,
-}
+/// Rows that go in a turn for the sake of what it adds: more than anybody adds, unless what is old is much smaller.
+const MOST_ROWS: u64 = 20_000;
 
 impl Broker {
     /// Takes one step of each sort; comes back at once while there is more to do.
@@ -43,9 +42,14 @@ impl Broker {
 
     async fn step(&mut self) -> Result<bool, Error> {
         let mut more = false;
-        if let Some((topic, partition, cut)) = self.overdue() {
-            self.trim(topic, partition, cut).await?;
-            more = true;
+        let now = self.clock.now();
+        if now >= self.looks_at {
+            self.look();
+            self.looks_at = now + EVERY;
+        }
+        if let Some(topic) = self.overdue.pop_front() {
+            self.sweep_topic(topic).await?;
+            more = !self.overdue.is_empty();
         }
         if let Some(topic) = self.dropped.front().copied() {
             if self.disk.write(move |connection| take_out(connection, topic)).await? {
@@ -57,33 +61,74 @@ impl Broker {
         Ok(more)
     }
 
-    /// A partition whose oldest message must go, with what makes it so.
-    fn overdue(&self) -> Option<(u64, u32, Cut)> {
-        let today = clock::today();
-        self.topics.values().find_map(|topic| {
-            let keep = topic.retention.unwrap_or(self.options.retention);
-            let before = today.saturating_sub_unsigned(clock::millis(keep));
-            let over =
-                topic.bytes().saturating_sub(topic.retention_bytes.unwrap_or(self.options.retention_bytes));
-            let (partition, oldest) = oldest_of(topic)?;
-            (oldest < before || over > 0).then_some((topic.id, partition, Cut { before, over }))
-        })
+    /// Finds the topics that hold more than they should.
+    fn look(&mut self) {
+        let waiting: HashSet<u64> = self.overdue.iter().copied().collect();
+        let found = self.topics.values().filter(|own| !waiting.contains(&own.id));
+        let found: Vec<u64> =
+            found.filter(|own| self.trim_for_age_and_size(own).is_some()).map(|own| own.id).collect();
+        self.overdue.extend(found);
     }
 
-    async fn trim(&mut self, topic_id: u64, partition: u32, cut: Cut) -> Result<(), Error> {
-        let trimmed = self.disk.write(move |connection| trim(connection, topic_id, partition, cut)).await?;
-        let Some(topic) = self.topics.get_mut(&topic_id) else { return Ok(()) };
-        self.recent.trim(topic, partition, trimmed.earliest);
-        let own = &mut topic.partitions[partition as usize];
-        (own.earliest, own.bytes, own.oldest) = (trimmed.earliest, trimmed.bytes, trimmed.oldest);
-        for group in topic.groups.values() {
-            if let Some(group) = self.groups.get_mut(group) {
-                group.progress[partition as usize].trim(trimmed.earliest);
-                // What was held has made room.
-                self.dirty.insert(group.id);
-            }
+    /// One step for one topic; it comes behind the others when it needs more.
+    async fn sweep_topic(&mut self, id: u64) -> Result<(), Error> {
+        let Some(trim) = self.topics.get(&id).and_then(|topic| self.trim_for_age_and_size(topic)) else {
+            return Ok(());
+        };
+        let trimmed = self.disk.write(move |connection| trim.carry_out(connection)).await?;
+        self.trimmed(trimmed);
+        if self.topics.get(&id).is_some_and(|topic| self.trim_for_age_and_size(topic).is_some()) {
+            self.overdue.push_back(id);
         }
         Ok(())
+    }
+
+    fn trim_for_age_and_size(&self, topic: &Topic) -> Option<Trim> {
+        let keep = clock::millis(topic.retention.unwrap_or(self.options.retention));
+        let (before, over) = (clock::today().saturating_sub_unsigned(keep), self.over(topic));
+        let old = topic.partitions.iter().filter_map(|own| own.oldest).any(|oldest| oldest < before);
+        let trim = || Trim { before, step: STEP.into(), ..trim(topic, over, 0, 0) };
+        (old || over > 0).then(trim)
+    }
+
+    /// What topics lose for what this turn adds to them.
+    pub(super) fn trims_for(&self, staged: &Staged) -> Vec<Trim> {
+        let mut added: HashMap<u64, (u64, u64)> = HashMap::new();
+        for ((topic, partition), before) in &staged.partitions {
+            let own = &self.topics[topic].partitions[*partition as usize];
+            let (rows, bytes) = added.entry(*topic).or_default();
+            (*rows, *bytes) = (*rows + own.next - before.next, *bytes + own.bytes - before.bytes);
+        }
+        let over = |(topic, added): (u64, (u64, u64))| {
+            let topic = &self.topics[&topic];
+            let over = self.over(topic);
+            (over > 0).then(|| trim(topic, over, added.0, added.1))
+        };
+        added.into_iter().filter_map(over).collect()
+    }
+
+    /// Bytes that a topic holds beyond its bound.
+    fn over(&self, topic: &Topic) -> u64 {
+        topic.bytes().saturating_sub(topic.retention_bytes.unwrap_or(self.options.retention_bytes))
+    }
+
+    /// Takes in what a trim has left.
+    pub(super) fn trimmed(&mut self, trimmed: Trimmed) {
+        let Some(topic) = self.topics.get_mut(&trimmed.topic) else { return };
+        topic.behind = trimmed.short;
+        for Left { partition, earliest, bytes, oldest } in trimmed.partitions {
+            self.recent.trim(topic, partition, earliest);
+            let own = &mut topic.partitions[partition as usize];
+            (own.earliest, own.bytes, own.oldest) = (earliest, bytes, oldest);
+            for group in topic.groups.values() {
+                // What was held has made room.
+                if let Some(group) = self.groups.get_mut(group)
+                    && group.progress[partition as usize].trim(earliest)
+                {
+                    self.dirty.insert(group.id);
+                }
+            }
+        }
     }
 
     /// Forgets publishes. True when there may be more.
@@ -105,49 +150,17 @@ impl Broker {
     }
 }
 
-/// What goes: what was published before this moment, and so many bytes more.
-#[derive(Clone, Copy)]
-struct Cut {
-    before: i64,
-    over: u64,
-}
-
-/// The partition with the oldest message.
-fn oldest_of(topic: &Topic) -> Option<(u32, i64)> {
+fn trim(topic: &Topic, over: u64, rows: u64, bytes: u64) -> Trim {
     let heads = topic.partitions.iter().enumerate();
-    heads.filter_map(|(at, own)| Some((at as u32, own.oldest?))).min_by_key(|(_, oldest)| *oldest)
-}
-
-fn trim(connection: &Connection, topic: u64, partition: u32, cut: Cut) -> SqlResult<Trimmed> {
-    let (mut earliest, bytes): (u64, u64) = connection
-        .prepare_cached("SELECT earliest, bytes FROM partitions WHERE topic = ?1 AND partition = ?2")?
-        .query_row(params![topic, partition], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut freed = 0;
-    {
-        let mut statement = connection.prepare_cached(
-            "SELECT offset, timestamp, ifnull(length(key), 0) + length(value) + length(headers) FROM messages
-             WHERE topic = ?1 AND partition = ?2 ORDER BY offset LIMIT ?3",
-        )?;
-        let mut rows = statement.query(params![topic, partition, STEP])?;
-        while let Some(row) = rows.next()? {
-            let (offset, timestamp, size): (u64, i64, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            if timestamp >= cut.before && freed >= cut.over {
-                break;
-            }
-            earliest = offset + 1;
-            freed += size;
-        }
+    Trim {
+        topic: topic.id,
+        heads: heads.filter_map(|(at, own)| Some((own.oldest?, at as u32))).collect(),
+        before: i64::MIN,
+        over,
+        added: bytes.min(over),
+        step: u64::from(STEP).min(rows),
+        most: MOST_ROWS + 4 * rows,
     }
-    connection
-        .prepare_cached("DELETE FROM messages WHERE topic = ?1 AND partition = ?2 AND offset < ?3")?
-        .execute(params![topic, partition, earliest])?;
-    let bytes = bytes.saturating_sub(freed);
-    connection
-        .prepare_cached(
-            "UPDATE partitions SET earliest = ?3, bytes = ?4 WHERE topic = ?1 AND partition = ?2",
-        )?
-        .execute(params![topic, partition, earliest, bytes])?;
-    Ok(Trimmed { earliest, bytes, oldest: tables::timestamp_of(connection, topic, partition, earliest)? })
 }
 
 /// Takes out some rows of a deleted topic. True when none is left.

@@ -11,6 +11,7 @@ use super::super::{clock, failure, tables, writes};
 use super::Broker;
 use super::plan::no_topic;
 use super::state::Topic;
+use super::turn::Turn;
 use crate::queue::{self, DEAD_LETTERS, Extent, TopicSpec};
 
 impl Broker {
@@ -40,8 +41,13 @@ impl Broker {
             Command::Configure(options) => {
                 self.options = options;
                 self.sweeps_at = self.clock.now();
+                self.looks_at = self.sweeps_at;
             }
             Command::Close(answer) => {
+                // What was asked before is carried out, or answered by what hinders it.
+                while !self.carried.is_empty() {
+                    self.take(Turn::default()).await;
+                }
                 self.groups.clear();
                 self.disk.close().await;
                 let _ = answer.send(());

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use disk::Error;
 
 use super::super::command::{Publish, Settle};
+use super::super::failure;
 use super::super::progress::Millis;
+use super::super::progress_row::{self, Rows};
 use super::super::writes::{Batch, End, NewMessage};
-use super::super::{failure, progress_row};
 use super::plan::Plan;
 use super::stage::Staged;
+use super::state::Group;
 use super::{Broker, PAUSE};
 use crate::queue::Receipt;
 
@@ -56,11 +58,19 @@ impl Broker {
         }
         match tried {
             Ok(answers) => {
-                for (publish, receipts) in plan.publishes.into_iter().zip(answers.receipts) {
+                for (publish, receipts) in
+                    std::mem::take(&mut plan.publishes).into_iter().zip(answers.receipts)
+                {
                     let _ = publish.answer.send(Ok(receipts));
                 }
-                for (settle, settled) in plan.settles.into_iter().zip(answers.settled) {
-                    let _ = settle.answer.send(Ok(settled));
+                for (mut settle, settled) in
+                    std::mem::take(&mut plan.settles).into_iter().zip(answers.settled)
+                {
+                    if self.goes_on(&mut settle, settled, &plan) {
+                        let _ = settle.answer.send(Ok(settle.settled));
+                    } else {
+                        self.carried.push(settle);
+                    }
                 }
             }
             Err(error) => {
@@ -73,7 +83,10 @@ impl Broker {
     }
 
     async fn attempt(&mut self, plan: &Plan, now: Millis) -> Result<Answers, Error> {
+        // Before anything is staged: it takes out of memory what only this turn would count.
+        self.dismiss(now);
         let mut staged = Staged::default();
+        self.stage_unwritten(&mut staged);
         let answers = Answers {
             receipts: plan.publishes.iter().map(|publish| self.stage_publish(publish, &mut staged)).collect(),
             settled: plan
@@ -82,7 +95,6 @@ impl Broker {
                 .map(|settle| self.stage_settle(settle, plan, now, &mut staged))
                 .collect(),
         };
-        self.dismiss(now);
         if !self.is_paused(now) {
             self.stage_expiry(plan, now, &mut staged);
             self.mark_readers(&staged);
@@ -92,22 +104,40 @@ impl Broker {
         }
         let batch = self.batch(&mut staged, now);
         let remembered = batch.publishes.len() as u64;
-        if !batch.is_empty()
-            && let Err(error) = self.disk.write(move |connection| batch.write(connection)).await
-        {
-            tracing::warn!(%error, "a queue could not write");
-            self.undo(staged);
-            return Err(error);
+        let mut trimmed = Vec::new();
+        if !batch.is_empty() {
+            match self.disk.write(move |connection| batch.write(connection)).await {
+                Ok(done) => trimmed = done,
+                Err(error) => {
+                    tracing::warn!(%error, "a queue could not write");
+                    self.undo(staged);
+                    return Err(error);
+                }
+            }
         }
         self.publishes += remembered;
         self.finish(staged, now);
+        self.look_after(plan, now);
+        trimmed.into_iter().for_each(|trimmed| self.trimmed(trimmed));
         Ok(answers)
+    }
+
+    /// What was changed between turns is written with this one.
+    fn stage_unwritten(&mut self, staged: &mut Staged) {
+        for (group, partition) in self.unwritten.drain() {
+            if let Some(progress) =
+                self.groups.get_mut(&group).and_then(|group| group.progress.get_mut(partition as usize))
+            {
+                staged.touch(group, partition, progress);
+                staged.before.push((group, partition));
+            }
+        }
     }
 
     /// Whoever waits at a topic that has new messages may have something to get.
     fn mark_readers(&mut self, staged: &Staged) {
         for topic in staged.topics.iter().filter_map(|topic| self.topics.get(topic)) {
-            let waited = |id: &&u64| self.groups.get(*id).is_some_and(super::state::Group::is_waited_for);
+            let waited = |id: &&u64| self.groups.get(*id).is_some_and(Group::is_waited_for);
             self.dirty.extend(topic.groups.values().filter(waited));
         }
     }
@@ -119,14 +149,15 @@ impl Broker {
             let own = &self.topics[topic].partitions[*partition as usize];
             batch.ends.push(End { topic: *topic, partition: *partition, next: own.next, bytes: own.bytes });
         }
-        for ((group, partition), before) in &staged.progress {
-            let row = progress_row::encode(&self.groups[group].progress[*partition as usize], now);
-            if row != progress_row::encode(before, now) {
-                batch.progress.push((*group, *partition, row));
+        for (group, partition) in &staged.progress {
+            let rows = progress_row::rows(&self.groups[group].progress[*partition as usize], now);
+            if rows != Rows::default() {
+                batch.progress.push((*group, *partition, rows));
             }
         }
         // Neighbours stand on the same pages.
         batch.progress.sort_unstable_by_key(|(group, partition, _)| (*group, *partition));
+        batch.trims = self.trims_for(staged);
         for message in &staged.messages {
             batch.messages.push(NewMessage { stored: Arc::clone(&message.stored), ..*message });
         }
@@ -140,11 +171,12 @@ impl Broker {
             (own.next, own.bytes, own.oldest) = (before.next, before.bytes, before.oldest);
             own.recent.truncate(before.recent);
         }
-        for ((group, partition), before) in staged.progress {
+        for (group, partition) in staged.progress {
             if let Some(group) = self.groups.get_mut(&group) {
-                group.progress[partition as usize] = before;
+                group.progress[partition as usize].undo();
             }
         }
+        self.unwritten.extend(staged.before);
         for (group, consumer, _) in staged.handed {
             if let Some(group) = self.groups.get_mut(&group)
                 && let Some(member) = group.members.iter_mut().find(|member| member.consumer == consumer)
@@ -175,13 +207,31 @@ impl Broker {
                 let _ = member.inbox.send(handed);
             }
         }
-        let mut touched: HashSet<u64> = staged.progress.keys().map(|(group, _)| *group).collect();
+        let mut touched: HashSet<u64> = HashSet::new();
+        for (group, partition) in staged.progress {
+            if let Some(own) = self.groups.get_mut(&group) {
+                own.progress[partition as usize].wrote();
+                touched.insert(group);
+            }
+        }
         if !self.is_paused(now) {
             touched.extend(self.dirty.drain());
-            touched.extend(std::mem::take(&mut self.due));
+            touched.extend(&self.due);
         }
         for group in touched {
             self.set_alarm(group, now);
+        }
+    }
+
+    /// What was due is dealt with, but for dead letters that were too many for one turn.
+    fn look_after(&mut self, plan: &Plan, now: Millis) {
+        if self.is_paused(now) {
+            return;
+        }
+        let due = std::mem::take(&mut self.due);
+        if plan.unfinished {
+            let dies = |group: &Group| group.progress.iter().any(|own| own.dying(now).next().is_some());
+            self.due.extend(due.into_iter().filter(|id| self.groups.get(id).is_some_and(dies)));
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The state machine against a model that does everything the slow way.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::log::progress_row::{self, Rows};
 
 const HOLDER: Holder = Holder { consumer: 1, sequence: 1 };
 
@@ -63,6 +66,30 @@ fn what_a_consumer_never_saw_comes_again_at_once() {
 }
 
 #[test]
+fn what_never_went_out_was_not_delivered() {
+    let mut progress = Progress::default();
+    for round in 0..2 * u64::from(LAST_DELIVERY) {
+        for offset in 0..3 {
+            let holder = Holder { consumer: round, sequence: round * 10 + offset };
+            let delivery = progress.deliver(offset, 1000, holder);
+            assert_eq!(delivery, if offset == 0 { round.min(9) as u32 + 1 } else { 1 });
+        }
+        // The first went out each time.
+        assert!(progress.take_back(round, round * 10, 0));
+        assert!(!progress.take_back(round, round * 10, 0), "once");
+        assert_eq!((progress.delivered(), progress.owed()), (1, 3));
+        assert_eq!(progress.wanted(0, 3, 10), [1, 2]);
+        assert!(progress.delivery_of(0) < Some(LAST_DELIVERY) || progress.dying(1000).eq([0]));
+        progress.give_back(0, round.min(8) as u32 + 1, 0);
+        if progress.delivery_of(0) == Some(LAST_DELIVERY) {
+            assert!(progress.settle(0) && progress.settle(1));
+            return;
+        }
+    }
+    panic!("the one that went out dies");
+}
+
+#[test]
 fn one_message_that_is_stuck_holds_nobody_up_and_memory_is_bounded() {
     let mut progress = Progress::default();
     let end = 3 * MOST_OPEN as u64;
@@ -96,16 +123,45 @@ fn what_is_trimmed_is_forgotten() {
 /// What may be done to it.
 #[derive(Debug, Clone)]
 enum Step {
-    Deliver { most: usize, lease: u64, consumer: u64 },
+    Deliver {
+        most: usize,
+        lease: u64,
+        consumer: u64,
+    },
     Settle(u64),
-    GiveBack { offset: u64, delivery: u32, delay: u64 },
+    GiveBack {
+        offset: u64,
+        delivery: u32,
+        delay: u64,
+    },
     Pass(u64),
     Trim(u64),
-    Release { consumer: u64, behind: u64 },
+    Release {
+        consumer: u64,
+        behind: u64,
+    },
+    TakeBack {
+        consumer: u64,
+        behind: u64,
+    },
+    /// What has changed is written.
+    Write,
+    /// A turn that could not be written.
+    Undone(Vec<Step>),
+    /// What is not written yet is written, and read by the next process.
     Restart,
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => simple(),
+        1 => prop::collection::vec(simple(), 1..12).prop_map(Step::Undone),
+        2 => Just(Step::Write),
+        1 => Just(Step::Restart),
+    ]
+}
+
+fn simple() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (1..5usize, 1..20u64, 0..3u64)
             .prop_map(|(most, lease, consumer)| Step::Deliver { most, lease, consumer }),
@@ -115,7 +171,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (1..15u64).prop_map(Step::Pass),
         1 => (0..30u64).prop_map(Step::Trim),
         1 => (0..3u64, 0..60u64).prop_map(|(consumer, behind)| Step::Release { consumer, behind }),
-        1 => Just(Step::Restart),
+        1 => (0..3u64, 0..60u64).prop_map(|(consumer, behind)| Step::TakeBack { consumer, behind }),
     ]
 }
 
@@ -123,6 +179,8 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Debug, Clone, Copy, Default)]
 struct Told {
     delivery: u32,
+    /// It was handed out once, whatever became of that.
+    reached: bool,
     settled: bool,
     due: u64,
     lease: Option<(u64, Holder)>,
@@ -130,18 +188,21 @@ struct Told {
 
 const END: u64 = 30;
 
+/// The offset of the first: some of them stand in one row and some in the next.
+const START: u64 = SEGMENT - END / 2;
+
 /// The slow way, beside what is tested.
-#[derive(Default)]
 struct Model {
     told: [Told; END as usize],
     now: u64,
     sequence: u64,
     tested: Progress,
+    file: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Told {
     fn is_open(&self) -> bool {
-        self.delivery > 0 && !self.settled
+        self.reached && !self.settled
     }
 
     fn settle(&mut self) {
@@ -149,14 +210,25 @@ impl Told {
     }
 }
 
+/// What must be the same again when a turn was undone.
+fn state(own: &Progress) -> impl PartialEq + std::fmt::Debug + use<> {
+    let Progress { next, open, waiting, leased, held, unseen, .. } = own.clone();
+    (next, open, waiting, leased, held, unseen)
+}
+
 impl Model {
+    fn new() -> Model {
+        let (tested, file) = (Progress::at(START), BTreeMap::new());
+        Model { told: [Told::default(); END as usize], now: 0, sequence: 0, tested, file }
+    }
+
     fn step(&mut self, step: Step) {
         match step {
             Step::Deliver { most, lease, consumer } => self.deliver(most, lease, consumer),
             Step::Settle(offset) => {
                 let one = &mut self.told[offset as usize];
                 let counts = one.is_open();
-                assert_eq!(self.tested.settle(offset), counts);
+                assert_eq!(self.tested.settle(START + offset), counts);
                 if counts {
                     one.settle();
                 }
@@ -164,7 +236,7 @@ impl Model {
             Step::GiveBack { offset, delivery, delay } => {
                 let (one, due) = (&mut self.told[offset as usize], self.now + delay);
                 let counts = one.lease.is_some() && one.delivery == delivery;
-                let fate = self.tested.give_back(offset, delivery, due);
+                let fate = self.tested.give_back(START + offset, delivery, due);
                 assert_eq!(fate, if counts { Fate::Again } else { Fate::Unchanged });
                 if counts {
                     (one.lease, one.due) = (None, due);
@@ -172,7 +244,7 @@ impl Model {
             }
             Step::Pass(time) => self.pass(time),
             Step::Trim(earliest) => {
-                self.tested.trim(earliest);
+                self.tested.trim(START + earliest);
                 self.told[..earliest as usize].iter_mut().for_each(Told::settle);
             }
             Step::Release { consumer, behind } => {
@@ -182,16 +254,51 @@ impl Model {
                     (one.lease, one.due) = (None, self.now);
                 }
             }
+            Step::TakeBack { consumer, behind } => {
+                self.tested.take_back(consumer, behind, self.now);
+                let unseen = |own: &Holder| own.consumer == consumer && own.sequence > behind;
+                for one in self.told.iter_mut().filter(|one| one.lease.is_some_and(|(_, own)| unseen(&own))) {
+                    (one.lease, one.due, one.delivery) = (None, self.now, one.delivery - 1);
+                }
+            }
+            Step::Write => self.write(),
+            Step::Undone(steps) => {
+                let (told, now, sequence) = (self.told, self.now, self.sequence);
+                let before = self.tested.clone();
+                assert!(self.tested.begin());
+                steps.into_iter().for_each(|step| self.step(step));
+                self.tested.undo();
+                assert_eq!(state(&self.tested), state(&before));
+                (self.told, self.now, self.sequence) = (told, now, sequence);
+            }
             Step::Restart => {
-                let row = crate::log::progress_row::encode(&self.tested, self.now);
-                self.tested = crate::log::progress_row::decode(&row).unwrap();
-                for one in self.told.iter_mut().filter(|one| one.is_open()) {
-                    if one.lease.is_some() || one.due <= self.now {
-                        (one.lease, one.due) = (None, 0);
-                    }
+                self.write();
+                self.tested = Progress::default();
+                for (segment, row) in self.file.iter().rev() {
+                    progress_row::decode(&mut self.tested, *segment, row).unwrap();
+                }
+                // What was trimmed or skipped and never written is so once more.
+                let first = self.told.iter().position(|one| !one.settled).map_or(END, |at| at as u64);
+                self.tested.trim(START + first);
+                // What is due already comes in the order of the rows, which may be older than it is due.
+                for (at, one) in (START..).zip(&mut self.told).filter(|(_, one)| one.is_open()) {
+                    let Some(Open { state: State::Waiting(due), .. }) = self.tested.open.get(&at) else {
+                        panic!("{at} waits");
+                    };
+                    assert_eq!(*due > self.now, one.lease.is_none() && one.due > self.now);
+                    (one.lease, one.due) = (None, *due);
                 }
             }
         }
+    }
+
+    fn write(&mut self) {
+        self.tested.begin();
+        let Rows { write, gone } = progress_row::rows(&self.tested, self.now);
+        self.file.extend(write);
+        self.file.retain(|segment, _| !gone.contains(segment));
+        self.tested.wrote();
+        assert_eq!(progress_row::rows(&self.tested, self.now), Rows::default());
     }
 
     fn deliver(&mut self, most: usize, lease: u64, consumer: u64) {
@@ -202,15 +309,16 @@ impl Model {
             .filter(|(due, _)| *due <= self.now)
             .collect();
         again.sort_unstable();
-        let fresh = (0..END).filter(|offset| told(*offset).delivery == 0 && !told(*offset).settled);
+        let fresh = (0..END).filter(|offset| !told(*offset).reached && !told(*offset).settled);
         let expected: Vec<u64> = again.iter().map(|(_, offset)| *offset).chain(fresh).take(most).collect();
-        assert_eq!(self.tested.wanted(self.now, END, most), expected);
+        let wanted = self.tested.wanted(self.now, START + END, most);
+        assert_eq!(wanted, expected.iter().map(|own| START + own).collect::<Vec<_>>());
         for offset in expected {
             self.sequence += 1;
             let (until, holder) = (self.now + lease, Holder { consumer, sequence: self.sequence });
             let one = &mut self.told[offset as usize];
-            (one.delivery, one.lease) = (one.delivery + 1, Some((until, holder)));
-            assert_eq!(self.tested.deliver(offset, until, holder), one.delivery);
+            (one.delivery, one.reached, one.lease) = (one.delivery + 1, true, Some((until, holder)));
+            assert_eq!(self.tested.deliver(START + offset, until, holder), one.delivery);
         }
     }
 
@@ -226,31 +334,33 @@ impl Model {
             }
         }
         dead.sort_unstable();
-        let dead: Vec<u64> = dead.into_iter().map(|(_, offset)| offset).collect();
+        let dead: Vec<u64> = dead.into_iter().map(|(_, offset)| START + offset).collect();
         assert_eq!(self.tested.dying(self.now).collect::<Vec<u64>>(), dead);
         assert_eq!(self.tested.expire(self.now), dead);
         for offset in dead {
             self.tested.settle(offset);
-            self.told[offset as usize].settle();
+            self.told[(offset - START) as usize].settle();
         }
     }
 
     fn check(&self) {
         let open = self.told.iter().filter(|one| one.is_open()).count();
-        assert_eq!(self.tested.delivered(), open as u64);
+        assert_eq!(self.tested.owed(), open as u64);
+        let seen = self.told.iter().filter(|one| one.is_open() && one.delivery > 0).count();
+        assert_eq!(self.tested.delivered(), seen as u64);
         for consumer in 0..3 {
             let own = |one: &&Told| one.lease.is_some_and(|(_, holder)| holder.consumer == consumer);
             assert_eq!(self.tested.held_by(consumer) as usize, self.told.iter().filter(own).count());
         }
         let first = self.told.iter().position(|one| !one.settled).map_or(END, |at| at as u64);
-        assert_eq!(self.tested.settled(), first);
+        assert_eq!(self.tested.settled(), START + first);
     }
 }
 
 proptest! {
     #[test]
     fn it_agrees_with_the_model(steps in prop::collection::vec(step(), 1..80)) {
-        let mut model = Model::default();
+        let mut model = Model::new();
         for step in steps {
             model.step(step);
             model.check();

@@ -114,6 +114,35 @@ async fn who_stops_reading_is_sent_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_break_do_not_kill_what_was_never_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    queue.publish("t", &vec![message("x"); 20], None).await.unwrap();
+    for round in 0..12 {
+        let mut consumer = queue.consume(&options("t", "g")).await.unwrap();
+        let Happening::Messages(batch) = consumer.next().await.unwrap() else { panic!("messages come") };
+        assert!(batch.iter().all(|own| own.delivery == 1), "round {round}");
+        assert_eq!(batch.len(), if round == 0 { 20 } else { 19 }, "what was sent stays leased");
+        if round == 0 {
+            consumer.written(&batch[0]);
+        }
+    }
+    assert_eq!(queue.topics().await.unwrap().len(), 1, "there are no dead letters");
+    let group = queue.groups(Some("t")).await.unwrap().remove(0);
+    assert_eq!((group.partitions[0].delivered, group.partitions[0].lag), (1, 20));
+    queue.close().await.unwrap();
+    // A restart raises what was sent, and nothing else.
+    let queue = open(dir.path());
+    let mut consumer = queue.consume(&options("t", "g")).await.unwrap();
+    let mut counts: Vec<(u64, u32)> =
+        some(&mut consumer, 20).await.iter().map(|own| (own.offset, own.delivery)).collect();
+    counts.sort_unstable();
+    let expected: Vec<(u64, u32)> = (0..20).map(|offset| (offset, if offset == 0 { 2 } else { 1 })).collect();
+    assert_eq!(counts, expected);
+    queue.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_of_dead_letters_stay_where_they_are() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());

@@ -98,16 +98,19 @@ impl LogAdapter {
 }
 
 #[tokio::test]
-async fn a_file_of_a_newer_program_is_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("queue.db");
-    let made =
-        disk::Disk::open_with(&path, |connection| connection.pragma_update(None, "user_version", 2)).unwrap();
-    made.0.close().await;
-    let adapter = open(dir.path());
-    let failure = adapter.topics().await.unwrap_err();
-    assert!(failure.detail().contains("version 2"), "{failure}");
-    assert!(adapter.probe(Duration::from_secs(1)).await.is_err());
+async fn a_file_of_another_version_is_left_alone() {
+    for (version, remedy) in [(1, "take it away"), (3, "use a newer one")] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("queue.db");
+        let mark =
+            move |connection: &disk::Connection| connection.pragma_update(None, "user_version", version);
+        disk::Disk::open_with(&path, mark).unwrap().0.close().await;
+        let adapter = open(dir.path());
+        let failure = adapter.topics().await.unwrap_err();
+        assert!(failure.detail().contains(&format!("version {version}")), "{failure}");
+        assert!(failure.detail().contains(remedy), "{failure}");
+        assert!(adapter.probe(Duration::from_secs(1)).await.is_err());
+    }
 }
 
 #[tokio::test]

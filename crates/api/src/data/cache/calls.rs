@@ -34,8 +34,7 @@ pub(crate) struct Found<'a> {
         ("service" = Option<String>, Query, description = "The cache, where the cluster has several.")),
     request_body(content = ref("#/components/schemas/CacheKey")),
     responses((status = 200, description = "What stands there.", body = Found)))]
-pub(crate) async fn get(target: &Target<'_>, query: Query<'_>, body: &[u8]) -> Answer {
-    query.done()?;
+pub(crate) async fn get(target: &Target<'_>, body: &[u8]) -> Answer {
     let KeyBody { key } = read(body)?;
     let value = target.ask(&Get { key: key.as_bytes() }).await?;
     let written = value.as_ref().map(|value| written(&value.bytes));
@@ -61,8 +60,7 @@ pub(crate) struct Stored<'a> {
         ("service" = Option<String>, Query, description = "The cache, where the cluster has several.")),
     request_body(content = ref("#/components/schemas/CacheSet")),
     responses((status = 200, description = "It is stored.", body = Stored)))]
-pub(crate) async fn set(target: &Target<'_>, query: Query<'_>, body: &[u8]) -> Answer {
-    query.done()?;
+pub(crate) async fn set(target: &Target<'_>, body: &[u8]) -> Answer {
     let body: SetBody<'_> = read(body)?;
     let options = SetOptions { ttl: body.ttl()?, if_absent: false };
     let value = Value::plain(body.bytes()?);

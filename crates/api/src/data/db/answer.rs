@@ -16,6 +16,7 @@ use wire::body::Frames;
 use wire::{Alarm, Body};
 
 use crate::data::ask::Held;
+use crate::data::room::Room;
 use crate::respond::{json, with};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -27,7 +28,16 @@ const WHOLE: usize = 2 * HELD_BACK;
 const COPIED: usize = 64 << 10;
 
 /// The rows of a query. The operation ends with the last of them.
-pub(super) fn rows(rows: Rows, held: Held, expires_at: Option<jiff::Timestamp>) -> Response<Body> {
+///
+/// # Errors
+/// Why the engine could not say all of them, where that is known before the first is told; `overloaded` when there
+/// is no room for what nobody has read yet.
+pub(super) async fn rows(
+    rows: Rows,
+    held: Held,
+    expires_at: Option<jiff::Timestamp>,
+    room: &Room,
+) -> Result<Response<Body>, Failure> {
     let Rows { columns, first, rest } = rows;
     let limit = held.seat().service.tactics.timeout;
     let mut text = Text::default();
@@ -38,11 +48,27 @@ pub(super) fn rows(rows: Rows, held: Held, expires_at: Option<jiff::Timestamp>) 
             text.attach(first.json);
             tail(Tail { row_count: count, truncated, expires_at }, &mut text.now);
             held.finish();
-            text.answer()
+            text.answer(room).await
+        }
+        // Nobody is there to send more: all of it waits in memory, as what stands in a transaction does.
+        Rest::Stream(mut pieces) if pieces.sender_strong_count() == 0 => {
+            text.attach(first.json);
+            match collected(&mut pieces, count, &mut text) {
+                Ok((row_count, truncated)) => {
+                    tail(Tail { row_count, truncated, expires_at }, &mut text.now);
+                }
+                Err(failure) => return Err(cut(held, failure, count)),
+            }
+            held.finish();
+            text.answer(room).await
         }
         Rest::Stream(pieces) => {
+            let first = match room.hold_one(first.json.into()).await {
+                Ok(first) => first,
+                Err(full) => return Err(cut(held, full, count)),
+            };
             let frames = Streamed {
-                first: first.json.into(),
+                first,
                 pieces,
                 count,
                 stage: Stage::Rows(held),
@@ -50,13 +76,53 @@ pub(super) fn rows(rows: Rows, held: Held, expires_at: Option<jiff::Timestamp>) 
                 alarm: Alarm::default(),
                 expires_at,
             };
-            with(StatusCode::OK, JSON, Bytes::new()).map(|_| Body::Frames(Box::pin(frames), text.now.into()))
+            let body = Body::Frames(Box::pin(frames), text.now.into());
+            Ok(with(StatusCode::OK, JSON, Bytes::new()).map(|_| body))
         }
     }
 }
 
+/// The rest of a result that is there already, behind what stands before it; says how many rows there are by now,
+/// and whether a limit cut them.
+fn collected(
+    pieces: &mut mpsc::Receiver<Result<Piece, Failure>>,
+    before: u64,
+    text: &mut Text,
+) -> Result<(u64, bool), Failure> {
+    let mut count = before;
+    while let Ok(piece) = pieces.try_recv() {
+        match piece? {
+            Piece::Rows(chunk) if chunk.rows == 0 => {}
+            Piece::Rows(Chunk { json, rows }) => {
+                if count > 0 {
+                    text.push(b",");
+                }
+                text.attach(json);
+                count += rows;
+            }
+            Piece::End { truncated } => return Ok((count, truncated)),
+        }
+    }
+    Err(broke_off())
+}
+
+/// The result failed before any of it was told.
+fn cut(held: Held, failure: Failure, rows: u64) -> Failure {
+    let service = held.seat().service;
+    tracing::info!(service = service.path(), %failure, rows, "a result was cut");
+    held.fail(&failure);
+    failure.with_service(Arc::clone(&service.name))
+}
+
+fn broke_off() -> Failure {
+    Failure::service(Code::BadGateway, "The result broke off before its end.")
+}
+
 /// What each statement of a batch gave.
-pub(super) fn batch(results: Vec<BatchResult>) -> Response<Body> {
+///
+/// # Errors
+/// `overloaded` when there is no room for what nobody has read yet.
+pub(super) async fn batch(results: Vec<BatchResult>, room: &Room) -> Result<Response<Body>, Failure> {
     let mut text = Text::default();
     text.push(b"{\"results\":[");
     for (at, result) in results.into_iter().enumerate() {
@@ -75,7 +141,7 @@ pub(super) fn batch(results: Vec<BatchResult>) -> Response<Body> {
         }
     }
     text.push(b"]}");
-    text.answer()
+    text.answer(room).await
 }
 
 /// How many rows a statement changed.
@@ -138,24 +204,27 @@ impl Text {
         self.now.extend_from_slice(text);
     }
 
-    fn attach(&mut self, rows: Vec<u8>) {
+    fn attach(&mut self, mut rows: Vec<u8>) {
         if rows.len() <= COPIED {
             self.now.extend_from_slice(&rows);
         } else {
             self.done.push(std::mem::take(&mut self.now).into());
+            // Nothing is kept in memory that is not counted.
+            rows.shrink_to_fit();
             self.done.push(rows.into());
         }
     }
 
-    fn answer(mut self) -> Response<Body> {
+    /// Whole, or in pieces that make room as they go.
+    async fn answer(mut self, room: &Room) -> Result<Response<Body>, Failure> {
         let size = self.done.iter().map(Bytes::len).sum::<usize>() + self.now.len();
         self.done.push(self.now.into());
         let body = match self.done.as_mut_slice() {
             [only] => Body::Full(std::mem::take(only)),
             pieces if size <= WHOLE => Body::Full(pieces.concat().into()),
-            _ => Body::Frames(Box::pin(Pieces(self.done.into_iter())), Bytes::new()),
+            _ => Body::Frames(Box::pin(Pieces(room.hold(self.done).await?.into_iter())), Bytes::new()),
         };
-        with(StatusCode::OK, JSON, Bytes::new()).map(|_| body)
+        Ok(with(StatusCode::OK, JSON, Bytes::new()).map(|_| body))
     }
 }
 
@@ -243,8 +312,7 @@ impl Streamed {
                     return Poll::Ready(piece);
                 }
                 Poll::Ready(None) => {
-                    let detail = "The result broke off before its end.";
-                    return Poll::Ready(Err(Failure::service(Code::BadGateway, detail)));
+                    return Poll::Ready(Err(broke_off()));
                 }
                 Poll::Pending => break,
             }

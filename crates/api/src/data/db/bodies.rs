@@ -129,7 +129,8 @@ impl Table for BeginBody<'_> {
         field(
             "idle_ms",
             Shape::Integer(100, 300_000),
-            "How long it may lie idle, in milliseconds, before it is rolled back; left out, as the engine has it.",
+            "How long it may lie idle, in milliseconds, before it is rolled back. What the service allows is the most: \
+             `expires_at` of the answer says what holds.",
         ),
     ];
 }

@@ -1,7 +1,7 @@
 //! Statements, alone and in batches.
 
 use http::Response;
-use model::Failure;
+use model::{Code, Failure};
 use wire::Body;
 
 use super::bodies::{BatchBody, QueryBody, StatementBody};
@@ -35,12 +35,17 @@ pub(crate) async fn query(
     let Some(tx) = tx else {
         let ask = operations::Query { statement: &statement, options: &options };
         let (rows, held) = target.open(&ask).await?;
-        return Ok(answer::rows(rows, held, None));
+        let answered = answer::rows(rows, held, None, target.room).await;
+        // It has only looked, and can be sent again.
+        return answered.map_err(|failure| match failure.code() {
+            Code::Overloaded if options.read_only => failure.with_retryable(true),
+            _ => failure,
+        });
     };
     within(target, transactions, &tx, async |entry, seat| {
         let ask = statements::Query { entry, statement: &statement, options: &options };
         let (rows, held) = target.ask_at(seat, &ask).await?;
-        Ok(answer::rows(rows, held, Some(entry.expires_at())))
+        answer::rows(rows, held, Some(entry.expires_at()), target.room).await
     })
     .await
 }
@@ -89,7 +94,7 @@ pub(crate) async fn batch(target: &Target<'_>, query: Query<'_>, body: &[u8]) ->
     query.done()?;
     let (statements, options) = read::<BatchBody<'_>>(body)?.checked()?;
     let results = target.ask(&operations::Batch { statements: &statements, options }).await?;
-    Ok(answer::batch(results))
+    answer::batch(results, target.room).await
 }
 
 /// Runs something in a transaction, and forgets the transaction when that was its end.

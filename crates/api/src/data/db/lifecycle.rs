@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use super::bodies::{BeginBody, NoBody};
 use super::calls::at;
-use super::operations::{Begin, Begun};
+use super::operations::Begin;
 use super::statements::{Commit, Rollback};
-use super::transactions::Transactions;
+use super::transactions::{Limits, Transactions};
 use crate::body::read_or_default;
 use crate::data::ask::Target;
 use crate::query::Query;
@@ -23,7 +23,8 @@ type Answer = Result<Response<Bytes>, Failure>;
 pub(crate) struct Open<'a> {
     /// What `?tx=` of later calls says. Whoever knows it can use the transaction.
     tx: &'a str,
-    /// When it is rolled back if nothing runs in it until then. Each call moves it, and says so.
+    /// When it is rolled back if nothing runs in it until then. Each call moves it, up to the end of the longest time that
+    /// a transaction may be open, and says so.
     #[schema(value_type = String, format = DateTime)]
     expires_at: jiff::Timestamp,
 }
@@ -32,7 +33,7 @@ pub(crate) struct Open<'a> {
 ///
 /// `?tx=` on `db/query` and `db/execute` runs statements in it, one at a time: another waits for its turn, and
 /// is `busy` when that does not come in time. Left idle it is rolled back, and so it is when a client goes away
-/// while its statement runs. Some engines let one transaction write at a time: others wait meanwhile.
+/// while its statement runs, and a minute after it began, whatever runs in it then. Some engines let one transaction write at a time: others wait meanwhile.
 #[utoipa::path(post, path = "/api/v1/clusters/{id}/db/transactions", operation_id = "dbBegin", tag = "db",
     params(("id" = String, Path, description = "The cluster."),
         ("service" = Option<String>, Query, description = "The database, where the cluster has several.")),
@@ -47,9 +48,11 @@ pub(crate) async fn begin(
     query.done()?;
     let (options, idle) = read_or_default::<BeginBody<'_>>(body)?.checked()?;
     let room = transactions.room()?;
-    let (Begun { transaction, idle_limit }, held) = target.open(&Begin { options }).await?;
-    let idle_limit = idle.unwrap_or(idle_limit);
-    let (tx, entry) = transactions.keep(target, transaction, held.opened(), idle_limit, room)?;
+    let (begun, held) = target.open(&Begin { options }).await?;
+    // It keeps others waiting: what the service allows can be shortened and not stretched.
+    let idle_limit = idle.map_or(begun.idle_limit, |idle| idle.min(begun.idle_limit));
+    let limits = Limits { idle: idle_limit, life: begun.life_limit };
+    let (tx, entry) = transactions.keep(target, begun.transaction, held.opened(), limits, room)?;
     Ok(json(StatusCode::CREATED, &Open { tx: &tx, expires_at: entry.expires_at() }))
 }
 
@@ -70,7 +73,7 @@ pub(crate) struct Ended<'a> {
         ("tx" = String, Path, description = "The transaction."),
         ("service" = Option<String>, Query, description = "The database, where the cluster has several.")),
     responses((status = 200, description = "It is kept.", body = Ended),
-        (status = 404, description = "`transaction_ended`: it was committed, rolled back, or idle for too long.",
+        (status = 404, description = "`transaction_ended`: it was committed, rolled back, idle for too long, or open for too long.",
             body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn commit(
     target: &Target<'_>,
@@ -94,7 +97,7 @@ pub(crate) async fn commit(
         ("tx" = String, Path, description = "The transaction."),
         ("service" = Option<String>, Query, description = "The database, where the cluster has several.")),
     responses((status = 200, description = "It is undone.", body = Ended),
-        (status = 404, description = "`transaction_ended`: it was committed, rolled back, or idle for too long.",
+        (status = 404, description = "`transaction_ended`: it was committed, rolled back, idle for too long, or open for too long.",
             body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn rollback(
     target: &Target<'_>,

@@ -106,10 +106,11 @@ pub(super) struct Begin {
     pub(super) options: TransactionOptions,
 }
 
-/// A transaction that has begun, and how long it may lie idle when nobody says.
+/// A transaction that has begun, and how long it may lie idle and be open.
 pub(super) struct Begun {
     pub(super) transaction: Box<dyn Transaction>,
     pub(super) idle_limit: Duration,
+    pub(super) life_limit: Duration,
 }
 
 impl Operation for Begin {
@@ -118,6 +119,11 @@ impl Operation for Begin {
 
     fn name(&self) -> &'static str {
         "BEGIN"
+    }
+
+    /// Nobody knows its `tx`: it is rolled back.
+    fn if_late(&self) -> &'static str {
+        ""
     }
 
     fn access(&self) -> Access {
@@ -132,7 +138,27 @@ impl Operation for Begin {
         let sql = adapter.sql()?;
         Some(Box::pin(async move {
             let transaction = sql.begin(self.options, deadline).await?;
-            Ok(Begun { transaction, idle_limit: sql.idle_limit() })
+            Ok(Begun { transaction, idle_limit: sql.idle_limit(), life_limit: sql.life_limit() })
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_hears_nothing_is_told_what_may_have_happened() {
+        let statement = Statement { query: "INSERT INTO t VALUES (1)".into(), args: [].into() };
+        let query = |read_only| {
+            let options = QueryOptions { read_only, ..QueryOptions::default() };
+            Query { statement: &statement, options: &options }.if_late()
+        };
+        let perhaps = Execute { statement: &statement }.if_late();
+        assert!(perhaps.contains("may have been carried out"), "{perhaps}");
+        let options = TransactionOptions::default();
+        let batch = Batch { statements: std::slice::from_ref(&statement), options };
+        assert_eq!((batch.if_late(), query(false), query(true)), (perhaps, perhaps, ""));
+        assert_eq!(Begin { options }.if_late(), "");
     }
 }

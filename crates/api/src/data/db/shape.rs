@@ -16,7 +16,8 @@ const LOOKED_AT: usize = 4 << 10;
 pub(super) fn shape(sql: &str) -> String {
     let looked_at = &sql[..sql.floor_char_boundary(LOOKED_AT)];
     let out = String::with_capacity(looked_at.len().min(256));
-    let mut shaper = Shaper { sql: looked_at, at: 0, kept: 0, out, gap: false };
+    let mut shaper =
+        Shaper { sql: looked_at, at: 0, kept: 0, out, gap: false, leads: Leads::Anywhere, selects: 0 };
     let whole = shaper.run().is_some() && looked_at.len() == sql.len();
     shaper.finish(whole)
 }
@@ -29,6 +30,23 @@ struct Shaper<'s> {
     out: String,
     /// White space or a comment has been passed since the last word.
     gap: bool,
+    /// What the last piece leads to.
+    leads: Leads,
+    /// For each pair of brackets that is open here, the last bit for the innermost: whether a word has begun a
+    /// statement in it that takes its rows FROM somewhere.
+    selects: u64,
+}
+
+/// What a piece of a statement leads to. A text in double quotes is a name for the standard, and some engines take it
+/// for a value where a value can stand and no such name is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leads {
+    /// A name alone can follow.
+    ToName,
+    /// `DISTINCT`: of a comparison, where a FROM that follows leads to a value.
+    ToComparison,
+    /// A value can follow.
+    Anywhere,
 }
 
 impl<'s> Shaper<'s> {
@@ -40,18 +58,38 @@ impl<'s> Shaper<'s> {
                 return None;
             }
             match byte {
-                b' ' if self.stands_alone() => self.at += 1,
-                0..=b' ' | 0x7f => self.blank(self.at + 1),
-                b'-' if self.peek(1) == Some(b'-') => self.line_comment(),
-                b'/' if self.peek(1) == Some(b'*') => self.comment()?,
+                b' ' if self.stands_alone() => {
+                    self.at += 1;
+                    continue;
+                }
+                0..=b' ' | 0x7f => {
+                    self.blank(self.at + 1);
+                    continue;
+                }
+                b'-' if self.peek(1) == Some(b'-') => {
+                    self.line_comment();
+                    continue;
+                }
+                b'/' if self.peek(1) == Some(b'*') => {
+                    self.comment()?;
+                    continue;
+                }
+                _ => {}
+            }
+            let leads = std::mem::replace(&mut self.leads, Leads::Anywhere);
+            match byte {
                 b'\'' => self.string(Escape::Doubt)?,
-                b'"' | b'`' => self.quoted_name(byte)?,
+                b'"' => self.quoted(byte, leads == Leads::ToName)?,
+                b'`' => self.quoted(byte, true)?,
                 b'[' => self.bracket()?,
                 b'$' => self.dollar()?,
                 b'0'..=b'9' => self.number(),
                 b'?' => self.placeholder(),
-                _ if is_word(byte) => self.word()?,
-                _ => self.keep(self.at + 1),
+                _ if is_word(byte) => self.word(leads)?,
+                _ => {
+                    self.bracket_or_dot(byte);
+                    self.keep(self.at + 1);
+                }
             }
         }
         Some(())
@@ -164,8 +202,33 @@ impl<'s> Shaper<'s> {
         Some(())
     }
 
-    /// A name in quotes; one that could hold anything is a value to us.
-    fn quoted_name(&mut self, quote: u8) -> Option<()> {
+    fn bracket_or_dot(&mut self, byte: u8) {
+        match byte {
+            b'.' => self.leads = Leads::ToName,
+            b'(' => self.selects <<= 1,
+            b')' => self.selects >>= 1,
+            _ => {}
+        }
+    }
+
+    /// What such a word leads to.
+    fn heed(&mut self, word: &str, before: Leads) {
+        let is = |known: &[&str]| known.iter().any(|known| word.eq_ignore_ascii_case(known));
+        if is(&["SELECT", "DELETE", "UPDATE"]) {
+            self.selects |= 1;
+        }
+        let rows_from = is(&["FROM"]) && self.selects & 1 == 1 && before != Leads::ToComparison;
+        self.leads = if rows_from || is(&["JOIN", "INTO", "UPDATE", "TABLE", "AS"]) {
+            Leads::ToName
+        } else if is(&["DISTINCT"]) {
+            Leads::ToComparison
+        } else {
+            Leads::Anywhere
+        };
+    }
+
+    /// A text in quotes: a name where a name stands, unless it could hold anything; else a value.
+    fn quoted(&mut self, quote: u8, names: bool) -> Option<()> {
         let end = self.end_of(1, |byte| byte != quote);
         let name = &self.sql[self.at + 1..end];
         if end == self.sql.len() || name.contains('\\') {
@@ -173,7 +236,7 @@ impl<'s> Shaper<'s> {
             return None;
         }
         let in_names = |byte| is_part(byte) || matches!(byte, b'.' | b'-' | b' ');
-        let plain = name.len() <= 64 && name.bytes().all(in_names);
+        let plain = names && name.len() <= 64 && name.bytes().all(in_names);
         if plain && self.sql.as_bytes().get(end + 1) != Some(&quote) {
             self.keep(end + 1);
         } else {
@@ -248,10 +311,11 @@ impl<'s> Shaper<'s> {
         self.keep(end);
     }
 
-    fn word(&mut self) -> Option<()> {
+    fn word(&mut self, before: Leads) -> Option<()> {
         let end = self.end_of(0, is_part);
         let word = &self.sql[self.at..end];
         if self.sql.as_bytes().get(end) != Some(&b'\'') {
+            self.heed(word, before);
             self.keep(end);
             return Some(());
         }

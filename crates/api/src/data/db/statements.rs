@@ -12,6 +12,9 @@ use super::shape::shape;
 use super::transactions::{Entry, Turn, ended};
 use crate::data::ask::Operation;
 
+/// What becomes of a transaction whose statement is left in the middle: [`Run`] sees to it.
+const UNDONE: &str = " The transaction is rolled back.";
+
 /// A statement for its rows.
 pub(super) struct Query<'s> {
     pub(super) entry: &'s Entry,
@@ -27,6 +30,10 @@ impl Operation for Query<'_> {
         "TX_QUERY"
     }
 
+    fn if_late(&self) -> &'static str {
+        UNDONE
+    }
+
     fn access(&self) -> Access {
         Access::Write
     }
@@ -38,7 +45,9 @@ impl Operation for Query<'_> {
     fn run<'a>(&'a self, _adapter: &'a dyn Adapter, deadline: Instant) -> Option<Call<'a, Rows>> {
         Some(Box::pin(async move {
             let mut run = Run::begin(self.entry, deadline).await?;
-            let result = run.transaction()?.query(self.statement, self.options, deadline).await;
+            let until = self.entry.until(deadline);
+            let call = run.transaction()?.query(self.statement, self.options, until);
+            let result = self.entry.while_it_lives(call).await;
             run.end(result)
         }))
     }
@@ -58,6 +67,10 @@ impl Operation for Execute<'_> {
         "TX_EXECUTE"
     }
 
+    fn if_late(&self) -> &'static str {
+        UNDONE
+    }
+
     fn access(&self) -> Access {
         Access::Write
     }
@@ -69,7 +82,9 @@ impl Operation for Execute<'_> {
     fn run<'a>(&'a self, _adapter: &'a dyn Adapter, deadline: Instant) -> Option<Call<'a, u64>> {
         Some(Box::pin(async move {
             let mut run = Run::begin(self.entry, deadline).await?;
-            let result = run.transaction()?.execute(self.statement, deadline).await;
+            let until = self.entry.until(deadline);
+            let call = run.transaction()?.execute(self.statement, until);
+            let result = self.entry.while_it_lives(call).await;
             run.end(result)
         }))
     }
@@ -155,6 +170,10 @@ impl Operation for Rollback<'_> {
 
     fn name(&self) -> &'static str {
         "ROLLBACK"
+    }
+
+    fn if_late(&self) -> &'static str {
+        UNDONE
     }
 
     fn access(&self) -> Access {

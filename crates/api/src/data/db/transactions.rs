@@ -1,19 +1,24 @@
 //! Transactions under way, found by their `tx` whichever core the next request lands on, and ended when they
-//! lie idle for too long or their service goes away.
+//! lie idle or are open for too long or their service goes away.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use adapters::Call;
 use adapters::sql::Transaction;
 use clusters::{Access, Attempt, Clusters, Ending, Endpoint, Order, RequestId, Service, Shape, Tries, clock};
 use model::{Code, Failure};
 use tokio::sync::{MutexGuard, OwnedSemaphorePermit, Semaphore};
 
-use crate::data::ask::{Seat, Target};
+use crate::data::ask::{LAST_WORDS, Seat, Target};
 
 /// Transactions that are open at once. Each holds a connection of an engine, or keeps its writers waiting.
 const MOST: usize = 1000;
+
+/// How long one may be open where its engine allows more: what is open for longer belongs to a client that has
+/// forgotten it, and others wait for it.
+const LIFE: Duration = Duration::from_mins(5);
 
 /// How often idle ones are looked for, while there are any.
 const TICK: Duration = Duration::from_millis(100);
@@ -25,6 +30,8 @@ pub(crate) struct Transactions(Arc<Table>);
 struct Table {
     open: Mutex<Open>,
     room: Arc<Semaphore>,
+    /// How long any may be open, whatever its engine says.
+    life: Duration,
 }
 
 #[derive(Default)]
@@ -41,11 +48,22 @@ pub(super) struct Entry {
     endpoint: Arc<Endpoint>,
     /// The request that began it.
     began_by: RequestId,
-    idle_limit: Duration,
+    limits: Limits,
+    /// When it is rolled back whatever runs in it.
+    ends: Instant,
     turn: tokio::sync::Mutex<Turn>,
     /// It counts as in flight while it lives.
     _attempt: Attempt,
     _room: OwnedSemaphorePermit,
+}
+
+/// How long a transaction may last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// While nothing runs in it.
+    pub(super) idle: Duration,
+    /// In all.
+    pub(super) life: Duration,
 }
 
 /// What whoever has the turn of a transaction may use.
@@ -58,11 +76,17 @@ pub(super) struct Turn {
 
 impl Default for Transactions {
     fn default() -> Self {
-        Transactions(Arc::new(Table { open: Mutex::default(), room: Arc::new(Semaphore::new(MOST)) }))
+        Transactions::of_life(LIFE)
     }
 }
 
 impl Transactions {
+    /// A table of transactions that are open for so long at most.
+    pub(crate) fn of_life(life: Duration) -> Self {
+        let room = Arc::new(Semaphore::new(MOST));
+        Transactions(Arc::new(Table { open: Mutex::default(), room, life }))
+    }
+
     /// A place for one more.
     ///
     /// # Errors
@@ -86,20 +110,20 @@ impl Transactions {
         target: &Target<'_>,
         transaction: Box<dyn Transaction>,
         attempt: Attempt,
-        idle_limit: Duration,
+        limits: Limits,
         room: OwnedSemaphorePermit,
     ) -> Result<(String, Arc<Entry>), Failure> {
         let tx = store::random_text()?;
+        let now = Instant::now();
+        let limits = Limits { life: limits.life.min(self.0.life), ..limits };
         let entry = Arc::new(Entry {
             cluster: Arc::clone(&attempt.service().cluster),
             service: Arc::clone(&attempt.service().name),
             endpoint: Arc::clone(attempt.endpoint()),
             began_by: target.id,
-            idle_limit,
-            turn: tokio::sync::Mutex::new(Turn {
-                transaction: Some(transaction),
-                idle_since: Instant::now(),
-            }),
+            limits,
+            ends: now + limits.life,
+            turn: tokio::sync::Mutex::new(Turn { transaction: Some(transaction), idle_since: now }),
             _attempt: attempt,
             _room: room,
         });
@@ -142,7 +166,7 @@ impl Table {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends what is idle for too long or without a home. `false` when none is left.
+    /// Ends what is idle or open for too long or without a home. `false` when none is left.
     fn look_around(&self, clusters: &Clusters) -> bool {
         let mut over = Vec::new();
         let any_left = {
@@ -159,9 +183,9 @@ impl Table {
         };
         for (entry, why) in over {
             match why {
-                Why::Idle(transaction) => {
+                Why::TooLong(transaction, how) => {
                     drop(transaction);
-                    entry.tell(clusters);
+                    entry.tell(clusters, &how);
                 }
                 Why::Homeless(transaction) => drop(transaction),
                 Why::Ended => {}
@@ -177,8 +201,8 @@ enum Why {
     Ended,
     /// Its service is gone.
     Homeless(Box<dyn Transaction>),
-    /// Nobody used it for too long.
-    Idle(Box<dyn Transaction>),
+    /// It was idle or open for too long, and how long.
+    TooLong(Box<dyn Transaction>, String),
 }
 
 impl Entry {
@@ -191,15 +215,51 @@ impl Entry {
             let detail = "Another statement of the transaction was still running when its time was over.";
             return Err(Failure::gateway(Code::Busy, detail));
         };
-        if turn.transaction.is_none() || turn.idle_since.elapsed() >= self.idle_limit {
+        if turn.transaction.is_none() || self.too_long(&turn).is_some() {
             return Err(ended());
         }
         Ok(turn)
     }
 
+    /// How long a statement of it may run that has this deadline.
+    pub(super) fn until(&self, deadline: tokio::time::Instant) -> tokio::time::Instant {
+        deadline.min(self.ends.into())
+    }
+
+    /// What a statement of it gives, unless the transaction is over first.
+    ///
+    /// # Errors
+    /// The statement's own; `transaction_ended`.
+    pub(super) async fn while_it_lives<T>(&self, statement: Call<'_, T>) -> Result<T, Failure> {
+        let last = tokio::time::Instant::from(self.ends) + LAST_WORDS;
+        let Ok(result) = tokio::time::timeout_at(last, statement).await else { return Err(self.outlived()) };
+        result.map_err(|failure| match failure.code() {
+            // It was ended since the transaction's time was over, and not its own.
+            Code::Timeout | Code::Busy if Instant::now() >= self.ends => self.outlived(),
+            _ => failure,
+        })
+    }
+
+    fn outlived(&self) -> Failure {
+        let life = self.limits.life.as_millis();
+        let detail = format!(
+            "The transaction was open for {life} ms, which is as long as one may be; nothing of it is kept."
+        );
+        Failure::client(Code::TransactionEnded, detail).with_hint("Do less in one transaction.")
+    }
+
+    /// How long it was idle or open, if that was too long.
+    fn too_long(&self, turn: &Turn) -> Option<String> {
+        let Limits { idle, life } = self.limits;
+        if Instant::now() >= self.ends {
+            return Some(format!("open for {} ms", life.as_millis()));
+        }
+        (turn.idle_since.elapsed() >= idle).then(|| format!("idle for {} ms", idle.as_millis()))
+    }
+
     /// When it is rolled back if nobody uses it from now on.
     pub(super) fn expires_at(&self) -> jiff::Timestamp {
-        clock::wall(clock::at(Instant::now() + self.idle_limit))
+        clock::wall(clock::at((Instant::now() + self.limits.idle).min(self.ends)))
     }
 
     /// Its service as it is now, while its endpoint is one of it.
@@ -210,33 +270,28 @@ impl Entry {
         there.then(|| Arc::clone(service))
     }
 
-    /// Ends it where it must not go on. One whose statement runs is not idle.
+    /// Ends it where it must not go on. One whose statement runs is not idle, and that statement ends in time.
     fn over(&self, clusters: &Clusters) -> Option<Why> {
         let mut turn = self.turn.try_lock().ok()?;
-        let idle = turn.idle_since.elapsed() >= self.idle_limit;
-        if !idle && turn.transaction.is_some() && self.home(clusters).is_some() {
+        let too_long = self.too_long(&turn);
+        if too_long.is_none() && turn.transaction.is_some() && self.home(clusters).is_some() {
             return None;
         }
-        Some(match turn.transaction.take() {
-            None => Why::Ended,
-            Some(transaction) if idle => Why::Idle(transaction),
-            Some(transaction) => Why::Homeless(transaction),
+        Some(match (turn.transaction.take(), too_long) {
+            (None, _) => Why::Ended,
+            (Some(transaction), Some(how)) => Why::TooLong(transaction, how),
+            (Some(transaction), None) => Why::Homeless(transaction),
         })
     }
 
-    /// Writes down that it was rolled back since nobody used it: a lock that vanishes has a reason.
-    fn tell(&self, clusters: &Clusters) {
-        let (cluster, service, idle) = (&*self.cluster, &*self.service, self.idle_limit.as_millis());
-        tracing::info!(
-            cluster,
-            service,
-            idle_ms = idle,
-            "a transaction lay idle for too long and is rolled back"
-        );
+    /// Writes down that it was rolled back since it lasted too long: a lock that vanishes has a reason.
+    fn tell(&self, clusters: &Clusters, how: &str) {
+        let (cluster, service) = (&*self.cluster, &*self.service);
+        tracing::info!(cluster, service, how, "a transaction lasted too long and is rolled back");
         let Some(home) = self.home(clusters) else { return };
         let order = Order {
             operation: "ROLLBACK",
-            shape: Shape::Text(format!("idle for {idle} ms").into()),
+            shape: Shape::Text(how.into()),
             access: Access::Write,
             rerun: false,
             uploads: false,
@@ -268,7 +323,7 @@ async fn watch(table: Weak<Table>, clusters: Clusters) {
 /// There is no such transaction, whatever became of it.
 pub(super) fn ended() -> Failure {
     Failure::client(Code::TransactionEnded, "There is no open transaction of this `tx` here.").with_hint(
-        "It was committed, rolled back, or idle for too long, or its service has changed. Begin another one.",
+        "It was committed, rolled back, idle or open for too long, or its service has changed. Begin another one.",
     )
 }
 

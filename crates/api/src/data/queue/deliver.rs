@@ -62,7 +62,7 @@ impl Stream {
             };
             match next {
                 Next::Happening(Ok(Happening::Messages(deliveries))) => {
-                    self.messages(&deliveries, &pen).await;
+                    self.messages(consumer.as_mut(), &deliveries, &pen).await;
                     heard = Instant::now();
                     written = heard;
                 }
@@ -100,14 +100,20 @@ impl Stream {
         self.wait.map_or(heartbeat, |wait| heartbeat.min(heard + wait))
     }
 
-    async fn messages(&self, deliveries: &[Delivery], pen: &Pen) {
+    /// Tells the consumer how far they have gone: what is left behind when the client goes was delivered to nobody.
+    /// A frame that is handed over counts as gone, since its client may have it and say so when it resumes.
+    async fn messages(&self, consumer: &mut dyn Consumer, deliveries: &[Delivery], pen: &Pen) {
         let all: usize = deliveries.iter().map(room).sum();
         let mut frame = Vec::with_capacity(all.min(FRAME + FRAME / 4));
         for delivery in deliveries {
             self.format.message(&self.topic, delivery, &mut frame);
             if frame.len() >= FRAME {
+                consumer.written(delivery);
                 pen.write(std::mem::take(&mut frame)).await;
             }
+        }
+        if let Some(last) = deliveries.last() {
+            consumer.written(last);
         }
         pen.write(frame).await;
     }

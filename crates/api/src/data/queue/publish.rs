@@ -79,7 +79,7 @@ pub(crate) async fn publish(
             (StatusCode::OK, "success")
         }
         Some(failure) => {
-            held.fail(failure);
+            held.partly(failure);
             (StatusCode::MULTI_STATUS, "partial")
         }
     };
