@@ -63,8 +63,8 @@ async fn pages_go_from_memory_into_the_store_while_more_happens() {
     let world = world().await;
     let clusters = &world.clusters;
     // More than memory holds, kept as it comes; not more than is kept at once.
-    for _ in 0..3 {
-        operate(clusters, 1900);
+    for _ in 0..6 {
+        operate(clusters, 950);
         clusters.keep_history().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
