@@ -16,6 +16,7 @@ use throome_e2e::{Gateway, Layout, turn};
 
 use page::{Answer, Step};
 use shell::Said;
+pub(crate) use shell::libraries;
 
 /// The pages with lines to type; each has a test of its own below.
 const TYPED: &[&str] = &["README.md", "docs/guide/getting-started.md", "docs/guide/api-reference.md"];

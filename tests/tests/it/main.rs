@@ -29,3 +29,4 @@ mod samples;
 mod secrets;
 mod stop;
 mod stress;
+mod upstash;

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use throome_e2e::Gateway;
@@ -79,8 +80,10 @@ fn installs(step: &Step) -> bool {
     matches!(step, Step::Type { left_out, .. } if left_out.iter().any(|line| line.starts_with("npm ")))
 }
 
-/// What pages have installed by npm, as `tests/clients` has it.
-fn libraries() -> PathBuf {
+/// What pages have installed by npm, as `tests/clients` has it. Installed once, whoever asks first.
+pub(crate) fn libraries() -> PathBuf {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let client = super::root().join("tests/clients/upstash");
     let libraries = client.join("node_modules");
     if !libraries.join("@upstash/redis/package.json").is_file() {
