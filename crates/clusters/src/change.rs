@@ -128,6 +128,8 @@ impl Clusters {
         let id = gone.spec.cluster_id.clone();
         self.matches(id.as_str(), if_match)?;
         self.carry_out(&mut desk, None, &id, Save::Remove, &by).await?;
+        // At once: should this fail, its routes lead nowhere and say so.
+        self.0.store.delete_routes_of(id.as_str()).await?;
         // Whoever still holds an adapter must not write into the files of a cluster that takes the same name.
         for adapter in gone.adapters() {
             adapter.close().await?;
@@ -135,8 +137,7 @@ impl Clusters {
         if data == Data::Remove {
             self.remove_data(id.as_str()).await?;
         }
-        // Last: should this fail, its routes lead nowhere and say so.
-        Ok(self.0.store.delete_routes_of(id.as_str()).await.map(drop)?)
+        Ok(())
     }
 
     /// Lets go of every file of every service, when the gateway stops.
