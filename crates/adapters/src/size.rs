@@ -26,7 +26,8 @@ mod tests {
 
     #[test]
     fn sizes_are_read() {
-        for (text, bytes) in [("0", 0), ("4096", 4096), ("1kb", 1024), ("64mb", 64 << 20), ("1 GB", 1 << 30)]
+        for (text, bytes) in
+            [("0", 0), ("4096", 4096), ("1kb", 1024), ("64mb", 64 << 20), ("1 GB", 1 << 30), ("7b", 7)]
         {
             assert_eq!(read(text), Ok(bytes), "{text}");
         }

@@ -1,7 +1,6 @@
 //! The whole kind: what the contract leaves to the engine, such as restarts, retention, limits and load.
 
 mod crash;
-mod figures;
 mod limits;
 mod load;
 mod restart;

@@ -1,10 +1,12 @@
-//! What only a `memory` service can say, and sizes as people write them.
+//! What only a `memory` service can say.
 
 use model::check::Problems;
 use model::field::{Field, Shape, field};
 use model::tree::Node;
 use model::{Code, Failure, ServiceSpec};
 use serde_json::Value;
+
+use crate::size;
 
 const MAX_MEMORY: &str = "max_memory";
 const MAX_VALUE: &str = "max_value";
@@ -45,7 +47,7 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
     let mut sizes = [None, None];
     for (slot, key) in sizes.iter_mut().zip([MAX_MEMORY, MAX_VALUE]) {
         let Some((node, Some(text))) = text(key) else { continue };
-        match size(&text) {
+        match size::read(&text) {
             Ok(bytes) => *slot = Some(bytes),
             Err(message) => {
                 problems.at(node, key, message).suggestion = Some("write it as `64mb`".to_owned());
@@ -64,8 +66,8 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
 pub(super) fn of(service: &ServiceSpec) -> Result<Options, Failure> {
     let read = |key: &str| match service.options.get(key) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => size(text).map(Some).map_err(|message| wrong(key, &message)),
-        Some(other) => size(&other.to_string()).map(Some).map_err(|message| wrong(key, &message)),
+        Some(Value::String(text)) => size::read(text).map(Some).map_err(|message| wrong(key, &message)),
+        Some(other) => size::read(&other.to_string()).map(Some).map_err(|message| wrong(key, &message)),
     };
     Options::fit(read(MAX_MEMORY)?, read(MAX_VALUE)?).map_err(|(key, message)| wrong(key, &message))
 }
@@ -94,43 +96,9 @@ impl Options {
     }
 }
 
-/// Bytes: a number with `b`, `kb`, `mb`, `gb` (each 1024 of the one before) or nothing behind it.
-fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is not a size such as `64mb`, `1gb` or a number of bytes");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let scale: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" => 1 << 10,
-        "mb" => 1 << 20,
-        "gb" => 1 << 30,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    // A petabyte is a slip of the keyboard, and sums of sizes must not overflow.
-    number
-        .checked_mul(scale)
-        .filter(|bytes| *bytes <= 1 << 50)
-        .ok_or_else(|| format!("`{text}` is more than any machine has"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_read() {
-        for (text, bytes) in
-            [("0", 0), ("4096", 4096), ("1kb", 1024), ("64mb", 64 << 20), ("1 GB", 1 << 30), ("7b", 7)]
-        {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for bad in
-            ["", "mb", "-1", "1.5gb", "64m", "64 mib", "99999999999999999999", "18446744073709551615gb"]
-        {
-            assert!(size(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_document_is_told_which_key_is_wrong() {
