@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::Failure;
+use tokio::time::Instant;
 
 use crate::Call;
 
@@ -98,6 +99,74 @@ pub trait KeyValue: Send + Sync {
     fn exclusive(&self) -> Option<&dyn Exclusive> {
         None
     }
+
+    /// The engine's own commands, where it has some beyond these.
+    fn commands(&self) -> Option<&dyn Commands> {
+        None
+    }
+}
+
+/// An engine's own commands, as their clients spell them: a name and its arguments.
+pub trait Commands: Send + Sync {
+    /// What a command is, without asking the engine.
+    ///
+    /// # Errors
+    /// `permission_denied` for one that the service does not allow, `unsupported_command` for one that cannot be
+    /// carried out here, `command_failed` for no command at all.
+    fn sort(&self, words: &[Bytes]) -> Result<Sort, Failure>;
+
+    /// Carries one out. `command_failed` with the engine's own words where it refuses.
+    fn run<'a>(&'a self, words: &'a [Bytes], deadline: Instant) -> Call<'a, Reply>;
+
+    /// Carries them out one after the other; each has its own end.
+    fn run_all<'a>(
+        &'a self,
+        commands: &'a [Vec<Bytes>],
+        deadline: Instant,
+    ) -> Call<'a, Vec<Result<Reply, Failure>>>;
+
+    /// Carries them out at once: nobody sees some of them done. Fails, with nothing done, where the engine discards
+    /// them.
+    fn run_together<'a>(
+        &'a self,
+        commands: &'a [Vec<Bytes>],
+        deadline: Instant,
+    ) -> Call<'a, Vec<Result<Reply, Failure>>>;
+}
+
+/// What a command is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    /// In capitals, as metrics and activity have it.
+    pub name: &'static str,
+    /// Whether it changes nothing, and may so be asked of a replica and sent again.
+    pub reads: bool,
+    /// Which of its words is its first key.
+    pub key: Option<usize>,
+    /// How long it may wait for something to happen, as it says itself: its time is that much longer.
+    pub waits: Duration,
+}
+
+/// What a command gives, in the shapes of the second version of the protocol: what has others in the third is turned
+/// into them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// It was done.
+    Ok,
+    /// A word of the protocol.
+    Word(&'static str),
+    /// Another simple answer.
+    Simple(Bytes),
+    /// Nothing.
+    Nil,
+    /// A whole number.
+    Integer(i64),
+    /// A text, or any other bytes.
+    Bytes(Bytes),
+    /// Several of them.
+    List(Vec<Reply>),
+    /// One of several that failed, in the engine's words.
+    Error(Box<str>),
 }
 
 /// Work on several keys that nobody sees half done.

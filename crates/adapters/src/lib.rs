@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::kind::{Ability, KindCheck, Kinds};
-use model::{EndpointSpec, Failure, ServiceSpec};
+use model::{EndpointSpec, Failure, Seen, ServiceSpec};
 
 // The abilities, each with the suite of its contract.
 pub mod key_value;
@@ -22,8 +22,12 @@ mod embedded;
 pub mod http;
 pub mod log;
 pub mod memory;
+#[expect(dead_code, reason = "the kinds that read by it come next")]
+mod options;
 mod size;
 pub mod sqlite;
+#[expect(dead_code, reason = "the kinds that dial by it come next")]
+mod tls;
 
 pub use key_value::KeyValue;
 pub use queue::Queue;
@@ -41,6 +45,12 @@ pub trait Adapter: Send + Sync {
     /// the kernel of a frozen process opens it too.
     fn probe_is_an_answer(&self) -> bool {
         true
+    }
+
+    /// What the server said of itself when it was last asked, where its protocol has words for it: a probe asks, and
+    /// a refusal of a server that only reads tells as well.
+    fn seen(&self) -> Option<Seen> {
+        None
     }
 
     /// HTTP requests, if it can carry them.
@@ -84,6 +94,15 @@ pub struct Home {
     pub dir: PathBuf,
 }
 
+/// Something in which kinds differ by nature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fact {
+    /// What it is about, in `snake_case`; the same for every kind that says something of it.
+    pub name: &'static str,
+    /// How it is with this kind, in a sentence or two.
+    pub says: &'static str,
+}
+
 /// Knows one kind.
 pub trait Driver: KindCheck {
     /// One sentence for people.
@@ -91,6 +110,17 @@ pub trait Driver: KindCheck {
 
     /// What its services can be asked.
     fn abilities(&self) -> &'static [Ability];
+
+    /// What a user of its services should know that other kinds with the same abilities do otherwise.
+    fn facts(&self) -> &'static [Fact] {
+        &[]
+    }
+
+    /// Whether the endpoints of such a service are nodes of one thing, of which the client chooses by itself: then it
+    /// has one adapter, which finds all of them in the service.
+    fn chooses_nodes(&self, _service: &ServiceSpec) -> bool {
+        false
+    }
 
     /// Makes the adapter of one endpoint. Does not wait for the endpoint: health will say.
     ///

@@ -58,11 +58,14 @@ pub struct QueryOptions {
     pub max_rows: Option<u64>,
     /// Objects or arrays.
     pub shape: RowShape,
+    /// A [position](Sql::position): only a server that has come as far may answer. One that has not fails, saying that
+    /// a primary is wanted.
+    pub after: Option<Box<str>>,
 }
 
 impl Default for QueryOptions {
     fn default() -> Self {
-        QueryOptions { read_only: false, max_rows: None, shape: RowShape::Objects }
+        QueryOptions { read_only: false, max_rows: None, shape: RowShape::Objects, after: None }
     }
 }
 
@@ -167,6 +170,8 @@ pub struct TransactionOptions {
     pub isolation: Option<Isolation>,
     /// It only looks.
     pub read_only: bool,
+    /// One that only looks may wait until it can look without being disturbed, where the engine knows such.
+    pub deferrable: bool,
 }
 
 /// Runs SQL. Every call ends at its deadline: what has not begun by then is `busy`, which may be sent again;
@@ -199,6 +204,18 @@ pub trait Sql: Send + Sync {
     /// Begins a transaction. `busy` when its turn does not come before the deadline.
     fn begin<'a>(&'a self, options: TransactionOptions, deadline: Instant) -> Call<'a, Box<dyn Transaction>>;
 
+    /// How far the engine has come: what was written before this is asked stands before it. Where one engine has one
+    /// server, every position is reached.
+    fn position(&self, deadline: Instant) -> Call<'_, Box<str>> {
+        let _ = deadline;
+        Box::pin(async { Ok("0".into()) })
+    }
+
+    /// Statements with results in the engine's own terms, where it has clients that speak in them.
+    fn native(&self) -> Option<&dyn NativeSql> {
+        None
+    }
+
     /// How long a transaction may lie idle when nobody says: its turn keeps others waiting.
     fn idle_limit(&self) -> Duration {
         Duration::from_secs(15)
@@ -209,6 +226,43 @@ pub trait Sql: Send + Sync {
     fn life_limit(&self) -> Duration {
         Duration::from_secs(60)
     }
+}
+
+/// Statements with results in the engine's own terms: types by number, values as the text that the engine writes.
+pub trait NativeSql: Send + Sync {
+    /// Runs one statement by itself, or several in one transaction: all of them or none. A failure of several names
+    /// the statement as [`Sql::batch`] does.
+    fn run<'a>(
+        &'a self,
+        statements: &'a [Statement],
+        options: TransactionOptions,
+        deadline: Instant,
+    ) -> Call<'a, Vec<NativeResult>>;
+}
+
+/// What one statement gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NativeResult {
+    /// Its columns.
+    pub fields: Vec<NativeField>,
+    /// Its rows, each with a cell for each column.
+    pub rows: Vec<Box<[Option<Bytes>]>>,
+    /// What it was, such as `SELECT`.
+    pub command: Box<str>,
+    /// How many rows it gave or changed, where it says.
+    pub row_count: Option<u64>,
+}
+
+/// A column in the engine's own terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words of the protocol")]
+pub struct NativeField {
+    pub name: Box<str>,
+    pub type_id: u32,
+    pub table_id: u32,
+    pub column_id: i16,
+    pub type_size: i16,
+    pub type_modifier: i32,
 }
 
 /// A transaction under way. Dropped without an end, it is rolled back. A statement that fails leaves it as the

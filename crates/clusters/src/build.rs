@@ -92,9 +92,10 @@ pub(crate) fn cluster_data(data: &Path, cluster: &str) -> PathBuf {
     data.join("services").join(cluster)
 }
 
-/// Where its endpoints are; a service inside this process has one, and no address.
+/// Where its endpoints are; one whose nodes the client chooses has one, at the first of them, and a service inside this process has one, and no address.
 fn addresses(driver: &dyn Driver, asked: &ServiceSpec) -> Vec<EndpointSpec> {
     match driver.place() {
+        Place::Network if driver.chooses_nodes(asked) => asked.all_endpoints().into_iter().take(1).collect(),
         Place::Network => asked.all_endpoints(),
         Place::Embedded => {
             let Address { host, port } = Address::embedded();
@@ -116,7 +117,7 @@ fn endpoint(
     let mut adapter: Option<Arc<dyn Adapter>> = None;
     if let Some((service, old)) = before
         && let Some(endpoint) = service.endpoints.iter().find(|endpoint| endpoint.address == at.address())
-        && same_connection(&service.spec, asked)
+        && same_connection(driver, &service.spec, asked)
     {
         let same_judgement = old.spec.routing.circuit_breaker == spec.routing.circuit_breaker
             && service.health == *health
@@ -134,8 +135,14 @@ fn endpoint(
 }
 
 /// Whether a connection made for the one is good for the other.
-fn same_connection(a: &ServiceSpec, b: &ServiceSpec) -> bool {
-    a.options == b.options && a.username == b.username && a.password == b.password && a.database == b.database
+fn same_connection(driver: &dyn Driver, a: &ServiceSpec, b: &ServiceSpec) -> bool {
+    // A client that chooses among them knows all of them.
+    let nodes = |spec: &ServiceSpec| driver.chooses_nodes(spec).then(|| spec.all_endpoints());
+    a.options == b.options
+        && a.username == b.username
+        && a.password == b.password
+        && a.database == b.database
+        && nodes(a) == nodes(b)
 }
 
 /// Gives the endpoints that were taken over the weights that are asked now. Done when the change is published,

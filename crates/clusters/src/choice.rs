@@ -5,11 +5,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use model::{Code, Failure, Role};
-use policy::{Admission, Candidates, Load, Time, TrialKind};
+use policy::{Admission, Candidates, Lead, Load, Time, TrialKind};
 use smallvec::SmallVec;
 
 use crate::clock;
-use crate::endpoint::Standing;
+use crate::endpoint::{Endpoint, Standing};
+use crate::lead;
 use crate::service::{Service, Tactics};
 use crate::tries::{Access, Order};
 
@@ -47,9 +48,10 @@ pub(crate) fn choose(
         .iter()
         .enumerate()
         .map(|(index, endpoint)| {
-            let barred = (order.access == Access::Write && endpoint.role == Role::Replica)
-                || stick.is_some_and(|stick| stick != index);
-            if barred { Resort::Never } else { resort(endpoint.standing(now), order.rerun) }
+            if stick.is_some_and(|stick| stick != index) {
+                return Resort::Never;
+            }
+            resort(endpoint, order.access, order.rerun, now)
         })
         .collect();
     // First all whom nobody has asked yet for this request, then the others again.
@@ -67,8 +69,15 @@ pub(crate) fn choose(
     Err(nobody(service, order, now))
 }
 
-fn resort(standing: Standing, rerun: bool) -> Resort {
-    match standing {
+fn resort(endpoint: &Endpoint, access: Access, rerun: bool, now: Time) -> Resort {
+    if access == Access::Write && !endpoint.takes_writes() {
+        return Resort::Never;
+    }
+    // What it has is old: better than nothing, and no more.
+    if endpoint.lead() == Lead::Replaced {
+        return Resort::Third;
+    }
+    match endpoint.standing(now) {
         Standing::In(_) => Resort::First,
         Standing::HalfOpen if rerun => Resort::First,
         Standing::HalfOpen | Standing::Silent => Resort::Second,
@@ -109,7 +118,12 @@ fn nobody(service: &Service, order: &Order, now: Time) -> Failure {
     let mut only_breakers = true;
     let mut reasons = Vec::new();
     for endpoint in &service.endpoints {
-        if order.access == Access::Write && endpoint.role == Role::Replica {
+        if order.access == Access::Write && !endpoint.takes_writes() {
+            // Who was asked to take writes and says that it does not is worth a word.
+            if endpoint.role == Role::Primary || endpoint.lead() == Lead::Contested {
+                only_breakers = false;
+                reasons.push(format!("{}: {}", endpoint.label, lead::about(endpoint.lead())));
+            }
             continue;
         }
         let (standing, _, why) = endpoint.facts(now);
@@ -122,6 +136,9 @@ fn nobody(service: &Service, order: &Order, now: Time) -> Failure {
             _ => only_breakers = false,
         }
         reasons.push(format!("{}: {why}", endpoint.label));
+    }
+    if order.access == Access::Write {
+        service.look_again();
     }
     let failure = if only_breakers && !reasons.is_empty() {
         let after = soonest.unwrap_or_default().max(Duration::from_secs(1));
@@ -147,10 +164,7 @@ fn nobody(service: &Service, order: &Order, now: Time) -> Failure {
 /// What would be chosen now, without choosing it; for `explain`.
 pub(crate) fn foresee(service: &Service, tactics: &Tactics, access: Access, rerun: bool) -> Option<usize> {
     let now = clock::now();
-    let barred = |role: Role| access == Access::Write && role == Role::Replica;
-    let resort_of = |endpoint: &crate::Endpoint| {
-        if barred(endpoint.role) { Resort::Never } else { resort(endpoint.standing(now), rerun) }
-    };
+    let resort_of = |endpoint: &Endpoint| resort(endpoint, access, rerun, now);
     let best = service.endpoints.iter().map(|endpoint| resort_of(endpoint)).min()?;
     if best == Resort::Never {
         return None;

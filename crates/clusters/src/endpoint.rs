@@ -1,13 +1,13 @@
 //! One endpoint as it runs: its load, health, breaker and connections. It outlives every change that does
 //! not concern it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use adapters::Adapter;
 use model::{Address, BreakerSpec, HealthSpec, OutlierSpec, Role};
-use policy::{Breaker, Ejection, Health, HealthState, Load, Silence, State, Time};
+use policy::{Breaker, Ejection, Health, HealthState, Lead, Load, Silence, State, Time};
 
 use crate::clock;
 use crate::events::{Events, Happening};
@@ -18,8 +18,10 @@ pub struct Endpoint {
     pub address: Address,
     /// The same as text, as people see it.
     pub label: Arc<str>,
-    /// What it may be asked.
+    /// What it may be asked, as long as it says nothing of that itself.
     pub role: Role,
+    /// What it may be asked by what it and its siblings say.
+    lead: AtomicU8,
     /// Requests in flight, latency, weight.
     pub load: Load,
     pub(crate) breaker: Breaker,
@@ -37,6 +39,9 @@ pub struct Endpoint {
     pub(crate) probing: AtomicBool,
     story: Mutex<Story>,
 }
+
+/// The words of [`Lead`], by their number.
+const LEADS: [Lead; 5] = [Lead::Unsaid, Lead::Leads, Lead::Follows, Lead::Replaced, Lead::Contested];
 
 /// Failures bring the next probe forward, but to no more than one in this time.
 const SUSPECTED: Duration = Duration::from_secs(1);
@@ -102,6 +107,7 @@ impl Endpoint {
             label: address.to_string().into(),
             address,
             role: spec.role,
+            lead: AtomicU8::new(Lead::Unsaid as u8),
             load: Load::new(spec.weight),
             breaker: Breaker::new(breaker),
             health: Health::new(health),
@@ -122,6 +128,27 @@ impl Endpoint {
     #[must_use]
     pub fn adapter(&self) -> &Arc<dyn Adapter> {
         &self.adapter
+    }
+
+    /// Whether it may be written to.
+    #[must_use]
+    pub fn takes_writes(&self) -> bool {
+        match self.lead() {
+            Lead::Unsaid => self.role == Role::Primary,
+            Lead::Leads => true,
+            Lead::Follows | Lead::Replaced | Lead::Contested => false,
+        }
+    }
+
+    /// What it may be asked by what it and its siblings say.
+    #[must_use]
+    pub fn lead(&self) -> Lead {
+        LEADS.get(usize::from(self.lead.load(Relaxed))).copied().unwrap_or(Lead::Unsaid)
+    }
+
+    /// Says what it may be asked; tells whether that is another word than before.
+    pub(crate) fn set_lead(&self, lead: Lead) -> bool {
+        self.lead.swap(lead as u8, Relaxed) != lead as u8
     }
 
     /// Where it stands now.

@@ -1,14 +1,14 @@
 //! What would happen to a request that is described and not sent.
 
+use model::Failure;
 use model::view::{Candidate, ExplainRequest, Explanation, RouteView};
-use model::{Failure, Role};
 use policy::{Progress, Request, Work, may_rerun};
 use serde_json::json;
 
 use crate::endpoint::Standing;
 use crate::service::Tactics;
 use crate::snapshot::Route;
-use crate::{Access, Clusters, choice, clock};
+use crate::{Access, Clusters, choice, clock, lead};
 
 impl Clusters {
     /// The route, the policies and the endpoint that this request would meet, and why.
@@ -64,11 +64,11 @@ fn something(route: &Route, method: &str) -> Explanation {
         let is_chosen = chosen == Some(index);
         let reason = match standing {
             _ if service.is_draining() => "the service is draining".to_owned(),
+            _ if access == Access::Write && !endpoint.takes_writes() => {
+                lead::about(endpoint.lead()).to_owned()
+            }
             Standing::In(_) if is_chosen => format!("picked by {}", tactics.strategy.name()),
             Standing::In(_) => format!("could be asked; {} picks another now", tactics.strategy.name()),
-            _ if access == Access::Write && endpoint.role == Role::Replica => {
-                "a replica takes no writes".to_owned()
-            }
             _ => why,
         };
         Candidate { endpoint: endpoint.label.to_string(), chosen: is_chosen, reason }

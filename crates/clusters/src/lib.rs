@@ -23,6 +23,7 @@ mod snapshot;
 
 // A service as it runs.
 mod endpoint;
+mod lead;
 mod service;
 
 // The world's beginning, its changes, and what is shown of it.

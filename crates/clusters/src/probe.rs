@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-use model::HealthSpec;
 use policy::{HealthState, Proof, Time, next_interval};
 use tokio::task::JoinSet;
 
@@ -19,6 +18,8 @@ const TICK: Duration = Duration::from_millis(100);
 const TO_BE_SURE: Duration = Duration::from_millis(300);
 /// Between the probes of an endpoint that was never probed, until its verdict stands.
 const QUICK: Duration = Duration::from_millis(50);
+/// Between probes while nobody may be written to: whoever is promoted is noticed soon.
+const LEADERLESS: Duration = Duration::from_millis(500);
 /// How long a creation waits for the first verdicts.
 const FIRST_VERDICT: Duration = Duration::from_secs(2);
 
@@ -41,7 +42,7 @@ pub(crate) async fn watch(clusters: Clusters) {
                     probes.spawn(async move {
                         let turn = Turn(&endpoint);
                         let passed = probe(&service, &endpoint).await;
-                        endpoint.schedule(&service.health, passed);
+                        endpoint.schedule(&service, passed);
                         drop(turn);
                     });
                 }
@@ -97,6 +98,7 @@ async fn probe(service: &Service, endpoint: &Endpoint) -> bool {
             endpoint.health.probe(now, false);
         }
     }
+    service.elect();
     tell(service, endpoint, now, "probe");
     passed
 }
@@ -122,10 +124,13 @@ impl Endpoint {
 
     /// When the next probe is due: sooner while something is wrong, soon when the last one contradicts the
     /// verdict, and never in step with its siblings.
-    fn schedule(&self, health: &HealthSpec, passed: bool) {
+    fn schedule(&self, service: &Service, passed: bool) {
         let now = clock::now();
         let suspicious = !passed || !self.standing(now).is_in();
-        let mut interval = next_interval(health, self.health_state(), suspicious);
+        let mut interval = next_interval(&service.health, self.health_state(), suspicious);
+        if service.lacks_a_leader() {
+            interval = interval.min(LEADERLESS);
+        }
         if passed != (self.health_state() == HealthState::Healthy) {
             interval = interval.min(TO_BE_SURE);
         }

@@ -9,7 +9,7 @@ use model::view::{
     ServiceSummary, Status,
 };
 use model::{Failure, Role};
-use policy::{HealthState, State, Time};
+use policy::{HealthState, Lead, State, Time};
 use serde_json::{Value, json};
 use telemetry::Reading;
 use telemetry::histogram::Counts;
@@ -18,7 +18,7 @@ use telemetry::metrics::{Sample, ServiceSample};
 use crate::endpoint::{Endpoint, Standing};
 use crate::service::Service;
 use crate::snapshot::Cluster;
-use crate::{Clusters, clock};
+use crate::{Clusters, clock, lead};
 
 /// A cluster as shown, and the revision that its ETag is made of.
 #[derive(Debug, Clone)]
@@ -265,15 +265,24 @@ impl Service {
     }
 }
 
+/// What it is by what it says, or else as asked.
+fn role(endpoint: &Endpoint) -> &'static str {
+    match (endpoint.lead(), endpoint.role) {
+        (Lead::Leads, _) | (Lead::Unsaid, Role::Primary) => "primary",
+        (Lead::Follows, _) | (Lead::Unsaid, Role::Replica) => "replica",
+        (Lead::Replaced, _) => "replaced",
+        (Lead::Contested, _) => "contested",
+    }
+}
+
 fn endpoint_facts(endpoint: &Endpoint, now: Time) -> EndpointFacts {
-    let (standing, since, reason) = endpoint.facts(now);
+    let (standing, since, mut reason) = endpoint.facts(now);
+    if matches!(endpoint.lead(), Lead::Replaced | Lead::Contested) {
+        reason = format!("{reason}; {}", lead::about(endpoint.lead()));
+    }
     EndpointFacts {
         address: endpoint.label.to_string(),
-        role: match endpoint.role {
-            Role::Primary => "primary",
-            Role::Replica => "replica",
-        }
-        .to_owned(),
+        role: role(endpoint).to_owned(),
         weight: endpoint.load.weight(),
         healthy: standing == Standing::In(true),
         reason,

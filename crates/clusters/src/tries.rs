@@ -52,6 +52,8 @@ pub struct Order {
     pub rerun: bool,
     /// Whether a body goes out before an answer can be expected; then the attempt is told when it is through.
     pub uploads: bool,
+    /// How much longer than usual it may take, since what it asks for is to wait.
+    pub patience: Duration,
     /// The id in the client's answer.
     pub request_id: RequestId,
 }
@@ -67,6 +69,8 @@ pub struct Miss {
     pub sent: bool,
     /// What it means for the endpoint.
     pub outcome: Outcome,
+    /// The endpoint only reads, and did nothing: a primary is asked next.
+    pub wants_primary: bool,
 }
 
 /// What [`Tries::settle`] decided.
@@ -106,6 +110,7 @@ impl Tries {
         let began = Instant::now();
         service.meter.begin(slot());
         service.budget.request(clock::at(began));
+        let patience = order.patience;
         let timeout = route.as_ref().map_or(service.tactics.timeout, |route| route.tactics().timeout);
         Tries {
             service,
@@ -113,7 +118,7 @@ impl Tries {
             order,
             activity,
             began,
-            deadline: began + timeout,
+            deadline: began + timeout + patience,
             count: 0,
             tried: 0,
             last: None,
@@ -181,8 +186,12 @@ impl Tries {
         match result {
             Ok(answer) => Ok(Settled::Answer(answer, attempt)),
             Err(miss) => {
-                let Miss { failure, cause, sent, outcome } = miss;
+                let Miss { failure, cause, sent, outcome, wants_primary } = miss;
                 attempt.end(outcome);
+                if wants_primary {
+                    self.order.access = Access::Write;
+                    self.service.look_again();
+                }
                 if self.granted || self.grant(cause, sent) {
                     self.failed = Some(failure);
                     return Ok(Settled::Again);

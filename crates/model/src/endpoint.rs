@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,31 @@ pub enum Role {
     /// Reads only.
     #[serde(alias = "readonly")]
     Replica,
+}
+
+/// What a server says of itself, where its protocol has words for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether it takes writes.
+    pub role: Role,
+    /// The history that it writes, which tells a server that was replaced from the one that replaced it.
+    pub history: Option<History>,
+    /// How far it is behind its primary, where it knows.
+    pub lag: Option<Duration>,
+}
+
+/// Where the data of a primary comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// Which history it is: two primaries of the same one can be compared by their number.
+    pub id: Box<str>,
+    /// Raised by each promotion, where the engine counts them.
+    pub number: u64,
+    /// The history that it went on from when it was promoted, where the engine gives each a name of its own.
+    pub came_from: Option<Box<str>>,
+    /// Whether the endpoints of a service must be of one history. Engines whose servers may stand alone side by side
+    /// say no.
+    pub shared: bool,
 }
 
 /// Host and port as asked. Two endpoints of a service are the same one when their addresses are equal.

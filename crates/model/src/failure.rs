@@ -128,10 +128,12 @@ struct Inner {
     code: Code,
     origin: Origin,
     retryable: bool,
+    wants_primary: bool,
     detail: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
     service: Option<Arc<str>>,
     native: Option<(&'static str, String)>,
+    engine: Vec<(&'static str, String)>,
     retry_after: Option<Duration>,
     problems: Vec<Problem>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
@@ -154,10 +156,12 @@ impl Failure {
                     | Code::Busy
                     | Code::Draining
             ),
+            wants_primary: false,
             detail: detail.into(),
             hint: None,
             service: None,
             native: None,
+            engine: Vec::new(),
             retry_after: None,
             problems: Vec::new(),
             cause: None,
@@ -213,10 +217,24 @@ impl Failure {
         self
     }
 
+    /// What else the engine said of it, by the engine's own names, for clients that speak its language.
+    #[must_use]
+    pub fn with_engine_words(mut self, words: Vec<(&'static str, String)>) -> Self {
+        self.0.engine = words;
+        self
+    }
+
     /// Says whether the same request may be sent again as it is.
     #[must_use]
     pub fn with_retryable(mut self, retryable: bool) -> Self {
         self.0.retryable = retryable;
+        self
+    }
+
+    /// Says that a server refused because it only reads, and did nothing: a primary may be asked.
+    #[must_use]
+    pub fn with_primary_wanted(mut self) -> Self {
+        self.0.wants_primary = true;
         self
     }
 
@@ -252,6 +270,12 @@ impl Failure {
         self.0.retryable
     }
 
+    /// Whether a server refused because it only reads, and did nothing.
+    #[must_use]
+    pub fn wants_primary(&self) -> bool {
+        self.0.wants_primary
+    }
+
     /// What happened, in one sentence.
     #[must_use]
     pub fn detail(&self) -> &str {
@@ -274,6 +298,12 @@ impl Failure {
     #[must_use]
     pub fn native(&self) -> Option<(&'static str, &str)> {
         self.0.native.as_ref().map(|(field, value)| (*field, value.as_str()))
+    }
+
+    /// What else the engine said of it, by the engine's own names.
+    #[must_use]
+    pub fn engine_words(&self) -> &[(&'static str, String)] {
+        &self.0.engine
     }
 
     /// When to come back.

@@ -43,7 +43,7 @@ pub mod view;
 
 pub use check::{Problem, Problems};
 pub use cluster::ClusterSpec;
-pub use endpoint::{Address, EndpointSpec, Role};
+pub use endpoint::{Address, EndpointSpec, History, Role, Seen};
 pub use failure::{Code, Failure, Origin};
 pub use id::ClusterId;
 pub use policy::{BreakerSpec, HealthSpec, OutlierSpec, RoutingSpec, Strategy};

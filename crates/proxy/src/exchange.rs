@@ -92,7 +92,7 @@ impl Fault {
                 .with_service(attempt.service().name.clone())
                 .with_retryable(!sent)
         };
-        Miss { failure, cause, sent, outcome }
+        Miss { failure, cause, sent, outcome, wants_primary: false }
     }
 }
 

@@ -65,6 +65,7 @@ fn order(client: &Client, passage: &Passage, id: &RequestId) -> Order {
         // A body that has been passed on is gone, whatever the method.
         rerun: safe && client.request.framing == Framing::None && !client.request.upgrade,
         uploads: client.request.framing != Framing::None,
+        patience: Duration::ZERO,
         request_id: *id,
     }
 }
@@ -99,7 +100,8 @@ async fn ask(
             Code::UnsupportedAbility,
             format!("`{}` does not answer HTTP requests.", passage.route.service.path()),
         );
-        return Err(Miss { failure, cause: RetryOn::Connect, sent: true, outcome: Outcome::Void });
+        let outcome = Outcome::Void;
+        return Err(Miss { failure, cause: RetryOn::Connect, sent: true, outcome, wants_primary: false });
     };
     let now = tokio::time::Instant::from_std(Instant::now());
     client.upload.restart();

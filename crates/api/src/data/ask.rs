@@ -50,6 +50,11 @@ pub(crate) trait Operation: Sync {
         self.access() == Access::Read
     }
 
+    /// How much longer than usual it may take, since what it asks for is to wait.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// What becomes of it when its time is over and nothing was heard: a sentence for its client, with a space
     /// before it. What may run again may be sent again, and nobody need care.
     fn if_late(&self) -> &'static str {
@@ -176,6 +181,7 @@ impl Target<'_> {
             access: operation.access(),
             rerun: operation.rerun(),
             uploads: false,
+            patience: operation.patience(),
             request_id: self.id,
         }
     }
@@ -218,7 +224,9 @@ async fn until_answered<O: Operation>(tries: &mut Tries, operation: &O) -> Resul
             None => Err(unable(&attempt, O::ABILITY)),
             Some(call) => match answered_by(deadline + LAST_WORDS, call).await {
                 None => Err(late(&attempt, operation.if_late())),
-                Some(Err(failure)) if failure.origin() == Origin::Service => Err(miss(failure)),
+                Some(Err(failure)) if failure.origin() == Origin::Service || failure.wants_primary() => {
+                    Err(miss(failure))
+                }
                 Some(answer) => Ok(answer),
             },
         };
@@ -240,14 +248,15 @@ async fn answered_by<T>(end: Instant, mut call: Call<'_, T>) -> Option<Result<T,
 fn unable(attempt: &Attempt, ability: Ability) -> Miss {
     let (path, ability) = (attempt.service().path(), ability.name());
     let failure = Failure::gateway(Code::UnsupportedAbility, format!("`{path}` lacks `{ability}`."));
-    Miss { failure, cause: RetryOn::Connect, sent: true, outcome: Outcome::Void }
+    Miss { failure, cause: RetryOn::Connect, sent: true, outcome: Outcome::Void, wants_primary: false }
 }
 
 fn late(attempt: &Attempt, and: &str) -> Miss {
     let limit = attempt.deadline().saturating_duration_since(attempt.began());
     let detail = format!("{} did not answer within {} ms.", attempt.endpoint().label, limit.as_millis());
     let failure = Failure::service(Code::Timeout, format!("{detail}{and}"));
-    Miss { failure, cause: RetryOn::Timeout, sent: true, outcome: Outcome::Late(detail) }
+    let outcome = Outcome::Late(detail);
+    Miss { failure, cause: RetryOn::Timeout, sent: true, outcome, wants_primary: false }
 }
 
 /// What it means for an endpoint that an answer failed on the way. Only one that breaks its answers is set aside:
@@ -267,12 +276,15 @@ fn broken(failure: &Failure) -> Outcome {
 fn miss(failure: Failure) -> Miss {
     let detail = failure.detail().to_owned();
     let sent = !failure.retryable();
+    let wants_primary = failure.wants_primary();
     let (cause, outcome) = match failure.code() {
+        // It answers as it should.
+        _ if wants_primary => (RetryOn::Connect, Outcome::Good),
         Code::Timeout => (RetryOn::Timeout, Outcome::Late(detail)),
         _ if sent => (RetryOn::Reset, Outcome::Bad(detail)),
         _ => (RetryOn::Connect, Outcome::Bad(detail)),
     };
-    Miss { failure, cause, sent, outcome }
+    Miss { failure, cause, sent: sent && !wants_primary, outcome, wants_primary }
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ fn operate(clusters: &Clusters, count: usize) {
             access: Access::Write,
             rerun: false,
             uploads: false,
+            patience: std::time::Duration::ZERO,
             request_id: RequestId::make(),
         };
         let mut tries = Tries::begin(service, None, order, clusters.activity().clone());

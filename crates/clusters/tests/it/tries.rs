@@ -33,6 +33,7 @@ fn begin(clusters: &Clusters, rerun: bool) -> Tries {
         access: Access::Read,
         rerun,
         uploads: false,
+        patience: std::time::Duration::ZERO,
         request_id: RequestId::make(),
     };
     Tries::begin(service, None, order, clusters.activity().clone())
@@ -44,6 +45,7 @@ fn miss(sent: bool) -> Miss {
         cause: RetryOn::Reset,
         sent,
         outcome: Outcome::Bad("broke".to_owned()),
+        wants_primary: false,
     }
 }
 

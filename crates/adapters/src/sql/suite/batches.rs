@@ -82,7 +82,11 @@ async fn one_that_fails_undoes_all(subject: &Subject) {
 
 async fn a_batch_that_only_looks(subject: &Subject) {
     let table = subject.create("batch_looks", "n INTEGER").await;
-    let looks = TransactionOptions { read_only: true, isolation: Some(Isolation::RepeatableRead) };
+    let looks = TransactionOptions {
+        read_only: true,
+        isolation: Some(Isolation::RepeatableRead),
+        ..TransactionOptions::default()
+    };
     let select = statement(&format!("SELECT count(*) AS n FROM {table}"), &[]);
     let results = batch(subject, &[select.clone(), select.clone()], looks).await;
     assert_eq!(results.iter().map(told).collect::<Vec<_>>(), [json!([{"n": 0}]), json!([{"n": 0}])]);
@@ -106,7 +110,7 @@ async fn batches_do_not_mix(subject: &Subject) {
                 let args = [Argument::Integer(who)];
                 let insert = statement(&format!("INSERT INTO {table} VALUES ($1)"), &args);
                 let count = statement(&format!("SELECT count(*) AS n FROM {table} WHERE who = $1"), &args);
-                let options = TransactionOptions { isolation, read_only: false };
+                let options = TransactionOptions { isolation, ..TransactionOptions::default() };
                 let statements = [insert.clone(), insert, count];
                 told(&batch(&subject, &statements, options).await[2])
             })

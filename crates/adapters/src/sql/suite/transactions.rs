@@ -40,7 +40,8 @@ async fn what_is_committed_stays(subject: &Subject) {
     let table = subject.create("committed", "n INTEGER").await;
     let all = [None, Some(Isolation::ReadUncommitted), Some(Isolation::ReadCommitted)];
     for isolation in all.into_iter().chain([Some(Isolation::RepeatableRead), Some(Isolation::Serializable)]) {
-        let mut transaction = begin(subject, TransactionOptions { isolation, read_only: false }).await;
+        let mut transaction =
+            begin(subject, TransactionOptions { isolation, ..TransactionOptions::default() }).await;
         let insert = format!("INSERT INTO {table} VALUES ($1)");
         assert_eq!(execute(&mut transaction, &insert, &[Argument::Integer(1)]).await, 1);
         let count = format!("SELECT count(*) FROM {table}");
@@ -129,7 +130,11 @@ async fn others_who_write_wait(subject: &Subject) {
 
 async fn a_transaction_that_only_looks(subject: &Subject) {
     let table = subject.create("looks_within", "n INTEGER").await;
-    let options = TransactionOptions { read_only: true, isolation: Some(Isolation::RepeatableRead) };
+    let options = TransactionOptions {
+        read_only: true,
+        isolation: Some(Isolation::RepeatableRead),
+        ..TransactionOptions::default()
+    };
     let mut transaction = begin(subject, options).await;
     let count = format!("SELECT count(*) FROM {table}");
     assert_eq!(rows(&mut transaction, &count).await, [json!([0])]);

@@ -158,6 +158,7 @@ impl QueryBody<'_> {
             read_only: self.read_only.unwrap_or(false),
             max_rows: self.max_rows.map(NonZeroU64::get),
             shape: RowShape::Objects,
+            after: None,
         };
         Ok((Statement { query: (&*self.query).into(), args }, options))
     }
@@ -196,7 +197,7 @@ impl BatchBody<'_> {
             })
             .collect();
         refused(problems)?;
-        Ok((statements, TransactionOptions { isolation, read_only: false }))
+        Ok((statements, TransactionOptions { isolation, ..TransactionOptions::default() }))
     }
 }
 
@@ -213,7 +214,8 @@ impl BeginBody<'_> {
             problems.add("idle_ms", Place::default(), message);
         }
         refused(problems)?;
-        let options = TransactionOptions { isolation, read_only: self.read_only.unwrap_or(false) };
+        let read_only = self.read_only.unwrap_or(false);
+        let options = TransactionOptions { isolation, read_only, deferrable: false };
         Ok((options, self.idle_ms.map(Duration::from_millis)))
     }
 }

@@ -295,6 +295,7 @@ impl Entry {
             access: Access::Write,
             rerun: false,
             uploads: false,
+            patience: Duration::ZERO,
             request_id: self.began_by,
         };
         let tries = Tries::begin_at(home, &self.endpoint, order, clusters.activity().clone());

@@ -57,6 +57,7 @@ async fn scene(format: Format, wait: Option<Duration>) -> Scene {
         access: Access::Write,
         rerun: false,
         uploads: false,
+        patience: std::time::Duration::ZERO,
         request_id: RequestId::make(),
     };
     let mut tries = Tries::begin(service, None, order, gateway.clusters.activity().clone());
