@@ -120,7 +120,7 @@ END
             done
         done
     } >"$dir/server.properties"
-    run_java "$1" kafka.tools.StorageTool format --cluster-id "$(openssl rand -base64 16 | tr '+/' '-_' | cut -c1-22)" \
+    run_java "$1" kafka.tools.StorageTool format --cluster-id "$(openssl rand -base64 16 | tr '+/' 'ab' | cut -c1-22)" \
         --config "$dir/server.properties" \
         $(for mechanism in "${scram[@]}"; do echo "--add-scram $mechanism=[name=scram,password=scram-secret]"; done) \
         >>"$dir/log" 2>&1 ||
