@@ -14,7 +14,7 @@ use crate::Call;
 
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
-mod write;
+pub(crate) mod write;
 
 pub use write::{RowShape, RowWriter};
 
