@@ -15,6 +15,7 @@ mod array;
 mod builtin;
 mod bytea;
 mod catalog;
+mod native;
 mod times;
 mod write;
 
@@ -24,9 +25,10 @@ mod tests;
 use std::sync::Arc;
 
 #[cfg_attr(not(test), expect(unused_imports, reason = "the connections that call them come next"))]
-pub(super) use argument::{argument, verbatim};
-#[cfg_attr(not(test), expect(unused_imports, reason = "the connections that call it come next"))]
+pub(super) use argument::argument;
 pub(super) use catalog::Catalog;
+#[expect(unused_imports, reason = "the connections that call them come next")]
+pub(super) use native::{tell, verbatim};
 #[cfg_attr(not(test), expect(unused_imports, reason = "the connections that call it come next"))]
 pub(super) use write::{NotText, write};
 
