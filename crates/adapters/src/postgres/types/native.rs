@@ -16,20 +16,20 @@ const NUMBERS: [u32; 2] = [21, 23];
 const ARRAYS: [u32; 2] = [1005, 1007];
 
 /// The argument as text, none for null. Nothing is converted, whatever the type; a list is an array, list in list for
-/// each dimension.
-///
-/// # Errors
-/// What is wrong with it, as a phrase that goes on from its name.
-pub(in crate::postgres) fn verbatim(argument: &Argument) -> Result<Option<Vec<u8>>, String> {
-    Ok(match Said::of(argument) {
-        Said::Null => None,
+/// each dimension. One that cannot be read stays as it is, which the server refuses.
+pub(in crate::postgres) fn verbatim(argument: &Argument) -> Option<Vec<u8>> {
+    let text = match Said::of(argument) {
+        Said::Null => return None,
         Said::List(json) => {
             let mut text = String::with_capacity(json.len() + 2);
-            array(json, &mut text)?;
-            Some(text.into_bytes())
+            match array(json, &mut text) {
+                Ok(()) => text,
+                Err(_) => json.to_owned(),
+            }
         }
-        said => Some(scalar(said).into_bytes()),
-    })
+        said => scalar(said),
+    };
+    Some(text.into_bytes())
 }
 
 /// Writes a value as one JSON value. A type that the catalogue has not learned is told as text.
@@ -98,10 +98,11 @@ mod tests {
                 Some(r#"{"1",NULL,"a\"\\",{"true","NULL"},"{\"b\": \"c\"}"}"#),
             ),
         ] {
-            let text = verbatim(&argument).unwrap().map(|text| String::from_utf8(text).unwrap());
+            let text = verbatim(&argument).map(|text| String::from_utf8(text).unwrap());
             assert_eq!(text.as_deref(), expected);
         }
-        assert!(verbatim(&Argument::Json("[\"\\ud800\"]".into())).is_err());
+        let broken = r#"["\ud800"]"#;
+        assert_eq!(verbatim(&Argument::Json(broken.into())), Some(broken.into()));
     }
 
     #[test]
