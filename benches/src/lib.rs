@@ -34,6 +34,9 @@ pub mod wrk;
 /// Redis under its own load program.
 pub mod redis_benchmark;
 
+/// PostgreSQL under its own load program.
+pub mod pgbench;
+
 /// Open-loop load: requests at the times a schedule says, late or not.
 pub mod openload;
 

@@ -69,7 +69,11 @@ impl Servers {
     /// How a client of PostgreSQL's protocol is told where to go: at the server itself, or at its pooler.
     pub fn database(&self, name: &str) -> anyhow::Result<String> {
         let at = self.address(name)?;
-        Ok(format!("host={} port={} user={USER} password={PASSWORD} dbname={DATABASE}", at.ip(), at.port()))
+        Ok(format!(
+            "host={} port={} user={USER} password={PASSWORD} dbname={DATABASE} sslmode=disable",
+            at.ip(),
+            at.port()
+        ))
     }
 }
 

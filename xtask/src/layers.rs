@@ -72,6 +72,9 @@ pub const IN_TESTS: &[(&str, &str, &str)] = &[(
 pub const PLACES: &[Place] = &[
     // The benchmarks use it directly, as the peer of SQL over HTTP.
     Place::of("rusqlite", &["throome-disk", "throome-bench"]),
+    // The same for the engines that are servers.
+    Place::of("tokio-postgres", &["throome-bench"]),
+    Place::of("rdkafka", &["throome-adapters", "throome-bench"]),
     Place::of("axum", &["throome-api"]),
     Place::of("tower", &["throome-api"]),
     Place::of("utoipa-swagger-ui", &["throome-api"]),
