@@ -54,19 +54,24 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "throome-cli",
         ],
     ),
+    // Servers to test with, of which we know only how to start them.
+    ("throome-engines", &[]),
     // These look at the finished program from outside.
-    ("throome-e2e", &[]),
+    ("throome-e2e", &["throome-engines"]),
     // The engine is used directly too, as the peer of what is served from it.
     ("throome-bench", &["throome-disk"]),
     ("xtask", &[]),
 ];
 
 /// What the tests of a crate may know beyond that, and why.
-pub const IN_TESTS: &[(&str, &str, &str)] = &[(
-    "throome-proxy",
-    "throome-store",
-    "clusters are opened with a store, also by the tests of a door to them",
-)];
+pub const IN_TESTS: &[(&str, &str, &str)] = &[
+    (
+        "throome-proxy",
+        "throome-store",
+        "clusters are opened with a store, also by the tests of a door to them",
+    ),
+    ("throome-adapters", "throome-engines", "drivers are tried on the servers that they are for"),
+];
 
 /// Other people's crates that have one place: who may use each, and who may in its tests only.
 pub const PLACES: &[Place] = &[
