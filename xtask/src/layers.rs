@@ -71,6 +71,7 @@ pub const IN_TESTS: &[(&str, &str, &str)] = &[
         "clusters are opened with a store, also by the tests of a door to them",
     ),
     ("throome-adapters", "throome-engines", "drivers are tried on the servers that they are for"),
+    ("throome-bench", "throome-engines", "so are the peers of data calls"),
 ];
 
 /// Other people's crates that have one place: who may use each, and who may in its tests only.

@@ -23,10 +23,17 @@ use crate::timings::Timings;
 /// Longer than a broker of one machine takes for anything.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Where each producer sends its first message: it takes a second until it has a name with the broker, which nobody waits
+/// for in the gateway either.
+const WARM_UP: &str = "warm-up";
+
 /// Each caller sends its next message when the broker has the one before.
 pub fn waiting(job: &Remote, topic: &str) -> anyhow::Result<Timings> {
     // Nobody comes to fill a batch while everybody waits for it.
     let producer: FutureProducer = config(&job.server).set("linger.ms", "0").create()?;
+    let first = FutureRecord::<(), _>::to(WARM_UP).payload("first");
+    runtime()?.block_on(producer.send(first, PATIENCE)).map_err(|(error, _)| error)?;
+    producer.client().fetch_metadata(Some(topic), PATIENCE)?;
     let (topic, value) = (topic.to_owned(), message(0));
     let open = async || Ok(producer.clone());
     on_tasks(job, open, async move |producer, _| {
@@ -40,6 +47,11 @@ pub fn waiting(job: &Remote, topic: &str) -> anyhow::Result<Timings> {
 /// One caller sends as fast as the client takes messages, which makes the batches: what the client is best at.
 pub fn batching(job: &Remote, topic: &str) -> anyhow::Result<Timings> {
     let producer: BaseProducer<Counted> = config(&job.server).create_with_context(Counted::default())?;
+    let first = BaseRecord::<(), _>::to(WARM_UP).payload("first");
+    producer.send(first).map_err(|(error, _)| error)?;
+    producer.flush(PATIENCE)?;
+    producer.client().fetch_metadata(Some(topic), PATIENCE)?;
+    let before = producer.context().delivered.load(Ordering::Relaxed);
     let value = message(0);
     let me = [std::process::id()];
     let (cpu, start) = (proc::cpu_time(&me)?, Instant::now());
@@ -58,7 +70,7 @@ pub fn batching(job: &Remote, topic: &str) -> anyhow::Result<Timings> {
     let counted = producer.context();
     let first_error = counted.first_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok(Timings {
-        completed: counted.delivered.load(Ordering::Relaxed),
+        completed: counted.delivered.load(Ordering::Relaxed) - before,
         errors: counted.failed.load(Ordering::Relaxed),
         first_error,
         seconds,

@@ -50,7 +50,7 @@ const DEPTH: usize = 10;
 
 /// Who is asked.
 enum Entry {
-    Http(Http),
+    Http(Box<Http>),
     /// Redis itself, for orientation.
     Direct,
 }
@@ -241,15 +241,15 @@ fn throome_entry(contestant: Contestant) -> Entry {
         content_type: "application/json",
         body: body.to_string(),
     };
-    Entry::Http(Http {
+    Entry::Http(Box::new(Http {
         contestant,
         get: post("get", serde_json::json!({ "key": "bench" })),
         set: post("set", serde_json::json!({ "key": "bench", "value": "x".repeat(VALUE_SIZE) })),
-    })
+    }))
 }
 
 fn webdis_entry(contestant: Contestant) -> Entry {
-    Entry::Http(Http {
+    Entry::Http(Box::new(Http {
         contestant,
         get: Requests::Get { path: "/GET/bench".to_owned() },
         set: Requests::Body {
@@ -258,5 +258,5 @@ fn webdis_entry(contestant: Contestant) -> Entry {
             content_type: "text/plain",
             body: "x".repeat(VALUE_SIZE),
         },
-    })
+    }))
 }

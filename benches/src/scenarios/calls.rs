@@ -187,7 +187,8 @@ fn added(row: usize, figures: &[Vec<f64>], goal_us: Option<f64>, worth: Worth) -
         1 => return "peer".to_owned(),
         _ => return String::new(),
     }
-    let more = median(figures[0].iter().zip(&figures[1]).map(|(own, peer)| own - peer));
+    let Some(peer) = figures.get(1) else { return "no peer".to_owned() };
+    let more = median(figures[0].iter().zip(peer).map(|(own, peer)| own - peer));
     if worth == Worth::Void {
         return format!("void ({more:.1})");
     }

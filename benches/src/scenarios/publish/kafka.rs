@@ -9,7 +9,7 @@ use super::{BATCH, CALL, hundred, one};
 use crate::contestants::{Contestant, throome};
 use crate::direct::kafka::{count, make_topic};
 use crate::direct::log::MESSAGE;
-use crate::measure::{Sample, interleave, sample_over};
+use crate::measure::{Sample, interleave, median, sample_over};
 use crate::report::{Section, Table};
 use crate::rig::{CONNECTIONS, Rig, require_program};
 use crate::scenarios::calls::{self, Direct, How, Timed, Waiting, ask, latency_table, path};
@@ -157,7 +157,14 @@ fn many_clients(rig: &Rig, parties: &Parties) -> anyhow::Result<[Table; 2]> {
     let goals = Goals { cpu: None, throughput: Some(GOAL) };
     let compared = if parties.gateway.is_some() { 2 } else { 1 };
     let caption = format!("One message of {MESSAGE} B, {CONNECTIONS} clients");
-    let table = load_table_beside(&caption, &names, &samples, goals, compared);
+    let mut table = load_table_beside(&caption, &names, &samples, goals, compared);
+    if let ([Publisher::OneByOne, ..], [own, _, waiting, ..]) = (&all[..], &samples[..]) {
+        let ratios = own.iter().zip(waiting).map(|(own, waiting)| own.throughput() / waiting.throughput());
+        let ratio = median(ratios);
+        table.notes.push(format!(
+            "One by one over HTTP is {ratio:.2} of the rate of the client where as many callers wait as there are clients of HTTP."
+        ));
+    }
     Ok([table, arrived_table(&all, &rounds)])
 }
 
