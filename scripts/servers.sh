@@ -7,15 +7,17 @@
 #   BACKEND=127.0.0.1:3000 scripts/servers.sh start nginx haproxy
 #   scripts/servers.sh status
 #   scripts/servers.sh kill|pause|resume NAME…          SIGKILL, SIGSTOP, SIGCONT, also to the processes it has started
-#   scripts/servers.sh stop NAME…                       ends it as it wishes to be ended; its data stays for `restart`
-#   scripts/servers.sh restart NAME…                    on the same port and data, also after kill
+#   scripts/servers.sh stop NAME…                       ends it as it wishes to be ended; its data stays
+#   scripts/servers.sh restart NAME…                    on the same port and data, as `start` does after kill or stop
 #   scripts/servers.sh promote postgres-replica         no standby any more: it takes writes
 #   scripts/servers.sh stop                             all of them, with all their files
+#   scripts/servers.sh kafka CLASS ARGUMENTS…           runs a program of Kafka's own, such as
+#                                                       org.apache.kafka.tools.TopicCommand
 #   scripts/servers.sh hold                             waits for the end of its standard input, then stops all
 #   scripts/servers.sh tell                             prints what `start` prints; `directory` where all this is
 #
-# `start` of what is not up begins with empty data. redis-sentinel and redis-cluster are several processes each, which
-# `status` names. The directory is $THROOME_SERVERS_DIR, or throome-servers-<uid> in the directory for temporary files:
+# redis-sentinel and redis-cluster are several processes each, which `status` names. The directory of all is
+# $THROOME_SERVERS_DIR, or throome-servers-<uid> in the directory for temporary files:
 # whoever breaks servers takes one of his own. Several callers at once wait for each other.
 #
 # Users and passwords, of no use to anybody but these tests:
@@ -85,12 +87,13 @@ family() { # name
 
 start() { # name [port]
     local name=$1 port=${2:-} status dependant
-    if is_up "$name" && [ -e "$home/$name/ready" ]; then
-        [ -z "$port" ] || [ "$port" = "$(port_of "$name")" ] ||
-            refuse "$name is up on port $(port_of "$name") and not on $port; stop it first"
+    [ -z "${needs[$name]:-}" ] || start "${needs[$name]}"
+    if [ -e "$home/$name/ready" ] && [ "${port:-$(port_of "$name")}" = "$(port_of "$name")" ]; then
+        is_up "$name" || run "$name"
         return 0
     fi
-    [ -z "${needs[$name]:-}" ] || start "${needs[$name]}"
+    ! is_up "$name" || [ ! -e "$home/$name/ready" ] ||
+        refuse "$name is up on port $(port_of "$name") and not on $port; stop it first"
     for dependant in "${!needs[@]}"; do
         [ "${needs[$dependant]}" != "$name" ] || remove "$dependant"
     done
@@ -103,28 +106,36 @@ start() { # name [port]
         (set -e; "make_$(family "$name")" "$name"; "run_$(family "$name")" "$name")
         status=$?
         set -e
-        [ "$status" -eq "$port_taken" ] && [ -z "$port" ] && continue
-        if [ "$status" -ne 0 ]; then
-            end "$name"
-            [ "$status" -ne "$port_taken" ] || refuse "port $(port_of "$name") for $name is taken"
-            exit 1
-        fi
-        touch "$home/$name/ready"
-        return 0
+        case "$status" in
+            0)
+                touch "$home/$name/ready"
+                return 0
+                ;;
+            "$port_taken") [ -z "$port" ] || refuse "port $port for $name is taken" ;;
+            *)
+                end "$name"
+                exit 1
+                ;;
+        esac
     done
     refuse "$name found its port taken three times"
 }
 
-restart() { # name
-    [ -e "$home/$1/ready" ] || refuse "$1 was never started here; say: start $1"
-    end "$1"
+# Starts what is there, on its port and its data.
+run() { # name
     local status
     set +e
     (set -e; "run_$(family "$1")" "$1")
     status=$?
     set -e
-    [ "$status" -ne "$port_taken" ] || refuse "port $(port_of "$1") of $1 is taken by another"
+    [ "$status" -ne "$port_taken" ] || refuse "port $(port_of "$1") of $1 was taken meanwhile by another"
     [ "$status" -eq 0 ] || exit 1
+}
+
+restart() { # name
+    [ -e "$home/$1/ready" ] || refuse "$1 was never started here; say: start $1"
+    end "$1"
+    run "$1"
 }
 
 require_up() { # name
@@ -208,6 +219,10 @@ case "$verb" in
         [ "$*" = postgres-replica ] || refuse "promote is for postgres-replica"
         each promote "$@"
         ;;
+    kafka)
+        require_up kafka
+        run_java kafka "$@"
+        ;;
     hold)
         cat >/dev/null
         lock
@@ -227,6 +242,6 @@ case "$verb" in
         done
         ;;
     *)
-        refuse "say start, stop, restart, kill, pause, resume, promote, hold, tell, directory or status; see the first lines of scripts/servers.sh"
+        refuse "say start, stop, restart, kill, pause, resume, promote, kafka, hold, tell, directory or status; see the first lines of scripts/servers.sh"
         ;;
 esac

@@ -1,4 +1,5 @@
 # Kafka: one broker that is its own controller (KRaft), from jars that Maven fetches once into .cache/.
+# Its ports: plain; SASL; SASL over TLS; TLS where a client must show a certificate.
 # KAFKA_VERSION takes another than test/kafka/pom.xml names.
 
 kafka_version() {
@@ -40,12 +41,15 @@ run_java() { # name class arguments…
 
 make_kafka() { # name
     require java openjdk-17-jre-headless
-    local dir=$home/$1 port sasl tls controller scram=(SCRAM-SHA-256 SCRAM-SHA-512) mechanisms
+    local dir=$home/$1 port sasl sasl_tls tls controller scram=(SCRAM-SHA-256 SCRAM-SHA-512) mechanisms
     kafka_jars >"$dir/jars"
     port=$(port_of "$1")
-    { read -r sasl; read -r tls; read -r controller; } < <(free_ports 4 | grep -vx "$port")
+    { read -r sasl; read -r sasl_tls; read -r tls; read -r controller; } < <(free_ports 5 | grep -vx "$port")
     make_certificates "$dir" app
-    cat "$dir/tls/server.key" "$dir/tls/server.crt" >"$dir/tls/server.pem"
+    # Kafka before 3.1 takes no key without a password, and Java 17 reads none of the newer ciphers of such.
+    openssl_quietly pkcs8 -topk8 -v1 PBE-SHA1-3DES -in "$dir/tls/server.key" -passout pass:key-secret \
+        -out "$dir/tls/server.pem"
+    cat "$dir/tls/server.crt" >>"$dir/tls/server.pem"
     printf 'log4j.rootLogger=WARN, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender
 log4j.appender.out.layout=org.apache.log4j.PatternLayout
 log4j.appender.out.layout.ConversionPattern=%%d %%p %%m (%%c)%%n\n' >"$dir/log4j.properties"
@@ -57,17 +61,19 @@ log4j.appender.out.layout.ConversionPattern=%%d %%p %%m (%%c)%%n\n' >"$dir/log4j
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller
-listeners=PLAINTEXT://127.0.0.1:$port,SASL_PLAINTEXT://127.0.0.1:$sasl,SASL_SSL://127.0.0.1:$tls,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$port,SASL_PLAINTEXT://127.0.0.1:$sasl,SASL_SSL://127.0.0.1:$tls
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:$port,SASL_PLAINTEXT://127.0.0.1:$sasl,SASL_SSL://127.0.0.1:$sasl_tls,SSL://127.0.0.1:$tls,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=PLAINTEXT://127.0.0.1:$port,SASL_PLAINTEXT://127.0.0.1:$sasl,SASL_SSL://127.0.0.1:$sasl_tls,SSL://127.0.0.1:$tls
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 sasl.enabled.mechanisms=$mechanisms
 ssl.keystore.type=PEM
 ssl.keystore.location=$dir/tls/server.pem
+ssl.key.password=key-secret
 ssl.truststore.type=PEM
 ssl.truststore.location=$dir/tls/ca.crt
-ssl.client.auth=requested
+listener.name.ssl.ssl.client.auth=required
+
 log.dirs=$dir/data
 num.partitions=1
 offsets.topic.replication.factor=1
@@ -78,6 +84,9 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+# A broker that was killed is let in again when its last session is over.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 group.min.session.timeout.ms=1000
 # Memory that a broker of this size has no use for.
 log.cleaner.dedupe.buffer.size=8388608
@@ -92,14 +101,15 @@ END
             done
         done
     } >"$dir/server.properties"
-    run_java "$1" kafka.tools.StorageTool format --cluster-id "$(openssl rand -base64 16 | tr '+/' '-_' | cut -c1-22)" \
+    run_java "$1" kafka.tools.StorageTool format --cluster-id "$(openssl rand -base64 16 | tr '+/' 'ab' | cut -c1-22)" \
         --config "$dir/server.properties" \
         $(for mechanism in "${scram[@]}"; do echo "--add-scram $mechanism=[name=scram,password=scram-secret]"; done) \
         >>"$dir/log" 2>&1 ||
         refuse "Kafka's storage was not made; $dir/log says last:
 $(last_words "$1")"
     variable "$1" KAFKA_SASL_PORT "$sasl"
-    variable "$1" KAFKA_SASL_SSL_PORT "$tls"
+    variable "$1" KAFKA_SASL_SSL_PORT "$sasl_tls"
+    variable "$1" KAFKA_SSL_PORT "$tls"
     tell_certificates "$1" KAFKA
 }
 
@@ -109,4 +119,17 @@ run_kafka() { # name
     jars=$(cat "$home/$1/jars")
     launch "$1" java -Xms128m -Xmx256m -XX:+UseSerialGC -XX:-UsePerfData \
         -Dlog4j.configuration="file:$home/$1/log4j.properties" -cp "$jars/*" kafka.Kafka "$home/$1/server.properties"
+    # Before 3.5 it takes connections long before it answers.
+    until_it "answers" "$1" kafka_answers "$(port_of "$1")"
+}
+
+# Asks which versions of its requests it knows, the first question of any client: ten bytes, of the kind 18, in
+# version 0, with the number 1 and no name.
+kafka_answers() { # port
+    exec 7<>"/dev/tcp/127.0.0.1/$1"
+    printf '\0\0\0\12\0\22\0\0\0\0\0\1\377\377' >&7
+    local got
+    got=$(timeout 1 head -c 8 <&7 | od -An -tx1 | tr -d ' \n')
+    exec 7>&-
+    [ "${got:8}" = 00000001 ]
 }

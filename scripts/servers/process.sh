@@ -67,12 +67,15 @@ last_words() { # name
 
 # Runs a server in the background, in its directory, and waits until it takes connections on its port.
 launch() { # name program arguments…
-    local name=$1 port pid
+    local name=$1 port pid fd
     shift
     port=$(port_of "$name")
     (
         cd "$home/$name"
-        exec {lock_fd}>&-
+        # Neither our lock nor a pipe of our caller's, who may wait for its end.
+        for fd in /proc/self/fd/*; do
+            [ "${fd##*/}" -le 2 ] || eval "exec ${fd##*/}>&-"
+        done
         exec setsid "$@" >>"$home/$name/log" 2>&1 </dev/null
     ) &
     pid=$!

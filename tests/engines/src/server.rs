@@ -63,7 +63,8 @@ impl Server {
         pid.parse().unwrap_or_else(|_| panic!("{name}={pid} is no process"))
     }
 
-    /// How to speak TLS with it. With PostgreSQL that is the same port, with Kafka the one for SASL over TLS.
+    /// How to speak TLS with it. With PostgreSQL that is the same port; Kafka, where it asks for no password, and
+    /// the second of the two Redis want to see the certificate of the client.
     ///
     /// # Panics
     /// When it speaks none.
@@ -74,7 +75,7 @@ impl Server {
             "redis-auth" => ("REDIS", "REDIS_TLS_PORT"),
             "redis-mtls" => ("REDIS_MTLS", "REDIS_MTLS_TLS_PORT"),
             "postgres" | "postgres-replica" => ("POSTGRES", "POSTGRES_PORT"),
-            "kafka" => ("KAFKA", "KAFKA_SASL_SSL_PORT"),
+            "kafka" => ("KAFKA", "KAFKA_SSL_PORT"),
             other => panic!("{other} speaks no TLS"),
         };
         let port = if self.name.starts_with("postgres") { self.port } else { self.read(port) };
@@ -87,6 +88,13 @@ impl Server {
     #[track_caller]
     pub fn sasl_port(&self) -> u16 {
         self.number("SASL_PORT")
+    }
+
+    /// Where Kafka listens for SASL over TLS; certificates of clients are of no interest there.
+    #[must_use]
+    #[track_caller]
+    pub fn sasl_tls_port(&self) -> u16 {
+        self.number("SASL_SSL_PORT")
     }
 
     /// Ends it as by a crash.
@@ -152,6 +160,15 @@ impl Server {
         command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.host(), "-p", &port]);
         command.args(["-U", secrets::POSTGRES.0, "-d", secrets::POSTGRES_DATABASE]).args(options);
         said(command.env("PGPASSWORD", secrets::POSTGRES.1), "psql")
+    }
+
+    /// What a program of Kafka's own prints, such as `org.apache.kafka.tools.GetOffsetShell`.
+    #[must_use]
+    #[track_caller]
+    pub fn kafka_tool(&self, class: &str, words: &[&str]) -> String {
+        let mut all = vec!["kafka", class];
+        all.extend(words);
+        self.script.run(&all).trim_end().to_owned()
     }
 
     #[track_caller]
