@@ -101,8 +101,8 @@ mod tests {
 
     #[test]
     fn what_the_script_prints_is_read() {
-        let read = variables("REDIS_PORT=20123\nKAFKA_CA='/tmp/a b/ca.pem'\n\n");
+        let read = variables("REDIS_PORT=20123\nKAFKA_CA='/srv/a b/ca.pem'\n\n");
         assert_eq!(read["REDIS_PORT"], "20123");
-        assert_eq!(read["KAFKA_CA"], "/tmp/a b/ca.pem");
+        assert_eq!(read["KAFKA_CA"], "/srv/a b/ca.pem");
     }
 }
