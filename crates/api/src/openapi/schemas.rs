@@ -11,6 +11,7 @@ use crate::control::services::{Reason, Reset};
 use crate::control::tokens::TokenRequest;
 use crate::data::cache::bodies::{ExpireBody, IncrBody, KeyBody, SetBody};
 use crate::data::db::bodies::{BatchBody, BeginBody, QueryBody, StatementBody};
+use crate::data::neon::NeonBody;
 use crate::data::queue::bodies::{AckBody, PublishBody, ResetBody, TopicBody};
 
 /// Something with a schema that no Rust type has. Handlers refer to it by its name; [`documented`] brings it.
@@ -263,6 +264,7 @@ pub(super) fn documented() -> Vec<(&'static str, Value)> {
         of::<QueryBody<'_>>(),
         of::<StatementBody<'_>>(),
         of::<BatchBody<'_>>(),
+        of::<NeonBody<'_>>(),
         of::<BeginBody<'_>>(),
         of::<SqlRows>(),
         of::<SqlAffected>(),
