@@ -19,6 +19,8 @@ pub mod sql;
 
 // The kinds.
 mod embedded;
+#[cfg(test)]
+mod facts;
 pub mod http;
 pub mod log;
 pub mod memory;
