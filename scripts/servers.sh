@@ -11,6 +11,8 @@
 #   scripts/servers.sh restart NAME…                    on the same port and data, as `start` does after kill or stop
 #   scripts/servers.sh promote postgres-replica         no standby any more: it takes writes
 #   scripts/servers.sh stop                             all of them, with all their files
+#   scripts/servers.sh with NAME… -- COMMAND…           runs it with servers of its own, which end with it
+#   scripts/servers.sh fetch                            downloads what has no package: Kafka; `start` would too
 #   scripts/servers.sh kafka CLASS ARGUMENTS…           runs a program of Kafka's own, such as
 #                                                       org.apache.kafka.tools.TopicCommand
 #   scripts/servers.sh hold                             waits for the end of its standard input, then stops all
@@ -47,6 +49,9 @@ declare -A groups=(
     [redis-sentinel]="redis-sentinel-master redis-sentinel-replica redis-sentinel-1 redis-sentinel-2 redis-sentinel-3"
     [redis-cluster]="redis-cluster-1 redis-cluster-2 redis-cluster-3"
 )
+# What tests share: all but what stands before a service of theirs.
+groups[all]="redis redis-replica redis-auth redis-mtls ${groups[redis-sentinel]} ${groups[redis-cluster]}
+    postgres postgres-replica pgbouncer kafka webdis"
 # Whom each is set up for: it goes when that begins anew.
 declare -A needs=(
     [redis-replica]=redis [webdis]=redis
@@ -162,6 +167,28 @@ tell() {
     done
 }
 
+# Runs a command with a set of servers for itself alone, which ends with it, however that ends.
+with() { # name… -- command…
+    local names=() status=0 own
+    while [ "${1:---}" != -- ]; do
+        names+=("$1")
+        shift
+    done
+    [ $# -gt 1 ] || refuse "say what to run: with NAME… -- COMMAND…"
+    shift
+    own=$(mktemp -d)
+    # See `lock`: those who are not root must find the way.
+    [ "$(id -u)" -ne 0 ] || chmod 711 "$own"
+    export THROOME_SERVERS_DIR=$own/servers
+    # shellcheck disable=SC2064
+    trap "'$scripts/servers.sh' stop; rm -rf '$own'" EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    "$scripts/servers.sh" start "${names[@]}" >/dev/null
+    "$@" || status=$?
+    return "$status"
+}
+
 # Whoever changes something waits until others have. The file stays: another caller may wait at it already.
 lock() {
     mkdir -p "$home"
@@ -198,8 +225,8 @@ case "$verb" in
                     *) start "$name" ;;
                 esac
             done
-            [ "$word" != redis-cluster ] || join_redis_cluster
-            [ "$word" != redis-sentinel ] || await_redis_sentinels
+            case "$word" in redis-cluster | all) join_redis_cluster ;; esac
+            case "$word" in redis-sentinel | all) await_redis_sentinels ;; esac
         done
         tell
         ;;
@@ -219,6 +246,10 @@ case "$verb" in
         [ "$*" = postgres-replica ] || refuse "promote is for postgres-replica"
         each promote "$@"
         ;;
+    with)
+        with "$@"
+        ;;
+    fetch) fetch_kafka ;;
     kafka)
         require_up kafka
         run_java kafka "$@"
@@ -242,6 +273,6 @@ case "$verb" in
         done
         ;;
     *)
-        refuse "say start, stop, restart, kill, pause, resume, promote, kafka, hold, tell, directory or status; see the first lines of scripts/servers.sh"
+        refuse "say start, stop, restart, kill, pause, resume, promote, with, fetch, kafka, hold, tell, directory or status; see the first lines of scripts/servers.sh"
         ;;
 esac

@@ -110,17 +110,7 @@ launch_postgres() { # name
 }
 
 make_roles() { # name
-    cat >"$home/$1/roles.sql" <<END
-CREATE ROLE throome LOGIN PASSWORD 'throome-secret';
-CREATE ROLE reader LOGIN PASSWORD 'reader-secret';
-CREATE ROLE certified LOGIN;
-CREATE ROLE replicator LOGIN REPLICATION PASSWORD 'replicator-secret';
-CREATE DATABASE throome OWNER throome;
-\\connect throome
-ALTER SCHEMA public OWNER TO throome;
-ALTER DEFAULT PRIVILEGES FOR ROLE throome GRANT SELECT ON TABLES TO reader;
-END
-    ask_postgres "$1" -f "$home/$1/roles.sql" >>"$home/$1/log" 2>&1 ||
+    ask_postgres "$1" -f "$root/test/postgres/roles.sql" >>"$home/$1/log" 2>&1 ||
         refuse "no roles were made; $home/$1/log says last:
 $(last_words "$1")"
 }
