@@ -71,12 +71,16 @@ pub const IN_TESTS: &[(&str, &str, &str)] = &[
         "clusters are opened with a store, also by the tests of a door to them",
     ),
     ("throome-adapters", "throome-engines", "drivers are tried on the servers that they are for"),
+    ("throome-bench", "throome-engines", "so are the peers of data calls"),
 ];
 
 /// Other people's crates that have one place: who may use each, and who may in its tests only.
 pub const PLACES: &[Place] = &[
     // The benchmarks use it directly, as the peer of SQL over HTTP.
     Place::of("rusqlite", &["throome-disk", "throome-bench"]),
+    // The same for the engines that are servers.
+    Place::of("tokio-postgres", &["throome-bench"]),
+    Place::of("rdkafka", &["throome-adapters", "throome-bench"]),
     Place::of("axum", &["throome-api"]),
     Place::of("tower", &["throome-api"]),
     Place::of("utoipa-swagger-ui", &["throome-api"]),

@@ -19,11 +19,15 @@ pub mod sql;
 
 // The kinds.
 mod embedded;
+#[cfg(test)]
+mod facts;
 pub mod http;
 pub mod log;
 pub mod memory;
-#[expect(dead_code, reason = "the kinds that read by it come next")]
 mod options;
+pub mod redis;
+#[expect(dead_code, reason = "the connections that speak by it come next")]
+mod postgres;
 mod size;
 pub mod sqlite;
 #[expect(dead_code, reason = "the kinds that dial by it come next")]
@@ -135,11 +139,10 @@ pub trait Driver: KindCheck {
 }
 
 /// Every kind there is: the registry.
-pub static DRIVERS: &[&dyn Driver] = &[&http::HTTP, &log::LOG, &memory::MEMORY, &sqlite::SQLITE];
+pub static DRIVERS: &[&dyn Driver] = &[&http::HTTP, &log::LOG, &memory::MEMORY, &redis::REDIS, &sqlite::SQLITE];
 
 /// Kinds that are known and not built yet, and what each waits for.
 const LATER: &[(&str, &str)] = &[
-    ("redis", "real engines"),
     ("postgres", "real engines"),
     ("kafka", "real engines"),
     ("grpc", "the traffic door in full"),
