@@ -83,6 +83,17 @@ impl Refusal {
         told
     }
 
+    /// The same as a failure that was told already.
+    pub(super) fn of(failure: &Failure) -> Self {
+        Refusal {
+            origin: failure.origin(),
+            code: failure.code(),
+            detail: failure.detail().into(),
+            native: failure.native().map(|(_, code)| code.into()),
+            hint: None,
+        }
+    }
+
     /// As an answer to whoever asked.
     pub(super) fn failure(&self) -> Failure {
         let mut failure =
@@ -127,7 +138,7 @@ pub(super) fn refused(refusal: &ServerError) -> Failure {
             .with_primary_wanted(),
         "LOADING" => not_now(Code::Busy, "The server is loading its data."),
         "BUSY" => not_now(Code::Busy, "The server is busy with a script and does nothing else."),
-        "TRYAGAIN" => not_now(Code::Busy, "The keys are being moved to another node of the cluster."),
+        "TRYAGAIN" => moving(),
         "MASTERDOWN" => not_now(Code::NoEndpoint, "The server is a replica that has lost its primary."),
         "CLUSTERDOWN" => not_now(Code::NoEndpoint, "The cluster is down, or a part of it."),
         "NOAUTH" | "WRONGPASS" => {
@@ -145,6 +156,16 @@ pub(super) fn refused(refusal: &ServerError) -> Failure {
         _ => Failure::client(Code::CommandFailed, words(refusal)),
     };
     failure.with_native(NATIVE, native)
+}
+
+/// Nodes of a cluster send a command from one to another, and nobody does it.
+pub(super) fn sent_around() -> Failure {
+    not_now(Code::NoEndpoint, "The nodes of the cluster do not agree on who has the key.")
+}
+
+/// The keys are on their way from one node to another, and so at neither for several commands at once.
+pub(super) fn moving() -> Failure {
+    not_now(Code::Busy, "The keys are being moved to another node of the cluster.")
 }
 
 /// It has done nothing, and neither would it do anything else now.

@@ -31,6 +31,13 @@ pub(super) struct Keep {
     pub(super) lifetime: Duration,
 }
 
+impl Keep {
+    /// The same with another number of those that stay open.
+    pub(super) fn at_least(self, least: usize) -> Self {
+        Keep { least, ..self }
+    }
+}
+
 /// The connections to one server that speak one version of the protocol.
 pub(super) struct Links {
     address: Address,
@@ -111,11 +118,6 @@ impl Links {
         for slot in self.slots.iter() {
             lock(slot).live = None;
         }
-    }
-
-    /// How many are open that can be used.
-    pub(super) fn live(&self) -> usize {
-        self.slots.iter().filter(|slot| lock(slot).ready().is_some()).count()
     }
 
     /// The room for one more. Cores that could share a connection leave some of it to those who cannot.

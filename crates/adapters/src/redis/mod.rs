@@ -4,10 +4,12 @@
 //! over another one, which speaks the second version of the protocol, and those that wait over one of their own.
 
 mod adapter;
+mod cluster;
 mod commands;
 mod cursor;
 mod dial;
 mod failure;
+mod flight;
 mod gate;
 mod link;
 mod links;
@@ -16,7 +18,9 @@ mod own;
 mod reply;
 mod role;
 mod room;
+mod sentinel;
 mod server;
+mod slots;
 mod sort;
 mod table;
 mod values;
@@ -74,6 +78,10 @@ impl Driver for RedisDriver {
         FACTS
     }
 
+    fn chooses_nodes(&self, service: &ServiceSpec) -> bool {
+        !matches!(options::of(service).map(|options| options.mode), Ok(options::Mode::Standalone) | Err(_))
+    }
+
     fn connect(
         &self,
         endpoint: &EndpointSpec,
@@ -81,7 +89,7 @@ impl Driver for RedisDriver {
         _home: &Home,
     ) -> Result<Arc<dyn Adapter>, Failure> {
         let options = options::of(service)?;
-        let whole = whole::Whole::new(endpoint, &options)?;
+        let whole = whole::Whole::new(endpoint, service, &options)?;
         Ok(Arc::new(adapter::RedisAdapter::new(whole, gate::Gate::new(options.allow, options.deny))))
     }
 }
