@@ -12,6 +12,7 @@ use super::dial::Dialer;
 use super::failure::{self, Refusal};
 use super::flight::Flight;
 use super::links::Keep;
+use super::reply::text;
 use super::room::Room;
 use super::server::{On, Server};
 use super::slots::{self, Range};
@@ -159,10 +160,9 @@ impl Cluster {
             for (index, answer) in (from..).zip(told) {
                 let answer = match self.found(&answer, &server) {
                     Found::Here => answer,
-                    _ => self
-                        .ask(slots[index], on, &asked[index].1)
-                        .await
-                        .map_err(|failure| if index == 0 { failure } else { failure.with_retryable(false) })?,
+                    _ => self.ask(slots[index], on, &asked[index].1).await.map_err(|failure| {
+                        if index == 0 { failure } else { failure.with_retryable(false) }
+                    })?,
                 };
                 answers.push(answer);
             }
@@ -179,20 +179,39 @@ impl Cluster {
         nodes.get(place + 1).map(|(first, _)| *first)
     }
 
-    /// Every node that has slots.
-    pub(super) async fn all(self: &Arc<Self>) -> Result<Vec<Arc<Server>>, Failure> {
+    /// Asks every node that has slots, one after the other.
+    pub(super) async fn ask_every(self: &Arc<Self>, on: On, command: &Cmd) -> Result<Vec<Value>, Failure> {
         let mut map = self.known();
         if map.0.is_empty() {
             map = self.look().await?;
         }
-        Ok(map.nodes().into_iter().map(|(_, server)| Arc::clone(server)).collect())
+        let mut answers = Vec::new();
+        for (_, node) in map.nodes() {
+            let answer = self.noted(node.ask(on, command).await);
+            // Others have done it already.
+            let begun = !answers.is_empty();
+            answers
+                .push(answer.map_err(|failure| if begun { failure.with_retryable(false) } else { failure })?);
+        }
+        Ok(answers)
     }
 
-    /// Asks the nodes now who has which slots. Says how many of them no node has.
-    pub(super) async fn look_over(self: &Arc<Self>) -> Result<u16, Failure> {
+    /// Whether the cluster as a whole is well, by what its nodes say; and opens what shall be open.
+    pub(super) async fn look_over(self: &Arc<Self>) -> Result<(), Failure> {
         let map = self.look().await?;
-        let taken: u16 = map.0.iter().map(|(range, _)| range.last.saturating_sub(range.first) + 1).sum();
-        Ok(slots::SLOTS.saturating_sub(taken))
+        let nodes = map.nodes();
+        let mut last = Err(Refusal::nobody("no node of the cluster answers").failure());
+        for (_, node) in &nodes {
+            last = state(node).await;
+            if last.is_ok() {
+                break;
+            }
+        }
+        last?;
+        for (index, (_, node)) in nodes.iter().enumerate() {
+            node.fill(self.keep.least * (index + 1) / nodes.len()).await;
+        }
+        Ok(())
     }
 
     pub(super) fn sweep(&self) {
@@ -300,12 +319,14 @@ impl Cluster {
     }
 
     fn take(&self, ranges: Vec<Range>) -> Arc<Map> {
-        let map: Vec<_> = ranges.into_iter().map(|range| (range.clone(), self.node(&range.primary))).collect();
+        let map: Vec<_> =
+            ranges.into_iter().map(|range| (range.clone(), self.node(&range.primary))).collect();
         let map = Arc::new(Map(map));
         *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&map);
         // Whoever left is let go of; the first ones stay, to ask when all others are gone.
         self.nodes().retain(|address, node| {
-            let stays = map.0.iter().any(|(_, server)| Arc::ptr_eq(server, node)) || self.seeds.contains(address);
+            let stays =
+                map.0.iter().any(|(_, server)| Arc::ptr_eq(server, node)) || self.seeds.contains(address);
             if !stays {
                 node.close();
             }
@@ -329,5 +350,15 @@ async fn slots_of(node: &Server) -> Result<Vec<Range>, Refusal> {
         Value::ServerError(refusal) => Err(Refusal::unwelcome(node.address(), &refusal)),
         answer => slots::ranges(&answer, node.address())
             .ok_or_else(|| Refusal::nobody(format!("{}: tells no slots", node.address()))),
+    }
+}
+
+/// What a node says of the whole.
+async fn state(node: &Server) -> Result<(), Failure> {
+    let answer = node.ask(On::Plain, cmd("CLUSTER").arg("INFO")).await?;
+    match &answer {
+        Value::ServerError(refusal) => Err(failure::refused(refusal)),
+        answer if text(answer).is_some_and(|told| told.contains("cluster_state:ok")) => Ok(()),
+        _ => Err(Refusal::nobody("the cluster is down: not all of its slots are served").failure()),
     }
 }

@@ -22,6 +22,7 @@ mod sentinel;
 mod server;
 mod slots;
 mod sort;
+mod spread;
 mod table;
 mod values;
 mod whole;
@@ -90,7 +91,8 @@ impl Driver for RedisDriver {
     ) -> Result<Arc<dyn Adapter>, Failure> {
         let options = options::of(service)?;
         let whole = whole::Whole::new(endpoint, service, &options)?;
-        Ok(Arc::new(adapter::RedisAdapter::new(whole, gate::Gate::new(options.allow, options.deny))))
+        let gate = gate::Gate::new(options.allow, options.deny);
+        Ok(Arc::new(adapter::RedisAdapter::new(whole, gate, options.keep.least)))
     }
 }
 
@@ -102,7 +104,10 @@ const FACTS: &[Fact] = &[
                the last second or everything, and a replica that is promoted lacks what had not reached it.",
     },
     Fact { name: "eviction", says: "As `maxmemory` and `maxmemory-policy` of the server say." },
-    Fact { name: "media_type", says: "Not kept: the server has no place for it. A value comes back as bytes." },
+    Fact {
+        name: "media_type",
+        says: "Not kept: the server has no place for it. A value comes back as bytes.",
+    },
     Fact {
         name: "scan",
         says: "A key that stays through a whole scan is seen at least once and perhaps more often; in a cluster that \

@@ -95,7 +95,12 @@ mod tests {
         let asked = Address::new("10.0.0.9", 7000);
         let node = |host: &str, port| Value::Array(vec![Value::BulkString(host.into()), Value::Int(port)]);
         let answer = Value::Array(vec![
-            Value::Array(vec![Value::Int(8192), Value::Int(16_383), node("10.0.0.2", 7001), node("10.0.0.3", 7002)]),
+            Value::Array(vec![
+                Value::Int(8192),
+                Value::Int(16_383),
+                node("10.0.0.2", 7001),
+                node("10.0.0.3", 7002),
+            ]),
             Value::Array(vec![Value::Int(0), Value::Int(8191), node("", 7000)]),
         ]);
         let ranges = ranges(&answer, &asked).unwrap();

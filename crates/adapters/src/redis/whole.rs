@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use model::{EndpointSpec, Failure, Origin, ServiceSpec};
+use model::{Code, EndpointSpec, Failure, Origin, ServiceSpec};
 use redis::{Cmd, Pipeline, Value};
 
 use super::cluster::Cluster;
 use super::dial::{Dialer, Login, secured};
+use super::failure;
 use super::options::{Mode, Options};
 use super::room::Room;
 use super::sentinel::Sentinels;
 use super::server::{On, Server};
 use super::slots;
+use super::spread::Spread;
 
 /// Connections to one sentinel, beside those that `max_connections` speaks of.
 const TO_A_SENTINEL: usize = 2;
@@ -71,6 +73,37 @@ impl Whole {
                 answer
             }
             Whole::Cluster(cluster) => cluster.ask(key.map(slots::slot), on, command).await,
+        }
+    }
+
+    /// Asks all nodes of a cluster what concerns all of them.
+    pub(super) async fn ask_spread(&self, spread: Spread, on: On, command: &Cmd) -> Result<Value, Failure> {
+        match (self, spread) {
+            (Whole::One(_) | Whole::Sentinel(_), _) | (_, Spread::One) => self.ask(None, on, command).await,
+            (Whole::Cluster(_), Spread::Nowhere(why)) => {
+                let detail = "A cluster cannot be asked this as a whole.";
+                Err(Failure::client(Code::UnsupportedCommand, detail).with_hint(why))
+            }
+            (Whole::Cluster(cluster), spread) => {
+                let answers = cluster.ask_every(on, command).await?;
+                spread.join(answers).ok_or_else(|| failure::odd("the nodes"))
+            }
+        }
+    }
+
+    /// Whether there are several nodes, each with keys of its own.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self, Whole::Cluster(_))
+    }
+
+    /// Looks who is there, and whether it is well as far as that tells; gives the one server to be asked further.
+    pub(super) async fn look(&self) -> Result<Option<Arc<Server>>, Failure> {
+        match self {
+            Whole::One(server) => Ok(Some(Arc::clone(server))),
+            Whole::Sentinel(sentinels) => {
+                sentinels.look().await.map(Some).map_err(|refusal| refusal.failure())
+            }
+            Whole::Cluster(cluster) => cluster.look_over().await.map(|()| None),
         }
     }
 
