@@ -19,13 +19,17 @@ pub mod sql;
 
 // The kinds.
 mod embedded;
+#[cfg(test)]
+mod facts;
 pub mod http;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod log;
 pub mod memory;
-#[expect(dead_code, reason = "the kinds that read by it come next")]
 mod options;
+pub mod redis;
+#[expect(dead_code, reason = "the connections that speak by it come next")]
+mod postgres;
 mod size;
 pub mod sqlite;
 #[expect(dead_code, reason = "the kinds that dial by it come next")]
@@ -143,12 +147,12 @@ pub static DRIVERS: &[&dyn Driver] = &[
     &kafka::KAFKA,
     &log::LOG,
     &memory::MEMORY,
+    &redis::REDIS,
     &sqlite::SQLITE,
 ];
 
 /// Kinds that are known and not built yet, and what each waits for.
 const LATER: &[(&str, &str)] = &[
-    ("redis", "real engines"),
     ("postgres", "real engines"),
     #[cfg(not(feature = "kafka"))]
     ("kafka", "a program that was built with the feature `kafka`; this one was built without it"),

@@ -7,6 +7,9 @@ use crate::endpoint::Endpoint;
 use crate::events::Happening;
 use crate::service::Service;
 
+#[cfg(test)]
+mod tests;
+
 impl Service {
     /// Asks every adapter what its server last said, and sets who may be written to. Cheap where no kind says anything.
     pub(crate) fn elect(&self) {

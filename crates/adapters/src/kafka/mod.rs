@@ -97,6 +97,11 @@ impl Driver for KafkaDriver {
 /// Where it differs from queues that live inside the gateway.
 const FACTS: &[Fact] = &[
     Fact {
+        name: "durability",
+        says: "What was answered is in all replicas that are in step (`acks=all`). When these write to their disks, and \
+               how many there must be, is set on the brokers and topics.",
+    },
+    Fact {
         name: "acknowledgement",
         says: "The lowest offset of a partition that is not settled is committed as the place of the group. After \
                a crash or a change of its consumers, what was settled above it may come again.",

@@ -95,7 +95,8 @@ impl RowWriter {
         self.chunk.rows += 1;
     }
 
-    fn next(&mut self) -> &mut Vec<u8> {
+    /// Begins a cell: whoever asks writes one JSON value behind it, as the functions below do.
+    pub(crate) fn next(&mut self) -> &mut Vec<u8> {
         let out = &mut self.chunk.json;
         if self.cell > 0 {
             out.push(b',');
@@ -117,7 +118,7 @@ impl RowWriter {
 
     /// A whole number: a number where every reader has it exactly, else text.
     pub fn integer(&mut self, value: i64) {
-        let exact = value.unsigned_abs() <= EXACT;
+        let exact = is_exact(value);
         let out = self.next();
         let quote = |out: &mut Vec<u8>| {
             if !exact {
@@ -149,14 +150,7 @@ impl RowWriter {
 
     /// Bytes, as base64.
     pub fn bytes(&mut self, value: &[u8]) {
-        let out = self.next();
-        out.push(b'"');
-        let at = out.len();
-        out.resize(at + value.len().div_ceil(3) * 4, 0);
-        // The room is exactly what padded base64 takes.
-        let written = STANDARD.encode_slice(value, &mut out[at..]).unwrap_or(0);
-        out.truncate(at + written);
-        out.push(b'"');
+        bytes(value, self.next());
     }
 
     /// JSON as the engine has it, which must be valid.
@@ -185,9 +179,26 @@ fn told_apart(columns: impl IntoIterator<Item = (String, String)>) -> Arc<[Colum
     asked.into_iter().map(|(name, kind)| Column { name: name_of(name, &mut taken), kind }).collect()
 }
 
-fn text(value: &str, out: &mut Vec<u8>) {
+/// Text as a JSON value.
+pub(crate) fn text(value: &str, out: &mut Vec<u8>) {
     // Writing to a vector cannot fail.
     let _ = serde_json::to_writer(out, value);
+}
+
+/// Bytes as a JSON value.
+pub(crate) fn bytes(value: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    let at = out.len();
+    out.resize(at + value.len().div_ceil(3) * 4, 0);
+    // The room is exactly what padded base64 takes.
+    let written = STANDARD.encode_slice(value, &mut out[at..]).unwrap_or(0);
+    out.truncate(at + written);
+    out.push(b'"');
+}
+
+/// Whether a whole number is one that every reader of JSON has exactly.
+pub(crate) fn is_exact(value: i64) -> bool {
+    value.unsigned_abs() <= EXACT
 }
 
 /// A whole number in decimal, without an allocation.

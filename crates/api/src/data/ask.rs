@@ -314,6 +314,13 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_only_reads_has_done_nothing_and_is_well() {
+        let refused = miss(Failure::client(Code::CommandFailed, "it only reads").with_primary_wanted());
+        assert!(refused.wants_primary && !refused.sent);
+        assert_eq!((refused.cause, refused.outcome), (RetryOn::Connect, Outcome::Good));
+    }
+
+    #[test]
     fn only_a_service_that_breaks_its_answers_is_set_aside() {
         for (failure, outcome) in [
             (Failure::service(Code::BadGateway, "broke"), Outcome::Broke("broke".into())),
