@@ -15,6 +15,7 @@ mod data;
 mod data_door;
 mod data_limits;
 mod durable;
+mod engines;
 mod failover;
 mod first_minute;
 mod forwarding;
