@@ -139,7 +139,8 @@ pub trait Driver: KindCheck {
 }
 
 /// Every kind there is: the registry.
-pub static DRIVERS: &[&dyn Driver] = &[&http::HTTP, &log::LOG, &memory::MEMORY, &redis::REDIS, &sqlite::SQLITE];
+pub static DRIVERS: &[&dyn Driver] =
+    &[&http::HTTP, &log::LOG, &memory::MEMORY, &redis::REDIS, &sqlite::SQLITE];
 
 /// Kinds that are known and not built yet, and what each waits for.
 const LATER: &[(&str, &str)] = &[

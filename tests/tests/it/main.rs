@@ -14,6 +14,7 @@ mod crowds;
 mod data;
 mod data_door;
 mod data_limits;
+mod documents;
 mod durable;
 mod engines;
 mod failover;

@@ -67,7 +67,9 @@ impl Refusal {
             "NOPERM" => ("the user may not do what every connection begins with", Some(CREDENTIALS)),
             "LOADING" => ("the server is loading its data", None),
             "MASTERDOWN" => ("a replica that has lost its primary", None),
-            "DENIED" => ("the server is in protected mode and takes connections of its own machine only", None),
+            "DENIED" => {
+                ("the server is in protected mode and takes connections of its own machine only", None)
+            }
             _ if words.contains("without any password configured") => {
                 ("a password is given, and the server has none", Some(CREDENTIALS))
             }
@@ -83,10 +85,20 @@ impl Refusal {
         told
     }
 
+    /// The same as a failure that was told already.
+    pub(super) fn of(failure: &Failure) -> Self {
+        Refusal {
+            origin: failure.origin(),
+            code: failure.code(),
+            detail: failure.detail().into(),
+            native: failure.native().map(|(_, code)| code.into()),
+            hint: None,
+        }
+    }
+
     /// As an answer to whoever asked.
     pub(super) fn failure(&self) -> Failure {
-        let mut failure =
-            Failure::new(self.code, self.origin, self.detail.to_string()).with_retryable(true);
+        let mut failure = Failure::new(self.code, self.origin, self.detail.to_string()).with_retryable(true);
         if let Some(native) = &self.native {
             failure = failure.with_native(NATIVE, &**native);
         }
@@ -127,7 +139,7 @@ pub(super) fn refused(refusal: &ServerError) -> Failure {
             .with_primary_wanted(),
         "LOADING" => not_now(Code::Busy, "The server is loading its data."),
         "BUSY" => not_now(Code::Busy, "The server is busy with a script and does nothing else."),
-        "TRYAGAIN" => not_now(Code::Busy, "The keys are being moved to another node of the cluster."),
+        "TRYAGAIN" => moving(),
         "MASTERDOWN" => not_now(Code::NoEndpoint, "The server is a replica that has lost its primary."),
         "CLUSTERDOWN" => not_now(Code::NoEndpoint, "The cluster is down, or a part of it."),
         "NOAUTH" | "WRONGPASS" => {
@@ -138,13 +150,25 @@ pub(super) fn refused(refusal: &ServerError) -> Failure {
             .with_hint("Set `mode: cluster` of the service."),
         // Writes alone are refused. Who reads must still be let in, so that the endpoint is not to blame.
         "OOM" => Failure::gateway(Code::Overloaded, "The server's memory is full."),
-        "MISCONF" => Failure::gateway(Code::Overloaded, "The server cannot save to its disk and takes no writes."),
+        "MISCONF" => {
+            Failure::gateway(Code::Overloaded, "The server cannot save to its disk and takes no writes.")
+        }
         "NOREPLICAS" => Failure::gateway(Code::Overloaded, "The server has too few replicas to take writes."),
         "NOPERM" => Failure::client(Code::PermissionDenied, words(refusal))
             .with_hint("The server does not allow it to the user that the gateway is."),
         _ => Failure::client(Code::CommandFailed, words(refusal)),
     };
     failure.with_native(NATIVE, native)
+}
+
+/// Nodes of a cluster send a command from one to another, and nobody does it.
+pub(super) fn sent_around() -> Failure {
+    not_now(Code::NoEndpoint, "The nodes of the cluster do not agree on who has the key.")
+}
+
+/// The keys are on their way from one node to another, and so at neither for several commands at once.
+pub(super) fn moving() -> Failure {
+    not_now(Code::Busy, "The keys are being moved to another node of the cluster.")
 }
 
 /// It has done nothing, and neither would it do anything else now.

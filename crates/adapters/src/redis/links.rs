@@ -31,6 +31,13 @@ pub(super) struct Keep {
     pub(super) lifetime: Duration,
 }
 
+impl Keep {
+    /// The same with another number of those that stay open.
+    pub(super) fn at_least(self, least: usize) -> Self {
+        Keep { least, ..self }
+    }
+}
+
 /// The connections to one server that speak one version of the protocol.
 pub(super) struct Links {
     address: Address,
@@ -100,7 +107,10 @@ impl Links {
         let old = slot.live.as_ref().is_some_and(|link| link.age(now) >= self.keep.lifetime);
         let few = slot.live.is_none() && self.room.open() < self.keep.least;
         let may = slot.coming.is_none() && slot.not_before.is_none_or(|moment| moment <= now);
-        if (old || few) && may && let Some(permit) = self.room.take() {
+        if (old || few)
+            && may
+            && let Some(permit) = self.room.take()
+        {
             slot.not_before = Some(now + UNASKED);
             self.begin(&mut slot, permit);
         }
@@ -111,11 +121,6 @@ impl Links {
         for slot in self.slots.iter() {
             lock(slot).live = None;
         }
-    }
-
-    /// How many are open that can be used.
-    pub(super) fn live(&self) -> usize {
-        self.slots.iter().filter(|slot| lock(slot).ready().is_some()).count()
     }
 
     /// The room for one more. Cores that could share a connection leave some of it to those who cannot.
@@ -185,7 +190,10 @@ impl Slot {
 
 impl fmt::Debug for Links {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Links").field("address", &self.address).field("speak", &self.speak).finish_non_exhaustive()
+        f.debug_struct("Links")
+            .field("address", &self.address)
+            .field("speak", &self.speak)
+            .finish_non_exhaustive()
     }
 }
 
