@@ -1,6 +1,6 @@
 //! Which types there are, by the server's own list, and some of the test's own of each sort.
 
-use throome_engines::Server;
+use ::engines::Server;
 
 /// Types without values, or without a way for anybody to print or give one, and why. All pseudo types are left out
 /// beside these: no column and no value is of one.
@@ -72,7 +72,9 @@ impl Schema {
 
 impl Drop for Schema {
     fn drop(&mut self) {
-        let _ = self.server.psql(&format!("SET client_min_messages = warning; DROP SCHEMA {} CASCADE", self.name));
+        let _ = self
+            .server
+            .psql(&format!("SET client_min_messages = warning; DROP SCHEMA {} CASCADE", self.name));
     }
 }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::engines::{Server, secrets};
 use model::{EndpointSpec, Failure, Role, ServiceSpec};
 use serde_json::value::RawValue;
 use throome_adapters::sql::{
     Argument, Chunk, Piece, QueryOptions, Rest, RowShape, Rows, Statement, TransactionOptions,
 };
 use throome_adapters::{Adapter, Home, driver};
-use throome_engines::{Server, secrets};
 use tokio::time::Instant;
 
 /// Ample, also on a busy machine.
@@ -20,8 +20,12 @@ pub struct Session(Arc<dyn Adapter>);
 
 impl Session {
     pub fn new(server: &Server) -> Session {
-        let endpoint =
-            EndpointSpec { host: server.host().to_owned(), port: server.port, weight: 1, role: Role::Primary };
+        let endpoint = EndpointSpec {
+            host: server.host().to_owned(),
+            port: server.port,
+            weight: 1,
+            role: Role::Primary,
+        };
         let home = Home { cluster: "types".into(), service: "db".into(), dir: std::env::temp_dir() };
         let mut service = ServiceSpec::of_kind("postgres");
         let (user, password) = secrets::POSTGRES;
