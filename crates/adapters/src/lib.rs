@@ -23,9 +23,9 @@ pub mod http;
 pub mod log;
 pub mod memory;
 mod options;
-pub mod redis;
 #[expect(dead_code, reason = "the connections that speak by it come next")]
 mod postgres;
+pub mod redis;
 mod size;
 pub mod sqlite;
 #[expect(dead_code, reason = "the kinds that dial by it come next")]
@@ -137,7 +137,8 @@ pub trait Driver: KindCheck {
 }
 
 /// Every kind there is: the registry.
-pub static DRIVERS: &[&dyn Driver] = &[&http::HTTP, &log::LOG, &memory::MEMORY, &redis::REDIS, &sqlite::SQLITE];
+pub static DRIVERS: &[&dyn Driver] =
+    &[&http::HTTP, &log::LOG, &memory::MEMORY, &redis::REDIS, &sqlite::SQLITE];
 
 /// Kinds that are known and not built yet, and what each waits for.
 const LATER: &[(&str, &str)] = &[
