@@ -19,13 +19,17 @@ pub mod sql;
 
 // The kinds.
 mod embedded;
+#[cfg(test)]
+mod facts;
 pub mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod log;
 pub mod memory;
 mod options;
+pub mod redis;
 #[expect(dead_code, reason = "the connections that speak by it come next")]
 mod postgres;
-pub mod redis;
 mod size;
 pub mod sqlite;
 #[expect(dead_code, reason = "the kinds that dial by it come next")]
@@ -137,13 +141,21 @@ pub trait Driver: KindCheck {
 }
 
 /// Every kind there is: the registry.
-pub static DRIVERS: &[&dyn Driver] =
-    &[&http::HTTP, &log::LOG, &memory::MEMORY, &redis::REDIS, &sqlite::SQLITE];
+pub static DRIVERS: &[&dyn Driver] = &[
+    &http::HTTP,
+    #[cfg(feature = "kafka")]
+    &kafka::KAFKA,
+    &log::LOG,
+    &memory::MEMORY,
+    &redis::REDIS,
+    &sqlite::SQLITE,
+];
 
 /// Kinds that are known and not built yet, and what each waits for.
 const LATER: &[(&str, &str)] = &[
     ("postgres", "real engines"),
-    ("kafka", "real engines"),
+    #[cfg(not(feature = "kafka"))]
+    ("kafka", "a program that was built with the feature `kafka`; this one was built without it"),
     ("grpc", "the traffic door in full"),
     ("mysql", "more engines"),
     ("mongodb", "more engines"),

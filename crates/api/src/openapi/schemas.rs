@@ -186,10 +186,17 @@ impl Documented for SqlRows {
                 "truncated": { "type": "boolean", "description": "True where a limit cut the rows." },
                 "expires_at": { "type": "string", "format": "date-time",
                     "description": "In a transaction: when it is rolled back if nothing runs in it until then." },
+                "position": position(),
             },
             "required": ["columns", "rows", "row_count"],
         })
     }
+}
+
+/// How far the engine has come.
+fn position() -> Value {
+    json!({ "type": ["string", "null"],
+        "description": "Where it was asked for: how far the engine has come, for `after`; null where it could not say." })
 }
 
 /// What a statement without rows gave.
@@ -205,6 +212,7 @@ impl Documented for SqlAffected {
                 "rows_affected": { "type": "integer", "description": "How many rows it changed." },
                 "expires_at": { "type": "string", "format": "date-time",
                     "description": "In a transaction: when it is rolled back if nothing runs in it until then." },
+                "position": position(),
             },
             "required": ["rows_affected"],
         })
@@ -220,9 +228,12 @@ impl Documented for SqlResults {
     fn schema() -> Value {
         json!({
             "type": "object",
-            "properties": { "results": { "type": "array", "description": "One for each statement, in order.",
-                "items": { "anyOf": [{ "$ref": "#/components/schemas/SqlRows" },
-                    { "$ref": "#/components/schemas/SqlAffected" }] } } },
+            "properties": {
+                "results": { "type": "array", "description": "One for each statement, in order.",
+                    "items": { "anyOf": [{ "$ref": "#/components/schemas/SqlRows" },
+                        { "$ref": "#/components/schemas/SqlAffected" }] } },
+                "position": position(),
+            },
             "required": ["results"],
         })
     }

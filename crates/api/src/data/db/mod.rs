@@ -16,6 +16,7 @@ mod transactions;
 mod answer;
 pub(crate) mod calls;
 pub(crate) mod lifecycle;
+mod position;
 
 use bytes::Bytes;
 use http::Response;
