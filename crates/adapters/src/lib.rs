@@ -27,9 +27,9 @@ pub mod kafka;
 pub mod log;
 pub mod memory;
 mod options;
-pub mod redis;
 #[expect(dead_code, reason = "the connections that speak by it come next")]
 mod postgres;
+pub mod redis;
 mod size;
 pub mod sqlite;
 #[expect(dead_code, reason = "the kinds that dial by it come next")]

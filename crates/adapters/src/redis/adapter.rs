@@ -68,7 +68,8 @@ impl RedisAdapter {
                 if linked {
                     return Ok(());
                 }
-                Err(Failure::service(Code::NoEndpoint, "a replica that has lost its primary").with_retryable(true))
+                Err(Failure::service(Code::NoEndpoint, "a replica that has lost its primary")
+                    .with_retryable(true))
             }
         }
     }

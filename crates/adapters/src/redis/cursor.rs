@@ -114,7 +114,9 @@ mod tests {
         ] {
             assert_eq!(Cursor::read(&cursor.text()), Some(cursor));
         }
-        for bad in ["", "x", "-1", "1-2", "1-2-3-4", "16384@1", "@1", "1@", "0x10", "+1", "99999999999999999999"] {
+        for bad in
+            ["", "x", "-1", "1-2", "1-2-3-4", "16384@1", "@1", "1@", "0x10", "+1", "99999999999999999999"]
+        {
             assert_eq!(Cursor::read(bad.as_bytes()), None, "{bad:?}");
         }
         assert_eq!(Cursor::read(b"\xff"), None);

@@ -92,8 +92,7 @@ impl Dialer {
     }
 
     async fn open(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
-        let mut found: Vec<_> =
-            tokio::net::lookup_host((&*address.host, address.port)).await?.collect();
+        let mut found: Vec<_> = tokio::net::lookup_host((&*address.host, address.port)).await?.collect();
         // Most servers of a laptop listen on IPv4 only; asking it first saves a refused connection.
         found.sort_by_key(std::net::SocketAddr::is_ipv6);
         let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
@@ -171,11 +170,7 @@ async fn accepted(link: &Link, address: &Address, command: &Cmd) -> Result<(), R
     told(link, address, command).await?.map_err(|refusal| Refusal::unwelcome(address, &refusal))
 }
 
-async fn told(
-    link: &Link,
-    address: &Address,
-    command: &Cmd,
-) -> Result<Result<(), ServerError>, Refusal> {
+async fn told(link: &Link, address: &Address, command: &Cmd) -> Result<Result<(), ServerError>, Refusal> {
     match link.ask(command).await {
         Ok(Value::ServerError(refusal)) => Ok(Err(refusal)),
         Ok(_) => Ok(Ok(())),

@@ -67,7 +67,9 @@ impl Refusal {
             "NOPERM" => ("the user may not do what every connection begins with", Some(CREDENTIALS)),
             "LOADING" => ("the server is loading its data", None),
             "MASTERDOWN" => ("a replica that has lost its primary", None),
-            "DENIED" => ("the server is in protected mode and takes connections of its own machine only", None),
+            "DENIED" => {
+                ("the server is in protected mode and takes connections of its own machine only", None)
+            }
             _ if words.contains("without any password configured") => {
                 ("a password is given, and the server has none", Some(CREDENTIALS))
             }
@@ -85,8 +87,7 @@ impl Refusal {
 
     /// As an answer to whoever asked.
     pub(super) fn failure(&self) -> Failure {
-        let mut failure =
-            Failure::new(self.code, self.origin, self.detail.to_string()).with_retryable(true);
+        let mut failure = Failure::new(self.code, self.origin, self.detail.to_string()).with_retryable(true);
         if let Some(native) = &self.native {
             failure = failure.with_native(NATIVE, &**native);
         }
@@ -138,7 +139,9 @@ pub(super) fn refused(refusal: &ServerError) -> Failure {
             .with_hint("Set `mode: cluster` of the service."),
         // Writes alone are refused. Who reads must still be let in, so that the endpoint is not to blame.
         "OOM" => Failure::gateway(Code::Overloaded, "The server's memory is full."),
-        "MISCONF" => Failure::gateway(Code::Overloaded, "The server cannot save to its disk and takes no writes."),
+        "MISCONF" => {
+            Failure::gateway(Code::Overloaded, "The server cannot save to its disk and takes no writes.")
+        }
         "NOREPLICAS" => Failure::gateway(Code::Overloaded, "The server has too few replicas to take writes."),
         "NOPERM" => Failure::client(Code::PermissionDenied, words(refusal))
             .with_hint("The server does not allow it to the user that the gateway is."),

@@ -25,12 +25,16 @@ impl Gate {
     /// The row of a command that may be sent; `None` for one that only the server knows, and the service allows.
     pub(super) fn pass(&self, words: &[Bytes]) -> Result<Option<&'static Row>, Failure> {
         let Some(first) = words.first().filter(|word| !word.is_empty()) else {
-            return Err(Failure::client(Code::CommandFailed, "There is no command.").with_native("redis", "ERR"));
+            return Err(
+                Failure::client(Code::CommandFailed, "There is no command.").with_native("redis", "ERR")
+            );
         };
         let Some(row) = table::find(words) else { return self.pass_unknown(first) };
         let (denied, allowed) = (lists(&self.deny, row.name), lists(&self.allow, row.name));
         match row.class {
-            Class::Bound(why) => Err(unsupported(format!("{} is not sent by the gateway.", row.name)).with_hint(why)),
+            Class::Bound(why) => {
+                Err(unsupported(format!("{} is not sent by the gateway.", row.name)).with_hint(why))
+            }
             _ if denied => Err(refused(row.name, "The service denies it: `commands.deny`.")),
             Class::Closed if !allowed => {
                 Err(refused(row.name, "An operator can allow it: `commands.allow` of the service."))

@@ -100,7 +100,10 @@ impl Links {
         let old = slot.live.as_ref().is_some_and(|link| link.age(now) >= self.keep.lifetime);
         let few = slot.live.is_none() && self.room.open() < self.keep.least;
         let may = slot.coming.is_none() && slot.not_before.is_none_or(|moment| moment <= now);
-        if (old || few) && may && let Some(permit) = self.room.take() {
+        if (old || few)
+            && may
+            && let Some(permit) = self.room.take()
+        {
             slot.not_before = Some(now + UNASKED);
             self.begin(&mut slot, permit);
         }
@@ -185,7 +188,10 @@ impl Slot {
 
 impl fmt::Debug for Links {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Links").field("address", &self.address).field("speak", &self.speak).finish_non_exhaustive()
+        f.debug_struct("Links")
+            .field("address", &self.address)
+            .field("speak", &self.speak)
+            .finish_non_exhaustive()
     }
 }
 

@@ -94,7 +94,10 @@ const FACTS: &[Fact] = &[
                the last second or everything, and a replica that is promoted lacks what had not reached it.",
     },
     Fact { name: "eviction", says: "As `maxmemory` and `maxmemory-policy` of the server say." },
-    Fact { name: "media_type", says: "Not kept: the server has no place for it. A value comes back as bytes." },
+    Fact {
+        name: "media_type",
+        says: "Not kept: the server has no place for it. A value comes back as bytes.",
+    },
     Fact {
         name: "scan",
         says: "A key that stays through a whole scan is seen at least once and perhaps more often; in a cluster that \

@@ -32,7 +32,11 @@ pub(super) const FIELDS: &[Field] = &[
         "What the endpoints are: servers, sentinels that know the primary, or nodes of a cluster.",
     )
     .default("standalone"),
-    field(SENTINEL, Shape::Fields(SENTINEL_FIELDS), "What the sentinels are asked; with `mode: sentinel` alone."),
+    field(
+        SENTINEL,
+        Shape::Fields(SENTINEL_FIELDS),
+        "What the sentinels are asked; with `mode: sentinel` alone.",
+    ),
     field(COMMANDS, Shape::Fields(COMMAND_FIELDS), "Which native commands may be sent."),
     field(POOL, Shape::Fields(POOL_FIELDS), "Connections, over all cores and nodes."),
     field(OPTIONS, Shape::Fields(OPTION_FIELDS), "Read from older files."),
@@ -47,13 +51,18 @@ const SENTINEL_FIELDS: &[Field] = &[
 
 const COMMAND_FIELDS: &[Field] = &[
     field("allow", Shape::List(&Shape::Text), "Commands that are allowed although they are not by default."),
-    field("deny", Shape::List(&Shape::Text), "Commands that are refused although they are allowed by default."),
+    field(
+        "deny",
+        Shape::List(&Shape::Text),
+        "Commands that are refused although they are allowed by default.",
+    ),
 ];
 
 const POOL_FIELDS: &[Field] = &[
     field("min_connections", Shape::Integer(0, 10_000), "Opened at the start and kept open.").default("0"),
     field("max_connections", Shape::Integer(1, 10_000), "Open at most.").default("64"),
-    field("max_idle_time", Shape::SpanFrom(1000), "One that was not used for so long is closed.").default("5m"),
+    field("max_idle_time", Shape::SpanFrom(1000), "One that was not used for so long is closed.")
+        .default("5m"),
     field("max_lifetime", Shape::SpanFrom(1000), "One that is older is replaced.").default("1h"),
 ];
 
@@ -104,7 +113,9 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
             problems.at(node, SENTINEL, "is for `mode: sentinel` alone");
         }
     }
-    if mode != "standalone" && let Some(replicas) = said(service, "replicas") {
+    if mode != "standalone"
+        && let Some(replicas) = said(service, "replicas")
+    {
         problems.at(replicas, "replicas", format!("are found by the gateway with `mode: {mode}`"));
     }
     check_user(service, "", problems);
@@ -117,7 +128,11 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
         if let (Some(least), Some(node)) = (number("min_connections"), said(pool, "min_connections"))
             && least > most
         {
-            problems.at(node, "pool.min_connections", format!("is more than `max_connections`, which is {most}"));
+            problems.at(
+                node,
+                "pool.min_connections",
+                format!("is more than `max_connections`, which is {most}"),
+            );
         }
     }
     check_commands(service, problems);

@@ -18,9 +18,8 @@ pub(super) struct Replication {
 /// Reads `INFO replication`; `None` when it is none.
 pub(super) fn replication(answer: &Value) -> Option<Replication> {
     let told = text(answer)?;
-    let field = |name: &str| {
-        told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
-    };
+    let field =
+        |name: &str| told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     let role = match field("role")? {
         "master" => Role::Primary,
         _ => Role::Replica,
@@ -68,9 +67,15 @@ mod tests {
 
     #[test]
     fn a_replica_tells_how_far_it_is_behind() {
-        let up = read("role:slave\nmaster_link_status:up\nmaster_last_io_seconds_ago:3\nmaster_replid:a\n").unwrap();
-        assert_eq!((up.seen.role, up.seen.lag, up.linked), (Role::Replica, Some(Duration::from_secs(3)), true));
-        let down = read("role:slave\nmaster_link_status:down\nmaster_last_io_seconds_ago:-1\nmaster_link_down_since_seconds:40\n");
+        let up = read("role:slave\nmaster_link_status:up\nmaster_last_io_seconds_ago:3\nmaster_replid:a\n")
+            .unwrap();
+        assert_eq!(
+            (up.seen.role, up.seen.lag, up.linked),
+            (Role::Replica, Some(Duration::from_secs(3)), true)
+        );
+        let down = read(
+            "role:slave\nmaster_link_status:down\nmaster_last_io_seconds_ago:-1\nmaster_link_down_since_seconds:40\n",
+        );
         let down = down.unwrap();
         assert_eq!((down.seen.lag, down.linked), (Some(Duration::from_secs(40)), false));
     }

@@ -35,8 +35,7 @@ pub(super) enum On {
 
 impl Server {
     pub(super) fn new(address: Address, dialer: &Arc<Dialer>, room: &Arc<Room>, keep: Keep) -> Self {
-        let links =
-            |speak| Links::new(address.clone(), speak, Arc::clone(dialer), Arc::clone(room), keep);
+        let links = |speak| Links::new(address.clone(), speak, Arc::clone(dialer), Arc::clone(room), keep);
         let native = links(Speak::Second);
         // Where there is room for next to none, everything is said on the same.
         let plain = if room.most() < 3 { Arc::clone(&native) } else { links(Speak::Newest) };
@@ -70,7 +69,9 @@ impl Server {
         let refused = |refusal: failure::Refusal| refusal.failure();
         let answers = match on {
             On::Plain => self.plain.here().await.map_err(refused)?.ask_all(commands).await.map_err(broken)?,
-            On::Native => self.native.here().await.map_err(refused)?.ask_all(commands).await.map_err(broken)?,
+            On::Native => {
+                self.native.here().await.map_err(refused)?.ask_all(commands).await.map_err(broken)?
+            }
             On::Own => {
                 let own = self.own.take().await.map_err(refused)?;
                 let answers = own.link().ask_all(commands).await.map_err(broken)?;
@@ -101,5 +102,4 @@ impl Server {
         self.native.close();
         self.own.close();
     }
-
 }

@@ -56,7 +56,8 @@ fn wait(waits: Waits, words: &[Bytes]) -> Option<Wait> {
     if said.is_nan() || said < 0.0 {
         return None;
     }
-    let time = if said == 0.0 { None } else { Some(Duration::try_from_secs_f64(said * unit as f64 / 1000.0)) };
+    let time =
+        if said == 0.0 { None } else { Some(Duration::try_from_secs_f64(said * unit as f64 / 1000.0)) };
     // What is longer than a duration can be is as good as for ever.
     Some(Wait { at, unit, time: time.and_then(Result::ok) })
 }

@@ -72,7 +72,9 @@ impl Schema {
 
 impl Drop for Schema {
     fn drop(&mut self) {
-        let _ = self.server.psql(&format!("SET client_min_messages = warning; DROP SCHEMA {} CASCADE", self.name));
+        let _ = self
+            .server
+            .psql(&format!("SET client_min_messages = warning; DROP SCHEMA {} CASCADE", self.name));
     }
 }
 

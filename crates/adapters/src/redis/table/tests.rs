@@ -30,10 +30,12 @@ fn names_are_found_in_any_spelling() {
 
 #[test]
 fn what_is_dangerous_is_closed_and_what_binds_is_never_sent() {
-    for line in ["CONFIG GET x", "FLUSHALL", "SHUTDOWN", "DEBUG SLEEP 0", "ACL LIST", "MODULE LOAD x", "SAVE"] {
+    for line in ["CONFIG GET x", "FLUSHALL", "SHUTDOWN", "DEBUG SLEEP 0", "ACL LIST", "MODULE LOAD x", "SAVE"]
+    {
         assert_eq!(row(line).unwrap().class, Class::Closed, "{line}");
     }
-    for line in ["SUBSCRIBE c", "MULTI", "WATCH k", "SELECT 1", "AUTH x", "HELLO 3", "CLIENT REPLY OFF", "MONITOR"]
+    for line in
+        ["SUBSCRIBE c", "MULTI", "WATCH k", "SELECT 1", "AUTH x", "HELLO 3", "CLIENT REPLY OFF", "MONITOR"]
     {
         assert!(matches!(row(line).unwrap().class, Class::Bound(_)), "{line}");
     }
