@@ -58,8 +58,7 @@ async fn check(
     let mut faults = Vec::new();
     let (mut wheres, mut arguments) = (Vec::new(), Vec::new());
     for (((value, text), name), json) in expressions.iter().zip(&texts).zip(&names).zip(&values) {
-        let mut fault =
-            |what: &str| faults.push(format!("{} {value}: {what}; `{text:?}` is `{json}`", kind.name));
+        let mut fault = |what: &str| faults.push(format!("{} {value}: {what}; `{text:?}` is `{json}`", kind.name));
         if *name != kind.told_as {
             fault(&format!("its type is told as `{name}`, not `{}`", kind.told_as));
         }

@@ -72,9 +72,7 @@ impl Schema {
 
 impl Drop for Schema {
     fn drop(&mut self) {
-        let _ = self
-            .server
-            .psql(&format!("SET client_min_messages = warning; DROP SCHEMA {} CASCADE", self.name));
+        let _ = self.server.psql(&format!("SET client_min_messages = warning; DROP SCHEMA {} CASCADE", self.name));
     }
 }
 

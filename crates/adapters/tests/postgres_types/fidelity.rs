@@ -36,8 +36,7 @@ fn scalar(base: &str, text: &str, json: &str) -> Result<(), String> {
             if value.abs() <= EXACT { expect(text) } else { expect(&format!("\"{text}\"")) }
         }
         "float4" | "float8" if text.parse::<f64>().is_ok_and(f64::is_finite) => {
-            let (told, meant): (f64, f64) =
-                (json.parse().map_err(|_| "no number")?, text.parse().map_err(|_| "no number")?);
+            let (told, meant): (f64, f64) = (json.parse().map_err(|_| "no number")?, text.parse().map_err(|_| "no number")?);
             if told.to_bits() == meant.to_bits() { Ok(()) } else { Err("another number".to_owned()) }
         }
         "json" | "jsonb" => expect(text),

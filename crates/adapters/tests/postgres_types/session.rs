@@ -20,12 +20,8 @@ pub struct Session(Arc<dyn Adapter>);
 
 impl Session {
     pub fn new(server: &Server) -> Session {
-        let endpoint = EndpointSpec {
-            host: server.host().to_owned(),
-            port: server.port,
-            weight: 1,
-            role: Role::Primary,
-        };
+        let endpoint =
+            EndpointSpec { host: server.host().to_owned(), port: server.port, weight: 1, role: Role::Primary };
         let home = Home { cluster: "types".into(), service: "db".into(), dir: std::env::temp_dir() };
         let mut service = ServiceSpec::of_kind("postgres");
         let (user, password) = secrets::POSTGRES;
