@@ -22,13 +22,10 @@ mod embedded;
 pub mod http;
 pub mod log;
 pub mod memory;
-#[expect(dead_code, reason = "the kinds that read by it come next")]
 mod options;
-#[expect(dead_code, reason = "the connections that speak by it come next")]
-mod postgres;
+pub mod postgres;
 mod size;
 pub mod sqlite;
-#[expect(dead_code, reason = "the kinds that dial by it come next")]
 mod tls;
 
 pub use key_value::KeyValue;
@@ -137,12 +134,12 @@ pub trait Driver: KindCheck {
 }
 
 /// Every kind there is: the registry.
-pub static DRIVERS: &[&dyn Driver] = &[&http::HTTP, &log::LOG, &memory::MEMORY, &sqlite::SQLITE];
+pub static DRIVERS: &[&dyn Driver] =
+    &[&http::HTTP, &log::LOG, &memory::MEMORY, &postgres::POSTGRES, &sqlite::SQLITE];
 
 /// Kinds that are known and not built yet, and what each waits for.
 const LATER: &[(&str, &str)] = &[
     ("redis", "real engines"),
-    ("postgres", "real engines"),
     ("kafka", "real engines"),
     ("grpc", "the traffic door in full"),
     ("mysql", "more engines"),

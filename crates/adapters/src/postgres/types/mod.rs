@@ -23,12 +23,9 @@ mod tests;
 
 use std::sync::Arc;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the connections that call them come next"))]
 pub(super) use argument::{argument, verbatim};
-#[cfg_attr(not(test), expect(unused_imports, reason = "the connections that call it come next"))]
 pub(super) use catalog::Catalog;
-#[cfg_attr(not(test), expect(unused_imports, reason = "the connections that call it come next"))]
-pub(super) use write::{NotText, write};
+pub(super) use write::write;
 
 /// How values of a type are told in JSON, and what may be given for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
