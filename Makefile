@@ -64,11 +64,14 @@ create-cluster: build-cli ## Create a cluster in a running gateway: NAME=Shop [F
 # Testing. One profile for checks and tests, another for the program that the end-to-end tests run: what a test
 # asks of itself is written to be quick unoptimised, what it asks of the program is not.
 
-.PHONY: test test-unit test-integration e2e test-verbose test-watch test-setup test-teardown
-test: test-setup check build-gateway ## Install what the tests need and run all of them
-	THROOME_BIN="$(BIN)" cargo test --workspace --no-fail-fast
+# Servers that tests need are started by scripts/servers.sh. Those that several tests share are left running, unless it
+# was `make test` that started them.
 
-test-unit: ## Tests that need neither servers nor the built program; ARGS go to cargo test
+.PHONY: test test-unit test-integration e2e test-verbose test-watch test-setup test-teardown
+test: deps check build-gateway ## Install what the tests need, start servers, run all tests, stop the servers
+	THROOME_BIN="$(BIN)" scripts/servers.sh with all -- cargo test --workspace --no-fail-fast
+
+test-unit: ## Tests of the crates, which do not need the built program; ARGS go to cargo test
 	cargo test --workspace --exclude throome-e2e --exclude throome-bench $(ARGS)
 
 test-integration e2e: build-gateway ## End-to-end tests against the built program; ARGS go to cargo test
@@ -80,8 +83,8 @@ test-verbose: build-gateway ## All tests, with what they print
 test-watch: ## The unit tests, again whenever a source changes
 	@exec scripts/watch.sh $(MAKE) --no-print-directory test-unit ARGS="$(ARGS)"
 
-test-setup deps tools install-tools: ## Install what building and testing need (deps, tools: the same)
-	@scripts/setup.sh
+test-setup: deps ## Install what building and testing need, and start the servers of the tests; they run on
+	@scripts/servers.sh start all
 
 test-teardown: ## Stop the servers that scripts/servers.sh started
 	@scripts/servers.sh stop
@@ -94,6 +97,9 @@ test-coverage: ## Coverage of the tests; needs cargo-llvm-cov
 # Checking
 
 .PHONY: check fmt lint vet tidy deps tools install-tools deps-update
+deps tools install-tools: ## Install what building and testing need
+	@scripts/setup.sh
+
 check: ## Formatting and lints, as the tests want them
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings

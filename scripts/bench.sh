@@ -6,8 +6,8 @@
 #   scripts/bench.sh [quick] http routes …    only these: http latency routes cache sql publish fanout start idle; printed
 #   scripts/bench.sh [quick] [part…] --subject haproxy    without Throome, to try the measurement itself
 #
-# Options come last and are passed on (--cache-door data, --cache-services memory,redis, --many-routes, --load-core N,
-# --output FILE …); `--help` lists them.
+# Options come last and are passed on (--cache-door data, --cache-services memory,redis, --sql-services sqlite,postgres,
+# --queue-services log,kafka, --many-routes, --load-core N, --output FILE …); `--help` lists them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

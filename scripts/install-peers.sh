@@ -1,9 +1,20 @@
 #!/usr/bin/env bash
 # Installs the programs that benchmarks and tests run beside Throome, from Debian or Ubuntu packages. Run it as root;
 # running it again changes nothing. The servers are only installed: none is left running or enabled.
+# scripts/servers.sh starts its own.
 set -euo pipefail
 
-packages=(nginx-light haproxy webdis redis-server wrk)
+packages=(nginx-light haproxy webdis redis-server postgresql pgbouncer wrk openssl iproute2)
+# Kafka has no package: Maven fetches it, and Java runs it.
+if ! command -v java >/dev/null; then
+    # The version that it is tried with, where the system still has it.
+    if apt-cache show openjdk-17-jre-headless >/dev/null 2>&1; then
+        packages+=(openjdk-17-jre-headless)
+    else
+        packages+=(default-jre-headless)
+    fi
+fi
+command -v mvn >/dev/null || packages+=(maven)
 
 missing=()
 for package in "${packages[@]}"; do
@@ -44,7 +55,7 @@ if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
     for package in "${missing[@]}"; do
         case "$package" in
             nginx-light) systemctl disable --now nginx ;;
-            haproxy | webdis | redis-server) systemctl disable --now "$package" ;;
+            haproxy | webdis | redis-server | postgresql | pgbouncer) systemctl disable --now "$package" ;;
         esac
     done
 fi

@@ -1,217 +1,278 @@
 #!/usr/bin/env bash
-# Starts and stops servers for tests and trials: plain processes on free ports of loopback, each with its
-# configuration in a directory of its own, ended by its own pid.
+# Starts and stops servers for tests, benchmarks and trials: plain processes on free ports of loopback, each with its
+# files in a directory of its own, ended by its own pid. What each of them is stands in scripts/servers/.
 #
-#   eval "$(scripts/servers.sh start redis webdis)"     prints REDIS_PORT=… and WEBDIS_PORT=…, and starts what is not up
+#   eval "$(scripts/servers.sh start redis kafka)"      starts what is not up, and prints REDIS_PORT=…, KAFKA_PORT=…
+#   scripts/servers.sh start redis@6379                 on this port
 #   BACKEND=127.0.0.1:3000 scripts/servers.sh start nginx haproxy
 #   scripts/servers.sh status
-#   scripts/servers.sh stop [name…]                     all of them when no name is given
+#   scripts/servers.sh kill|pause|resume NAME…          SIGKILL, SIGSTOP, SIGCONT, also to the processes it has started
+#   scripts/servers.sh stop NAME…                       ends it as it wishes to be ended; its data stays
+#   scripts/servers.sh restart NAME…                    on the same port and data, as `start` does after kill or stop
+#   scripts/servers.sh promote postgres-replica         no standby any more: it takes writes
+#   scripts/servers.sh stop                             all of them, with all their files
+#   scripts/servers.sh with NAME… -- COMMAND…           runs it with servers of its own, which end with it
+#   scripts/servers.sh fetch                            downloads what has no package: Kafka; `start` would too
+#   scripts/servers.sh kafka CLASS ARGUMENTS…           runs a program of Kafka's own, such as
+#                                                       org.apache.kafka.tools.TopicCommand
+#   scripts/servers.sh hold                             waits for the end of its standard input, then stops all
+#   scripts/servers.sh tell                             prints what `start` prints; `directory` where all this is
 #
-# The directory is $THROOME_SERVERS_DIR, or throome-servers-<uid> in the directory for temporary files.
+# redis-sentinel and redis-cluster are several processes each, which `status` names. The directory of all is
+# $THROOME_SERVERS_DIR, or throome-servers-<uid> in the directory for temporary files:
+# whoever breaks servers takes one of his own. Several callers at once wait for each other.
+#
+# Users and passwords, of no use to anybody but these tests:
+#   redis-auth, redis-mtls   default/redis-secret; app/app-secret (no admin commands); reader/reader-secret (only reads)
+#   redis-sentinel           the master is called `main`
+#   postgres, pgbouncer      postgres/postgres-secret (superuser); throome/throome-secret (owns the database `throome`);
+#                            reader/reader-secret (may only SELECT there); `certified` (TLS with the client certificate)
+#   kafka                    by PLAIN plain/plain-secret; by SCRAM-SHA-256 and -512 scram/scram-secret
 set -euo pipefail
+umask 077
 
+scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(dirname "$scripts")
 home=${THROOME_SERVERS_DIR:-${TMPDIR:-/tmp}/throome-servers-$(id -u)}
-known=(redis webdis nginx haproxy)
+home=$(realpath -m -- "$home")
 # Servers are kept where the paths of ordinary users do not look.
 PATH=$PATH:/usr/sbin:/sbin
+
+# What there is, in the order in which it can be started.
+known=(
+    redis redis-replica redis-auth redis-mtls
+    redis-sentinel-master redis-sentinel-replica redis-sentinel-1 redis-sentinel-2 redis-sentinel-3
+    redis-cluster-1 redis-cluster-2 redis-cluster-3
+    postgres postgres-replica pgbouncer kafka webdis nginx haproxy
+)
+declare -A groups=(
+    [redis-sentinel]="redis-sentinel-master redis-sentinel-replica redis-sentinel-1 redis-sentinel-2 redis-sentinel-3"
+    [redis-cluster]="redis-cluster-1 redis-cluster-2 redis-cluster-3"
+)
+# What tests share: all but what stands before a service of theirs.
+groups[all]="redis redis-replica redis-auth redis-mtls ${groups[redis-sentinel]} ${groups[redis-cluster]}
+    postgres postgres-replica pgbouncer kafka webdis"
+# Whom each is set up for: it goes when that begins anew.
+declare -A needs=(
+    [redis-replica]=redis [webdis]=redis
+    [redis-sentinel-replica]=redis-sentinel-master [redis-sentinel-1]=redis-sentinel-master
+    [redis-sentinel-2]=redis-sentinel-master [redis-sentinel-3]=redis-sentinel-master
+    [postgres-replica]=postgres [pgbouncer]=postgres
+)
 
 refuse() {
     echo "servers.sh: $1" >&2
     exit 1
 }
 
-require() { # program package
-    command -v "$1" >/dev/null ||
-        refuse "$1 is not installed; run scripts/install-peers.sh as root, or: apt-get install $2"
-}
+for file in "$scripts"/servers/*.sh; do
+    # shellcheck source=/dev/null
+    . "$file"
+done
 
-require_known() {
+# Names of servers, in the order given; a group is all of its processes.
+expand() { # name…
     local name
-    for name in "${known[@]}"; do
-        [ "$name" = "$1" ] && return
+    for name in "$@"; do
+        if [ -n "${groups[$name]:-}" ]; then
+            printf '%s\n' ${groups[$name]}
+        else
+            [[ " ${known[*]} " == *" $name "* ]] ||
+                refuse "there is no server \"$name\"; known are: ${!groups[*]} ${known[*]}"
+            printf '%s\n' "$name"
+        fi
     done
-    refuse "there is no server \"$1\"; known are: ${known[*]}"
 }
 
-answers() { # port
-    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+# Functions are called after what a server is: make_redis, run_redis, and the three sentinels share one pair.
+family() { # name
+    local family=${1%-[0-9]}
+    echo "${family//-/_}"
 }
 
-free_port() {
-    local port
-    for _ in $(seq 100); do
-        # Below the range that the kernel takes ports of outgoing connections from.
-        port=$((20000 + RANDOM % 12000))
-        answers "$port" || {
-            echo "$port"
-            return
-        }
-    done
-    refuse "found no free port"
-}
-
-# A pid may have passed to another program since it was written down; then ours is gone.
-is_up() { # name
-    local pid
-    pid=$(cat "$home/$1/pid" 2>/dev/null) || return 1
-    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$(cat "$home/$1/comm")" ]
-}
-
-port_of() { # name
-    cat "$home/$1/port"
-}
-
-# Runs a server in the background and waits until it takes connections.
-launch() { # name port program arguments…
-    local name=$1 port=$2
-    shift 2
-    setsid "$@" >"$home/$name/log" 2>&1 </dev/null &
-    local pid=$!
-    echo "$pid" >"$home/$name/pid"
-    echo "$port" >"$home/$name/port"
-    basename "$1" >"$home/$name/comm"
-    for _ in $(seq 200); do
-        kill -0 "$pid" 2>/dev/null || refuse "$name ended at once: $(tail -n 5 "$home/$name/log")"
-        answers "$port" && return
-        sleep 0.05
-    done
-    kill "$pid"
-    refuse "$name takes no connections on port $port after 10 s: $(tail -n 5 "$home/$name/log")"
-}
-
-start_redis() { # directory port
-    require redis-server redis-server
-    launch redis "$2" redis-server --bind 127.0.0.1 --port "$2" --dir "$1" --save "" --appendonly no
-}
-
-start_webdis() { # directory port
-    require webdis webdis
-    start redis
-    cat >"$1/webdis.json" <<END
-{ "redis_host": "127.0.0.1", "redis_port": $(port_of redis), "http_host": "127.0.0.1", "http_port": $2,
-  "threads": 1, "pool_size": 50, "daemonize": false, "database": 0, "verbosity": 1, "logfile": "$1/webdis.log" }
-END
-    launch webdis "$2" webdis "$1/webdis.json"
-}
-
-require_backend() { # name
-    [ -n "${BACKEND:-}" ] || refuse "$1 needs a service behind it: set BACKEND to its address, such as 127.0.0.1:3000"
-}
-
-start_nginx() { # directory port
-    require nginx nginx-light
-    require_backend nginx
-    cat >"$1/nginx.conf" <<END
-daemon off;
-$([ "$(id -u)" -eq 0 ] && echo "user root;")
-worker_processes 1;
-pid nginx.pid;
-error_log stderr error;
-events { worker_connections 1024; }
-http {
-  access_log off;
-  client_body_temp_path body;
-  proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi;
-  scgi_temp_path scgi;
-  upstream web { server $BACKEND; keepalive 64; }
-  server {
-    listen 127.0.0.1:$2;
-    location = /health { return 200; }
-    location / {
-      proxy_pass http://web;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host \$http_host;
-    }
-  }
-}
-END
-    launch nginx "$2" nginx -p "$1" -c nginx.conf -e stderr
-}
-
-start_haproxy() { # directory port
-    require haproxy haproxy
-    require_backend haproxy
-    cat >"$1/haproxy.cfg" <<END
-global
-  nbthread 1
-  maxconn 1000
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-frontend clients
-  bind 127.0.0.1:$2
-  monitor-uri /health
-  default_backend web
-backend web
-  http-reuse always
-  server one $BACKEND
-END
-    launch haproxy "$2" haproxy -db -f "$1/haproxy.cfg"
-}
-
-start() { # name
-    require_known "$1"
-    is_up "$1" && return
-    rm -rf "${home:?}/$1"
-    mkdir -p "$home/$1"
-    local port
-    port=$(free_port)
-    "start_$1" "$home/$1" "$port"
-}
-
-stop() { # name
-    require_known "$1"
-    [ -d "$home/$1" ] || return 0
-    if is_up "$1"; then
-        local pid
-        pid=$(cat "$home/$1/pid")
-        kill -TERM "$pid"
-        for _ in $(seq 100); do
-            is_up "$1" || break
-            sleep 0.05
-        done
-        # The group is the server's own, since it was started in a session of its own.
-        is_up "$1" && kill -KILL -- "-$pid"
+start() { # name [port]
+    local name=$1 port=${2:-} status dependant
+    [ -z "${needs[$name]:-}" ] || start "${needs[$name]}"
+    if [ -e "$home/$name/ready" ] && [ "${port:-$(port_of "$name")}" = "$(port_of "$name")" ]; then
+        is_up "$name" || run "$name"
+        return 0
     fi
-    rm -rf "${home:?}/$1"
+    ! is_up "$name" || [ ! -e "$home/$name/ready" ] ||
+        refuse "$name is up on port $(port_of "$name") and not on $port; stop it first"
+    for dependant in "${!needs[@]}"; do
+        [ "${needs[$dependant]}" != "$name" ] || remove "$dependant"
+    done
+    for _ in 1 2 3; do
+        remove "$name"
+        mkdir "$home/$name"
+        echo "${port:-$(free_ports 1)}" >"$home/$name/port"
+        # Not in a condition, where bash would not stop at the first thing that fails.
+        set +e
+        (set -e; "make_$(family "$name")" "$name"; "run_$(family "$name")" "$name")
+        status=$?
+        set -e
+        case "$status" in
+            0)
+                touch "$home/$name/ready"
+                return 0
+                ;;
+            "$port_taken") [ -z "$port" ] || refuse "port $port for $name is taken" ;;
+            *)
+                end "$name"
+                exit 1
+                ;;
+        esac
+    done
+    refuse "$name found its port taken three times"
 }
 
-case "${1:-}" in
-    start)
+# Starts what is there, on its port and its data.
+run() { # name
+    local status
+    set +e
+    (set -e; "run_$(family "$1")" "$1")
+    status=$?
+    set -e
+    [ "$status" -ne "$port_taken" ] || refuse "port $(port_of "$1") of $1 was taken meanwhile by another"
+    [ "$status" -eq 0 ] || exit 1
+}
+
+restart() { # name
+    [ -e "$home/$1/ready" ] || refuse "$1 was never started here; say: start $1"
+    end "$1"
+    run "$1"
+}
+
+require_up() { # name
+    is_up "$1" || refuse "$1 is not running; say: start $1"
+}
+
+stop_all() {
+    local at
+    for ((at = ${#known[@]} - 1; at >= 0; at--)); do
+        remove "${known[at]}"
+    done
+    rmdir "$home" 2>/dev/null || true
+}
+
+# Everything that is up, in words for a shell.
+tell() {
+    local name prefix
+    for name in "${known[@]}"; do
+        is_up "$name" && [ -e "$home/$name/ready" ] || continue
+        prefix=${name^^}
+        prefix=${prefix//-/_}
+        printf '%s_PORT=%q\n%s_PID=%q\n' "$prefix" "$(port_of "$name")" "$prefix" "$(pid_of "$name")"
+        cat "$home/$name/variables" 2>/dev/null || true
+    done
+}
+
+# Runs a command with a set of servers for itself alone, which ends with it, however that ends.
+with() { # name… -- command…
+    local names=() status=0 own
+    while [ "${1:---}" != -- ]; do
+        names+=("$1")
         shift
-        [ $# -gt 0 ] || refuse "name what to start: ${known[*]}"
-        (umask 077 && mkdir -p "$home")
-        for name in "$@"; do
-            start "$name"
+    done
+    [ $# -gt 1 ] || refuse "say what to run: with NAME… -- COMMAND…"
+    shift
+    own=$(mktemp -d)
+    # See `lock`: those who are not root must find the way.
+    [ "$(id -u)" -ne 0 ] || chmod 711 "$own"
+    export THROOME_SERVERS_DIR=$own/servers
+    # shellcheck disable=SC2064
+    trap "'$scripts/servers.sh' stop; rm -rf '$own'" EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    "$scripts/servers.sh" start "${names[@]}" >/dev/null
+    "$@" || status=$?
+    return "$status"
+}
+
+# Whoever changes something waits until others have. The file stays: another caller may wait at it already.
+lock() {
+    mkdir -p "$home"
+    # Servers that refuse to run as root run as another, who must find the way to his directory.
+    [ "$(id -u)" -ne 0 ] || chmod 711 "$home"
+    exec {lock_fd}>"$home.lock"
+    flock "$lock_fd"
+    # It may have gone with a `stop` meanwhile.
+    mkdir -p "$home"
+    [ "$(id -u)" -ne 0 ] || chmod 711 "$home"
+}
+
+each() { # function name…
+    local names
+    [ $# -gt 1 ] || refuse "say which: ${!groups[*]} ${known[*]}"
+    names=$(expand "${@:2}")
+    lock
+    for name in $names; do
+        "$1" "$name"
+    done
+}
+
+verb=${1:-}
+[ $# -eq 0 ] || shift
+case "$verb" in
+    start)
+        [ $# -gt 0 ] || refuse "name what to start: ${!groups[*]} ${known[*]}"
+        names=$(expand "${@%@*}")
+        lock
+        for word in "$@"; do
+            for name in $(expand "${word%@*}"); do
+                case "$word" in
+                    *@*) start "$name" "${word#*@}" ;;
+                    *) start "$name" ;;
+                esac
+            done
+            case "$word" in redis-cluster | all) join_redis_cluster ;; esac
+            case "$word" in redis-sentinel | all) await_redis_sentinels ;; esac
         done
-        for name in "${known[@]}"; do
-            is_up "$name" && echo "${name^^}_PORT=$(port_of "$name")"
-        done
-        exit 0
+        tell
         ;;
     stop)
-        shift
-        [ $# -gt 0 ] || set -- "${known[@]}"
-        for name in "$@"; do
-            stop "$name"
-        done
-        rmdir "$home" 2>/dev/null || true
+        if [ $# -eq 0 ]; then
+            lock
+            stop_all
+        else
+            each end "$@"
+        fi
         ;;
+    restart) each restart "$@" ;;
+    kill) each destroy "$@" ;;
+    pause) each pause "$@" ;;
+    resume) each resume "$@" ;;
+    promote)
+        [ "$*" = postgres-replica ] || refuse "promote is for postgres-replica"
+        each promote "$@"
+        ;;
+    with)
+        with "$@"
+        ;;
+    fetch) fetch_kafka ;;
+    kafka)
+        require_up kafka
+        run_java kafka "$@"
+        ;;
+    hold)
+        cat >/dev/null
+        lock
+        stop_all
+        # The set was its caller's alone, who is gone.
+        rm -f "$home.lock"
+        ;;
+    tell) tell ;;
+    directory) echo "$home" ;;
     status)
         for name in "${known[@]}"; do
             if is_up "$name"; then
-                echo "$name: port $(port_of "$name"), pid $(cat "$home/$name/pid")"
+                echo "$name: port $(port_of "$name"), pid $(pid_of "$name")"
             else
                 echo "$name: not running"
             fi
         done
         ;;
     *)
-        refuse "say start, stop or status; see the first lines of scripts/servers.sh"
+        refuse "say start, stop, restart, kill, pause, resume, promote, with, fetch, kafka, hold, tell, directory or status; see the first lines of scripts/servers.sh"
         ;;
 esac

@@ -22,10 +22,13 @@ for tool in fmt clippy; do
         { echo "setup.sh: cargo $tool is missing: rustup component add rustfmt clippy" >&2; exit 1; }
 done
 
-# SQLite and the cryptography are C, compiled on the way.
+# SQLite, the cryptography and Kafka's client are C, compiled on the way; the last with the system's OpenSSL and zlib.
 packages=()
 command -v cc >/dev/null || packages+=(build-essential)
 command -v make >/dev/null || packages+=(build-essential)
+if ! pkg-config --exists openssl zlib 2>/dev/null; then
+    packages+=(pkg-config libssl-dev zlib1g-dev)
+fi
 command -v curl >/dev/null || packages+=(curl)
 command -v python3 >/dev/null || packages+=(python3)
 # Tests install Schemathesis from PyPI, and a client that exists from npm, both for themselves alone.
@@ -43,3 +46,5 @@ fi
 
 # The servers that tests and benchmarks run beside Throome.
 scripts/install-peers.sh
+# Kafka comes from Maven Central, here and not while tests run.
+scripts/servers.sh fetch

@@ -1,5 +1,5 @@
-//! Closed-loop load for latency: one connection, one request at a time, and no sleep while waiting, so that what is
-//! counted is the server and the kernel and not our own waking up.
+//! Closed-loop load for latency: one connection, one request at a time. It does not sleep while it waits, so that what is
+//! counted is the server and the kernel and not our own waking up; unless somebody else needs the core.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -15,13 +15,21 @@ pub struct Load {
     /// Sent in turn, from the first again after the last; must not be empty.
     pub bodies: Vec<String>,
     pub length: Duration,
+    /// Whether to sleep while waiting.
+    pub asleep: bool,
+}
+
+impl Load {
+    fn open(&self) -> std::io::Result<Connection> {
+        if self.asleep { Connection::open(self.address) } else { Connection::open_awake(self.address) }
+    }
 }
 
 /// Runs the load to its end. Every request is built before it begins.
 pub fn run(load: &Load) -> std::io::Result<Timings> {
     let requests: Vec<Vec<u8>> =
         load.bodies.iter().map(|body| post(load.address, &load.path, body)).collect();
-    let mut connection = Connection::open_awake(load.address)?;
+    let mut connection = load.open()?;
     let mut tally = Tally::default();
     let start = Instant::now();
     for request in requests.iter().cycle() {
@@ -46,7 +54,7 @@ pub fn run(load: &Load) -> std::io::Result<Timings> {
             }
         };
         if !keep {
-            connection = Connection::open_awake(load.address)?;
+            connection = load.open()?;
         }
     }
     Ok(tally.timings(start))
@@ -79,11 +87,18 @@ mod tests {
 
     #[test]
     fn successes_are_timed_and_refusals_are_counted() {
+        for asleep in [false, true] {
+            refused_every_third_time(asleep);
+        }
+    }
+
+    fn refused_every_third_time(asleep: bool) {
         let load = Load {
             address: server(Duration::from_millis(5)),
             path: "/call".to_owned(),
             bodies: vec!["{\"a\":1}".to_owned(), "{\"a\":2}".to_owned()],
             length: Duration::from_millis(300),
+            asleep,
         };
         let timings = run(&load).unwrap();
         assert!(timings.completed >= 4 && timings.errors >= 2, "{timings:?}");

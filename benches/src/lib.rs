@@ -22,11 +22,20 @@ pub mod versions;
 /// Child processes on chosen cores, which never outlive us.
 pub mod process;
 
+/// Engines that are started by the project's own script.
+pub mod servers;
+
 /// Processor time and memory of processes, read from `/proc`.
 pub mod proc;
 
 /// Closed-loop load by wrk.
 pub mod wrk;
+
+/// Redis under its own load program.
+pub mod redis_benchmark;
+
+/// PostgreSQL under its own load program.
+pub mod pgbench;
 
 /// Open-loop load: requests at the times a schedule says, late or not.
 pub mod openload;

@@ -7,7 +7,7 @@ use crate::contestants::Contestant;
 use crate::proc;
 use crate::rig::{CONNECTIONS, Rig};
 use crate::timings::Timings;
-use crate::wrk::Requests;
+use crate::wrk::{Outcome, Requests};
 
 /// Above this share of a core it is busy all the time.
 const SATURATED: f64 = 0.97;
@@ -81,13 +81,22 @@ pub fn sample_over(
     seconds: u64,
     connections: usize,
 ) -> anyhow::Result<Sample> {
-    let pids = contestant.pids()?;
-    let cpu = proc::cpu_time(&pids)?;
-    let (core, load) = (proc::core_time(rig.cores.contestant)?, proc::core_time(rig.cores.load)?);
-    let outcome = rig.wrk(connections).run(contestant.address, requests, seconds)?;
-    let cpu = proc::cpu_time(&pids)? - cpu;
+    let load = || rig.wrk(connections).run(contestant.address, requests, seconds);
+    sample_while(rig, || proc::cpu_time(&contestant.pids()?), load)
+}
+
+/// Reads all counters before and after some load; `cpu` is what the contestant has used so far.
+pub fn sample_while(
+    rig: &Rig,
+    cpu: impl Fn() -> anyhow::Result<Duration>,
+    load: impl FnOnce() -> anyhow::Result<Outcome>,
+) -> anyhow::Result<Sample> {
+    let before = cpu()?;
+    let (core, loaded) = (proc::core_time(rig.cores.contestant)?, proc::core_time(rig.cores.load)?);
+    let outcome = load()?;
+    let cpu = cpu()? - before;
     let core = proc::core_time(rig.cores.contestant)? - core;
-    let load = proc::core_time(rig.cores.load)? - load;
+    let loaded = proc::core_time(rig.cores.load)? - loaded;
     // Of the time under load: what lies between the readings besides it, wrk's own start and end, leaves the
     // contestant idle and would make it look as if it had waited.
     let share = |time: Duration| (time.as_secs_f64() / outcome.seconds).min(1.0);
@@ -98,8 +107,8 @@ pub fn sample_over(
         cpu,
         own: share(cpu),
         contestant_core: share(core.busy),
-        load_core: share(load.busy),
-        stolen: share(core.stolen + load.stolen),
+        load_core: share(loaded.busy),
+        stolen: share(core.stolen + loaded.stolen),
     })
 }
 

@@ -46,6 +46,14 @@ pub fn cpu_time(pids: &[u32]) -> anyhow::Result<Duration> {
     Ok(TICK * u32::try_from(ticks)?)
 }
 
+/// The same of all programs that this process has started and that have ended, with whatever they had started.
+pub fn ended_children_cpu_time() -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let user = stat_field(&stat, 16).context("no user time of children in stat")?;
+    let system = stat_field(&stat, 17).context("no system time of children in stat")?;
+    Ok(TICK * u32::try_from(user + system)?)
+}
+
 /// A field of `/proc/<pid>/stat` by its number in proc(5); the name in the second may hold anything, so that counting
 /// begins behind it.
 fn stat_field(stat: &str, number: usize) -> Option<u64> {
@@ -160,6 +168,14 @@ mod tests {
         let memory = memory(&me).unwrap();
         assert!(memory.own_kib > 100 && memory.own_kib < memory.proportional_kib, "{memory:?}");
         assert!(memory.proportional_kib <= memory.resident_kib, "{memory:?}");
+    }
+
+    #[test]
+    fn work_of_a_program_shows_once_it_has_ended() {
+        let before = ended_children_cpu_time().unwrap();
+        let busy = "end=$(($(date +%s%N) + 200000000)); while [ $(date +%s%N) -lt $end ]; do :; done";
+        assert!(Command::new("sh").args(["-c", busy]).status().unwrap().success());
+        assert!(ended_children_cpu_time().unwrap() - before >= Duration::from_millis(20));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub enum Requests {
     Body { method: &'static str, path: String, content_type: &'static str, body: String },
     /// A POST of each of these JSON bodies in turn; there must be one.
     Bodies { path: String, bodies: Vec<String> },
+    /// The same again and again, so many sent at once on each connection before their answers are read.
+    Pipelined { request: Box<Requests>, depth: usize },
     /// A GET of each route's path in turn, in a scattered order.
     Routes { count: usize },
 }
@@ -73,6 +75,7 @@ impl Requests {
     pub fn bytes(&self, address: SocketAddr) -> Vec<u8> {
         match self {
             Self::Get { path } => client::get(address, path),
+            Self::Pipelined { request, .. } => request.bytes(address),
             Self::Routes { .. } => client::get(address, &route_prefix(0)),
             Self::Bodies { path, bodies } => client::post(address, path, &bodies[0]),
             Self::Body { method, path, content_type, body } => format!(
@@ -85,7 +88,11 @@ impl Requests {
     }
 
     fn script(&self) -> String {
-        let requests = match self {
+        format!("{}{DONE}", self.requests_script())
+    }
+
+    fn requests_script(&self) -> String {
+        match self {
             Self::Get { path } => format!("wrk.path = {}\n", quoted(path)),
             Self::Body { method, path, content_type, body } => format!(
                 "wrk.method = {}\nwrk.path = {}\nwrk.headers['Content-Type'] = {}\nwrk.body = {}\n",
@@ -96,8 +103,14 @@ impl Requests {
             ),
             Self::Routes { count } => route_script(*count),
             Self::Bodies { path, bodies } => bodies_script(path, bodies),
-        };
-        format!("{requests}{DONE}")
+            // wrk takes a text that holds several requests for what it is, and waits for as many answers.
+            Self::Pipelined { request, depth } => format!(
+                "{}local together\n\
+                 function init(args) together = string.rep(wrk.format(), {depth}) end\n\
+                 function request() return together end\n",
+                request.requests_script()
+            ),
+        }
     }
 }
 
@@ -177,6 +190,9 @@ mod tests {
         let bodies = Requests::Bodies { path: "/get".to_owned(), bodies: vec!["1".into(), "2".into()] };
         assert!(bodies.script().contains("{\n[==[1]==],\n[==[2]==]\n}"), "{}", bodies.script());
         assert!(bodies.script().contains("wrk.format('POST', [==[/get]==], nil, body)"));
+        let pipelined = Requests::Pipelined { request: Box::new(body), depth: 10 }.script();
+        assert!(pipelined.contains("wrk.body = [==[{\"key\":\"a\"}]==]"), "{pipelined}");
+        assert!(pipelined.contains("string.rep(wrk.format(), 10)"), "{pipelined}");
         assert!(Requests::Routes { count: 500 }.script().contains("count - 1 do built[i]"));
     }
 

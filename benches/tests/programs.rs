@@ -1,8 +1,9 @@
-//! The two programs that load comes from and ends in, run as they are run in a benchmark.
+//! The programs that load comes from and ends in, run as they are run in a benchmark.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use engines::{Engines, secrets};
 use throome_bench::openload::Report;
 use throome_bench::timings::Timings;
 
@@ -60,6 +61,47 @@ fn direct_uses_the_engines_without_a_gateway() {
     let published = run("publish", "--batch=3");
     assert!(published.completed > 0 && published.commits == Some(published.completed), "{published:?}");
     assert_eq!(run("consume", "--count=500").completed, 500);
+}
+
+#[test]
+fn direct_reads_rows_of_a_postgres() {
+    let server = Engines::shared().postgres();
+    let (user, password) = secrets::POSTGRES_OWNER;
+    let place = format!(
+        "host={} port={} user={user} password={password} dbname={} sslmode=disable",
+        server.host(),
+        server.port,
+        secrets::POSTGRES_DATABASE
+    );
+    throome_bench::direct::postgres::prepare(&place).expect("the table is made and filled");
+    let place = format!("--server={place}");
+    let run = |work| timings(env!("CARGO_BIN_EXE_direct"), &[work, &place, "--seconds=0.3", "--callers=3"]);
+    let one = run("postgres-select");
+    assert!(one.completed > 3 && one.errors == 0 && one.p50_us > 0.0, "{one:?}");
+    let all = run("postgres-rows");
+    assert!(all.completed > 0 && all.errors == 0, "{all:?}");
+    assert!(all.bytes > all.completed * 10_000 * 30, "{all:?}");
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn direct_publishes_to_a_kafka_all_that_it_counts() {
+    use throome_bench::direct::kafka;
+
+    let server = Engines::shared().kafka();
+    let broker = format!("{}:{}", server.host(), server.port);
+    let topic = format!("bench-{}", std::process::id());
+    kafka::make_topic(&broker, &topic).expect("the topic is made");
+    let (place, named) = (format!("--server={broker}"), format!("--topic={topic}"));
+    let run = |work: &str| {
+        let arguments = [work, &place, &named, "--seconds=0.5", "--callers=5"];
+        timings(env!("CARGO_BIN_EXE_direct"), &arguments)
+    };
+    let (waiting, batching) = (run("kafka-waiting"), run("kafka-batching"));
+    assert!(waiting.completed > 5 && waiting.errors == 0 && waiting.p50_us > 0.0, "{waiting:?}");
+    assert!(batching.completed > 5 && batching.errors == 0, "{batching:?}");
+    let there = kafka::count(&broker, &topic).expect("offsets");
+    assert_eq!(there, waiting.completed + batching.completed);
 }
 
 #[test]

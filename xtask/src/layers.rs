@@ -54,24 +54,33 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "throome-cli",
         ],
     ),
+    // Servers to test with, of which we know only how to start them.
+    ("throome-engines", &[]),
     // These look at the finished program from outside.
-    ("throome-e2e", &[]),
+    ("throome-e2e", &["throome-engines"]),
     // The engine is used directly too, as the peer of what is served from it.
     ("throome-bench", &["throome-disk"]),
     ("xtask", &[]),
 ];
 
 /// What the tests of a crate may know beyond that, and why.
-pub const IN_TESTS: &[(&str, &str, &str)] = &[(
-    "throome-proxy",
-    "throome-store",
-    "clusters are opened with a store, also by the tests of a door to them",
-)];
+pub const IN_TESTS: &[(&str, &str, &str)] = &[
+    (
+        "throome-proxy",
+        "throome-store",
+        "clusters are opened with a store, also by the tests of a door to them",
+    ),
+    ("throome-adapters", "throome-engines", "drivers are tried on the servers that they are for"),
+    ("throome-bench", "throome-engines", "so are the peers of data calls"),
+];
 
 /// Other people's crates that have one place: who may use each, and who may in its tests only.
 pub const PLACES: &[Place] = &[
     // The benchmarks use it directly, as the peer of SQL over HTTP.
     Place::of("rusqlite", &["throome-disk", "throome-bench"]),
+    // The same for the engines that are servers.
+    Place::of("tokio-postgres", &["throome-bench"]),
+    Place::of("rdkafka", &["throome-adapters", "throome-bench"]),
     Place::of("axum", &["throome-api"]),
     Place::of("tower", &["throome-api"]),
     Place::of("utoipa-swagger-ui", &["throome-api"]),

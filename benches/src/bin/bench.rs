@@ -9,7 +9,7 @@ use clap::{Parser, ValueEnum};
 use throome_bench::contestants::{Proxy, throome::Door};
 use throome_bench::report::{self, Section};
 use throome_bench::rig::{Cores, Pace, Rig, Tools};
-use throome_bench::scenarios::{self, Lineup, cache::Service};
+use throome_bench::scenarios::{self, Lineup, cache, publish, sql};
 use throome_bench::{process, versions};
 
 /// Compares Throome with its peers on this machine; every figure is read as a ratio.
@@ -34,8 +34,14 @@ struct Arguments {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "data,control")]
     cache_door: Vec<CacheDoor>,
     /// What Throome keeps cached values in
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "memory")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "memory,redis")]
     cache_services: Vec<CacheService>,
+    /// What Throome's database is
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "sqlite,postgres")]
+    sql_services: Vec<SqlService>,
+    /// What Throome's queue is
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "log,kafka")]
+    queue_services: Vec<QueueService>,
     /// Also compare 50,000 routes
     #[arg(long)]
     many_routes: bool,
@@ -86,6 +92,18 @@ enum CacheService {
     Redis,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SqlService {
+    Sqlite,
+    Postgres,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum QueueService {
+    Log,
+    Kafka,
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let directory = tempfile::Builder::new().prefix("throome-bench-").tempdir()?;
@@ -110,7 +128,7 @@ fn run_all(arguments: &Arguments, rig: &Rig) -> (Vec<Section>, Vec<String>) {
         let applies = rig.tools.throome.is_some() || !what.is_about_data();
         if arguments.what.contains(what) || (arguments.what.is_empty() && applies) {
             match run(*what, arguments, rig) {
-                Ok(section) => sections.push(section),
+                Ok(its) => sections.extend(its),
                 Err(error) => failures.push(format!("{what:?}: {error:#}")),
             }
         }
@@ -118,42 +136,63 @@ fn run_all(arguments: &Arguments, rig: &Rig) -> (Vec<Section>, Vec<String>) {
     (sections, failures)
 }
 
-fn run(what: What, arguments: &Arguments, rig: &Rig) -> anyhow::Result<Section> {
+fn run(what: What, arguments: &Arguments, rig: &Rig) -> anyhow::Result<Vec<Section>> {
     let lineup = Lineup::of(match arguments.subject {
         Subject::Throome => Proxy::Throome,
         Subject::Nginx => Proxy::Nginx,
         Subject::Haproxy => Proxy::Haproxy,
     });
-    match what {
+    let section = match what {
         What::Http => scenarios::http::run(rig, &lineup),
         What::Latency => scenarios::latency::run(rig, &lineup),
         What::Routes if arguments.many_routes => {
             scenarios::routes::run(rig, &lineup, &[1, 500, 5_000, 50_000])
         }
         What::Routes => scenarios::routes::run(rig, &lineup, &[1, 500, 5_000]),
-        What::Sql => scenarios::sql::run(rig),
-        What::Publish => scenarios::publish::run(rig),
+        What::Sql => return arguments.sql_services.iter().map(|its| sql::run(rig, (*its).into())).collect(),
+        What::Publish => {
+            return arguments.queue_services.iter().map(|its| publish::run(rig, (*its).into())).collect();
+        }
         What::Fanout => scenarios::fanout::run(rig),
         What::Start => scenarios::start::run(rig, &lineup),
         What::Idle => scenarios::idle::run(rig, &lineup),
         What::Cache => {
-            let services: Vec<Service> =
+            let services: Vec<cache::Service> =
                 arguments.cache_services.iter().map(|service| (*service).into()).collect();
             let door = |door: &CacheDoor| match door {
                 CacheDoor::Control => Door::Control,
                 CacheDoor::Data => Door::Data,
             };
             let doors: Vec<Door> = arguments.cache_door.iter().map(door).collect();
-            scenarios::cache::run(rig, &services, &doors)
+            cache::run(rig, &services, &doors)
         }
-    }
+    };
+    Ok(vec![section?])
 }
 
-impl From<CacheService> for Service {
+impl From<CacheService> for cache::Service {
     fn from(service: CacheService) -> Self {
         match service {
             CacheService::Memory => Self::Memory,
             CacheService::Redis => Self::Redis,
+        }
+    }
+}
+
+impl From<SqlService> for sql::Service {
+    fn from(service: SqlService) -> Self {
+        match service {
+            SqlService::Sqlite => Self::Sqlite,
+            SqlService::Postgres => Self::Postgres,
+        }
+    }
+}
+
+impl From<QueueService> for publish::Service {
+    fn from(service: QueueService) -> Self {
+        match service {
+            QueueService::Log => Self::Log,
+            QueueService::Kafka => Self::Kafka,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Closed-loop load from one connection that never sleeps; prints what came of it as one JSON document on stdout.
+//! Closed-loop load from one connection that never sleeps unless it is told to; prints what came of it as one JSON document on stdout.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -23,6 +23,9 @@ struct Arguments {
     /// How long
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
+    /// Sleep while waiting for an answer, since the core is somebody else's too
+    #[arg(long)]
+    asleep: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -36,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         path: arguments.path,
         bodies,
         length: Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?,
+        asleep: arguments.asleep,
     };
     let timings = closedloop::run(&load).with_context(|| format!("cannot connect to {}", load.address))?;
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&timings)?)?;

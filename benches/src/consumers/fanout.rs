@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::Place;
 use super::lines::{Lines, text_of};
 use crate::client::{Connection, post};
-use crate::direct::queue::message;
+use crate::direct::log::message;
 use crate::proc;
 use crate::schedule::{Arrivals, Schedule};
 use crate::timings::{Tally, Timings};

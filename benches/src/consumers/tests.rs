@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::fanout::SETTLED_AT_ONCE;
 use super::{Place, drain, fanout};
-use crate::direct::queue::message;
+use crate::direct::log::message;
 
 /// Messages that stand in the topic for each new group, how long each delivery takes, and whether each comes twice.
 #[derive(Clone, Copy, Default)]

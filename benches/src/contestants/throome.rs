@@ -43,6 +43,11 @@ pub fn embedded(rig: &Rig) -> anyhow::Result<Launch> {
     services(rig, "throome", kinds, Door::Data)
 }
 
+/// A gateway with a cache in its memory and one service more, by its line, behind its data door.
+pub fn before(rig: &Rig, service: &str) -> anyhow::Result<Launch> {
+    services(rig, "throome", &format!("  cache: {{ type: memory }}\n  {service}\n"), Door::Data)
+}
+
 /// Services by their lines under `services:`.
 fn services(rig: &Rig, name: &str, services: &str, door: Door) -> anyhow::Result<Launch> {
     let cluster = format!("cluster_id: {CLUSTER}\nname: Bench\nservices:\n{services}");

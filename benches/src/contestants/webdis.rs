@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Launch;
+use crate::proc;
 use crate::process::{Invocation, Process};
 use crate::rig::{CONNECTIONS, Rig};
 
@@ -38,7 +39,14 @@ pub fn prepare(rig: &Rig, redis: SocketAddr) -> anyhow::Result<Launch> {
 #[derive(Debug)]
 pub struct Redis {
     pub address: SocketAddr,
-    _process: Process,
+    process: Process,
+}
+
+impl Redis {
+    /// Processor time that it has used so far.
+    pub fn cpu_time(&self) -> anyhow::Result<Duration> {
+        proc::cpu_time(&[self.process.pid()])
+    }
 }
 
 /// Starts Redis on the load core and waits until it takes connections.
@@ -57,5 +65,5 @@ pub fn start_redis(rig: &Rig) -> anyhow::Result<Redis> {
         anyhow::ensure!(Instant::now() < deadline, "Redis takes no connections: {}", process.last_words());
         std::thread::sleep(Duration::from_millis(5));
     }
-    Ok(Redis { address, _process: process })
+    Ok(Redis { address, process })
 }

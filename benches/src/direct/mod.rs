@@ -1,10 +1,14 @@
 //! The engines used directly, without a gateway: what data calls over HTTP are compared with. Each job is as many
 //! callers as asked for, each making one call after the other until the time is over.
 
-pub mod queue;
-pub mod sql;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+pub mod log;
+pub mod postgres;
+pub mod sqlite;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -16,6 +20,15 @@ use crate::timings::{Tally, Timings};
 #[derive(Debug, Clone)]
 pub struct Job {
     pub directory: PathBuf,
+    pub callers: usize,
+    pub length: Duration,
+}
+
+/// Where the server is, how many call, for how long.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// As the engine's client is told.
+    pub server: String,
     pub callers: usize,
     pub length: Duration,
 }
@@ -70,6 +83,53 @@ fn repeat<C>(
         }
     }
     tally
+}
+
+/// Runs one task a caller on one thread, each with what `open` gives it, and sums up what they had.
+fn on_tasks<C, O, F>(job: &Remote, open: O, call: F) -> anyhow::Result<Timings>
+where
+    C: 'static,
+    O: AsyncFn() -> anyhow::Result<C>,
+    F: AsyncFn(&mut C, usize) -> anyhow::Result<usize> + 'static,
+{
+    let runtime = runtime()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let mut callers = Vec::with_capacity(job.callers);
+        for _ in 0..job.callers {
+            callers.push(open().await?);
+        }
+        let me = [std::process::id()];
+        let (cpu, start, length) = (proc::cpu_time(&me)?, Instant::now(), job.length);
+        let call = Rc::new(call);
+        let tasks: Vec<_> = callers
+            .into_iter()
+            .enumerate()
+            .map(|(index, mut caller)| {
+                let call = Rc::clone(&call);
+                tokio::task::spawn_local(async move {
+                    let mut tally = Tally::default();
+                    for at in (index * 1_009).. {
+                        let begun = Instant::now();
+                        if begun - start >= length {
+                            break;
+                        }
+                        match call(&mut caller, at).await {
+                            Ok(bytes) => tally.done(begun.elapsed(), bytes),
+                            Err(error) => tally.fail(format!("{error:#}")),
+                        }
+                    }
+                    tally
+                })
+            })
+            .collect();
+        let mut sum = Tally::default();
+        for task in tasks {
+            sum.add(task.await?);
+        }
+        let timings = sum.timings(start);
+        Ok(Timings { cpu_seconds: Some((proc::cpu_time(&me)? - cpu).as_secs_f64()), ..timings })
+    })
 }
 
 /// The runtime that asynchronous callers run on: one thread, as a core of the gateway has.

@@ -1,12 +1,17 @@
-//! A cache over HTTP: GET and SET through Throome's data API beside webdis before a Redis of its own.
+//! A cache over HTTP: GET and SET through Throome's data API beside webdis, both before the same Redis where that is
+//! what Throome keeps values in; one request at a time on each connection, and several.
+
+use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::{Goals, closed_loop_words, load_table};
+use super::{Goals, closed_loop_words, load_table_beside};
 use crate::client::Connection;
+use crate::contestants::Contestant;
 use crate::contestants::throome::{self, CLUSTER, Door};
-use crate::contestants::{Contestant, webdis};
-use crate::measure::{interleave, sample};
+use crate::contestants::webdis::{self, Redis};
+use crate::measure::{Sample, interleave, median, sample};
+use crate::redis_benchmark;
 use crate::report::{Section, Table};
 use crate::rig::{Rig, require_program};
 use crate::wrk::Requests;
@@ -40,74 +45,171 @@ impl Service {
 /// The size of the one value that is read and written.
 const VALUE_SIZE: usize = 100;
 
+/// Requests that are under way at once on each connection, in the second part.
+const DEPTH: usize = 10;
+
+/// Who is asked.
+enum Entry {
+    Http(Box<Http>),
+    /// Redis itself, for orientation.
+    Direct,
+}
+
 /// A contestant with how it is asked.
-struct Entry {
+struct Http {
     contestant: Contestant,
     get: Requests,
     set: Requests,
 }
 
+/// One kind of work: what is asked of everybody in one table.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    is_set: bool,
+    depth: usize,
+}
+
 /// One table for each operation, service and door.
 pub fn run(rig: &Rig, services: &[Service], doors: &[Door]) -> anyhow::Result<Section> {
-    for program in ["wrk", "webdis", "redis-server", "taskset", "setpriv"] {
+    for program in ["wrk", "webdis", "redis-server", "redis-benchmark", "taskset", "setpriv"] {
         require_program(program)?;
     }
-    ensure!(
-        rig.tools.throome.is_some(),
-        "the cache is compared with throome itself only; there is no binary of it"
-    );
     let redis = webdis::start_redis(rig)?;
-    let peer = webdis_entry(webdis::prepare(rig, redis.address)?.start(rig.contestant_core())?);
     let mut tables = Vec::new();
     for (&service, &door) in services.iter().flat_map(|service| doors.iter().map(move |door| (service, door)))
     {
-        let kept_in = match service {
-            Service::Memory => "{ type: memory }".to_owned(),
-            Service::Redis => format!("{{ type: redis, host: 127.0.0.1, port: {} }}", redis.address.port()),
-        };
-        let name = format!("throome, {}", service.name());
-        let launch = throome::cache(rig, &name, &kept_in, door)?;
-        let subject = throome_entry(launch.start(rig.contestant_core())?);
-        tables.extend(both_operations(rig, &[&subject, &peer], service, door)?);
+        let mut entries = Vec::new();
+        // Without it the others are measured alone: a way to try the measurement itself.
+        if rig.tools.throome.is_some() {
+            let kept_in = match service {
+                Service::Memory => "{ type: memory }".to_owned(),
+                Service::Redis => {
+                    format!("{{ type: redis, host: 127.0.0.1, port: {} }}", redis.address.port())
+                }
+            };
+            let name = format!("throome, {}", service.name());
+            let launch = throome::cache(rig, &name, &kept_in, door)?;
+            entries.push(throome_entry(launch.start(rig.contestant_core())?));
+        }
+        entries.push(webdis_entry(webdis::prepare(rig, redis.address)?.start(rig.contestant_core())?));
+        if service == Service::Redis {
+            entries.push(Entry::Direct);
+        }
+        // SET first, so that GET finds something.
+        let mut works = vec![Work { is_set: true, depth: 1 }, Work { is_set: false, depth: 1 }];
+        if door == Door::Data {
+            works.extend([Work { is_set: true, depth: DEPTH }, Work { is_set: false, depth: DEPTH }]);
+        }
+        for work in works {
+            tables.push(table(rig, &redis, &entries, work, service, door)?);
+        }
     }
     let about = format!(
         "One value of {VALUE_SIZE} bytes under one key. Throome by `POST …/cache/get` and `…/cache/set`; webdis with \
-         one thread by `GET /GET/key` and `PUT /SET/key`, its Redis, which keeps nothing on disk, on the load core and \
-         not counted. The goal is the data door's; the control door carries the same calls beside everything else that \
-         it does. {}",
+         one thread and {} connections to Redis by `GET /GET/key` and `PUT /SET/key`. The one Redis, which keeps nothing on disk, is on the load core and \
+         not counted; what a call costs it stands below each table. \"{DEPTH} at once\": each connection sends {DEPTH} \
+         requests before it reads their answers. The goal is the data door's for one at a time; the control door \
+         carries the same calls beside everything else that it does. redis-benchmark, in the contestant's place and \
+         with as many connections, asks Redis without anything in between, for orientation. {}",
+        crate::rig::CONNECTIONS,
         closed_loop_words(rig, rig.pace.seconds)
     );
     Ok(Section { title: "Cache over HTTP".to_owned(), about, tables })
 }
 
-fn both_operations(
+fn table(
     rig: &Rig,
-    entries: &[&Entry],
+    redis: &Redis,
+    entries: &[Entry],
+    work: Work,
     service: Service,
     door: Door,
-) -> anyhow::Result<Vec<Table>> {
-    let mut tables = Vec::new();
-    // SET first, so that GET finds something.
-    for operation in ["SET", "GET"] {
-        let is_set = operation == "SET";
-        let content = if is_set { "" } else { "x" };
-        let requests = |entry: &Entry| if is_set { entry.set.clone() } else { entry.get.clone() };
-        for entry in entries {
-            check(&entry.contestant, &requests(entry), content)?;
-            sample(rig, &entry.contestant, &requests(entry), 1)?;
+) -> anyhow::Result<Table> {
+    let alone = if work.depth == 1 { String::new() } else { format!(", {} at once", work.depth) };
+    let caption = format!("{}, {}, {} door{alone}", work.command()[0], service.name(), door_name(door));
+    for entry in entries {
+        if let Entry::Http(http) = entry {
+            check(&http.contestant, &http.requests(work), if work.is_set { "" } else { "x" })?;
         }
-        let samples = interleave(entries, rig.pace.rounds, |entry, round| {
-            let name = &entry.contestant.name;
-            let (door, rounds) = (door_name(door), rig.pace.rounds);
-            eprintln!("cache {operation}, {door}: round {} of {rounds}, {name}", round + 1);
-            sample(rig, &entry.contestant, &requests(entry), rig.pace.seconds)
-        })?;
-        let goals = Goals { cpu: (door == Door::Data).then_some(service.goal()), throughput: None };
-        let names: Vec<String> = entries.iter().map(|entry| entry.contestant.name.clone()).collect();
-        let caption = format!("{operation}, {}, {} door", service.name(), door_name(door));
-        tables.push(load_table(&caption, &names, &samples, goals));
+        entry.sample(rig, redis, work, 1)?;
     }
-    Ok(tables)
+    let taken = interleave(entries, rig.pace.rounds, |entry, round| {
+        eprintln!("cache {caption}: round {} of {}, {}", round + 1, rig.pace.rounds, entry.name());
+        entry.sample(rig, redis, work, rig.pace.seconds)
+    })?;
+    let samples: Vec<Vec<Sample>> =
+        taken.iter().map(|its| its.iter().map(|(sample, _)| *sample).collect()).collect();
+    let judged = door == Door::Data && work.depth == 1;
+    let goals = Goals { cpu: judged.then_some(service.goal()), throughput: None };
+    let names: Vec<String> = entries.iter().map(|entry| entry.name().to_owned()).collect();
+    let compared = entries.iter().filter(|entry| matches!(entry, Entry::Http(_))).count();
+    let mut table = load_table_beside(&caption, &names, &samples, goals, compared);
+    // Of Throome's own memory Redis knows nothing.
+    if service == Service::Redis {
+        let own = names.iter().zip(&taken).map(|(name, its)| {
+            let each =
+                its.iter().map(|(sample, redis)| redis.as_secs_f64() * 1e6 / sample.requests.max(1) as f64);
+            format!("{:.1} for {name}", median(each))
+        });
+        let own: Vec<String> = own.collect();
+        table.notes.push(format!("Redis itself, CPU µs each: {}.", own.join(", ")));
+    }
+    Ok(table)
+}
+
+impl Work {
+    fn command(self) -> Vec<String> {
+        let value = "x".repeat(VALUE_SIZE);
+        let words: &[&str] = if self.is_set { &["SET", "bench", &value] } else { &["GET", "bench"] };
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+}
+
+impl Entry {
+    fn name(&self) -> &str {
+        match self {
+            Self::Http(http) => &http.contestant.name,
+            Self::Direct => "redis-benchmark",
+        }
+    }
+
+    /// What it came to, and how much of its time Redis spent on it.
+    fn sample(
+        &self,
+        rig: &Rig,
+        redis: &Redis,
+        work: Work,
+        seconds: u64,
+    ) -> anyhow::Result<(Sample, Duration)> {
+        match self {
+            Self::Http(http) => {
+                let before = redis.cpu_time()?;
+                let sample = sample(rig, &http.contestant, &http.requests(work), seconds)?;
+                Ok((sample, redis.cpu_time()? - before))
+            }
+            Self::Direct => {
+                let load = redis_benchmark::Load {
+                    redis: redis.address,
+                    command: work.command(),
+                    depth: work.depth,
+                };
+                let calls = load.calls_in(rig, seconds)?;
+                let before = redis.cpu_time()?;
+                let sample = load.sample(rig, calls)?;
+                Ok((sample, redis.cpu_time()? - before))
+            }
+        }
+    }
+}
+
+impl Http {
+    fn requests(&self, work: Work) -> Requests {
+        let request = if work.is_set { self.set.clone() } else { self.get.clone() };
+        match work.depth {
+            1 => request,
+            depth => Requests::Pipelined { request: Box::new(request), depth },
+        }
+    }
 }
 
 fn door_name(door: Door) -> &'static str {
@@ -139,15 +241,15 @@ fn throome_entry(contestant: Contestant) -> Entry {
         content_type: "application/json",
         body: body.to_string(),
     };
-    Entry {
+    Entry::Http(Box::new(Http {
         contestant,
         get: post("get", serde_json::json!({ "key": "bench" })),
         set: post("set", serde_json::json!({ "key": "bench", "value": "x".repeat(VALUE_SIZE) })),
-    }
+    }))
 }
 
 fn webdis_entry(contestant: Contestant) -> Entry {
-    Entry {
+    Entry::Http(Box::new(Http {
         contestant,
         get: Requests::Get { path: "/GET/bench".to_owned() },
         set: Requests::Body {
@@ -156,5 +258,5 @@ fn webdis_entry(contestant: Contestant) -> Entry {
             content_type: "text/plain",
             body: "x".repeat(VALUE_SIZE),
         },
-    }
+    }))
 }

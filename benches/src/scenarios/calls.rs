@@ -1,6 +1,6 @@
 //! Data calls beside the same work done directly: who is timed, how a round is taken, and the tables of it.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, ensure};
 
@@ -23,28 +23,56 @@ pub(super) struct Timed<'a> {
 
 /// How a call is made.
 pub(super) enum How<'a> {
-    /// A POST to the gateway by one client that never sleeps, with these bodies in turn.
-    Http { gateway: &'a Contestant, call: &'static str, bodies: Vec<String> },
+    /// A POST to the gateway by one client, with these bodies in turn.
+    Http { gateway: &'a Contestant, call: &'static str, bodies: Vec<String>, waiting: Waiting },
     /// Directly, in a process on the contestant's core.
     Direct(Direct),
+    /// By somebody else's program, which is told for how many seconds.
+    Foreign(&'a dyn Fn(u64) -> anyhow::Result<Timings>),
+}
+
+/// How the one client waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// Never asleep, so that only the gateway is in the time: where nobody else needs the load core.
+    Awake,
+    /// Asleep, since a server works on the same core.
+    Asleep,
 }
 
 /// Work for the program that uses the engines directly.
 #[derive(Debug, Clone)]
 pub(super) struct Direct {
-    pub(super) work: &'static str,
-    pub(super) directory: PathBuf,
-    pub(super) callers: usize,
+    work: &'static str,
+    /// Where the engine is, as the program is told.
+    place: String,
+    callers: usize,
     /// What only this work is told.
-    pub(super) extra: Vec<String>,
+    extra: Vec<String>,
 }
 
 impl Direct {
+    /// An engine in the program itself, with its files in a directory.
+    pub(super) fn embedded(work: &'static str, directory: &Path, callers: usize) -> Self {
+        Self { work, place: format!("--directory={}", directory.display()), callers, extra: Vec::new() }
+    }
+
+    /// A server, named as its own client is told.
+    pub(super) fn remote(work: &'static str, server: &str, callers: usize) -> Self {
+        Self { work, place: format!("--server={server}"), callers, extra: Vec::new() }
+    }
+
+    /// With something that only this work is told.
+    pub(super) fn told(mut self, argument: String) -> Self {
+        self.extra.push(argument);
+        self
+    }
+
     /// Runs it on the contestant's core.
     pub(super) fn run(&self, rig: &Rig, seconds: u64) -> anyhow::Result<Timings> {
         let mut arguments = vec![
             self.work.to_owned(),
-            format!("--directory={}", self.directory.display()),
+            self.place.clone(),
             format!("--callers={}", self.callers),
             format!("--seconds={seconds}"),
         ];
@@ -82,15 +110,19 @@ pub(super) fn rounds(rig: &Rig, what: &str, all: &[Timed<'_>]) -> anyhow::Result
 fn take(rig: &Rig, timed: &Timed<'_>, seconds: u64) -> anyhow::Result<Timings> {
     match &timed.how {
         How::Direct(direct) => direct.run(rig, seconds),
-        How::Http { gateway, call, bodies } => {
+        How::Foreign(run) => run(seconds),
+        How::Http { gateway, call, bodies, waiting } => {
             let file = rig.directory_for("calls")?.join("bodies.json");
             std::fs::write(&file, serde_json::to_string(bodies)?)?;
-            let arguments = [
+            let mut arguments = vec![
                 gateway.address.to_string(),
                 format!("--path={}", path(call)),
                 format!("--bodies={}", file.display()),
                 format!("--seconds={seconds}"),
             ];
+            if *waiting == Waiting::Asleep {
+                arguments.push("--asleep".to_owned());
+            }
             let pids = gateway.pids()?;
             let cpu = proc::cpu_time(&pids)?;
             let output = Invocation::new(&rig.tools.closedloop, arguments).output(rig.load_core())?;
@@ -155,7 +187,8 @@ fn added(row: usize, figures: &[Vec<f64>], goal_us: Option<f64>, worth: Worth) -
         1 => return "peer".to_owned(),
         _ => return String::new(),
     }
-    let more = median(figures[0].iter().zip(&figures[1]).map(|(own, peer)| own - peer));
+    let Some(peer) = figures.get(1) else { return "no peer".to_owned() };
+    let more = median(figures[0].iter().zip(peer).map(|(own, peer)| own - peer));
     if worth == Worth::Void {
         return format!("void ({more:.1})");
     }
@@ -261,7 +294,7 @@ mod tests {
     use super::*;
 
     fn timed(name: &str) -> Timed<'static> {
-        let direct = Direct { work: "select", directory: PathBuf::new(), callers: 1, extra: vec![] };
+        let direct = Direct::embedded("select", Path::new("/nowhere"), 1);
         Timed { name: name.to_owned(), how: How::Direct(direct) }
     }
 

@@ -7,7 +7,7 @@ use super::calls::{Direct, ask, cpu_us, errors, void_notes, worth};
 use super::{Judged, core_of, per_round, percent};
 use crate::consumers::fanout::{Report, SETTLED_AT_ONCE};
 use crate::contestants::{Contestant, throome};
-use crate::direct::queue::{MESSAGE, message};
+use crate::direct::log::{MESSAGE, message};
 use crate::measure::{Better, interleave, median};
 use crate::process::Invocation;
 use crate::report::{Section, Table};
@@ -137,12 +137,9 @@ fn drain(rig: &Rig, gateway: &Contestant) -> anyhow::Result<Table> {
             (first..first + FILLED_AT_ONCE).map(|number| json!({ "message": message(number) })).collect();
         ask(gateway, "queue/publish", &json!({ "topic": "drain", "messages": messages }))?;
     }
-    let peer = Direct {
-        work: "consume",
-        directory: rig.directory_for("direct")?,
-        callers: 1,
-        extra: vec![format!("--count={COUNT}"), format!("--batch={BATCH}")],
-    };
+    let peer = Direct::embedded("consume", &rig.directory_for("direct")?, 1)
+        .told(format!("--count={COUNT}"))
+        .told(format!("--batch={BATCH}"));
     let names = ["throome, queue/consume", "the engine"];
     let groups = std::cell::Cell::new(0);
     let take = |name: &&str| {

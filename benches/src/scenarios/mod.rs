@@ -74,10 +74,11 @@ struct Judged<'a> {
 }
 
 impl Judged<'_> {
-    /// The cell for one row: the subject is row 0, and only it has a ratio.
+    /// The cell for one row: the subject is row 0, and only it has a ratio. Behind its peers stand those who are there for
+    /// orientation.
     fn cell(&self, row: usize) -> String {
         if row > 0 {
-            return "peer".to_owned();
+            return if row < self.figures.len() { "peer" } else { "" }.to_owned();
         }
         let Some(ratio) = ratio(self.figures, 0, self.better) else { return "no peer".to_owned() };
         if self.worth == Worth::Void {
@@ -133,14 +134,25 @@ const LOAD_HEAD: [&str; 9] = [
 
 /// One row for each contestant, the subject first, with its figures and ratios.
 fn load_table(caption: &str, names: &[String], samples: &[Vec<Sample>], goals: Goals) -> Table {
+    load_table_beside(caption, names, samples, goals, samples.len())
+}
+
+/// As [`load_table`], where only the first so many are compared; the others are for orientation.
+fn load_table_beside(
+    caption: &str,
+    names: &[String],
+    samples: &[Vec<Sample>],
+    goals: Goals,
+    compared: usize,
+) -> Table {
     let cpu = per_round(samples, Sample::cpu_per_request);
     let throughput = per_round(samples, Sample::throughput);
     let mut table = Table::new(caption, &LOAD_HEAD);
     table.notes = notes(names, samples);
-    let worth = worth(samples);
-    let cpu_ratio = Judged { figures: &cpu, better: Better::Lower, goal: goals.cpu, worth };
+    let worth = worth(&samples[..compared]);
+    let cpu_ratio = Judged { figures: &cpu[..compared], better: Better::Lower, goal: goals.cpu, worth };
     let throughput_ratio =
-        Judged { figures: &throughput, better: Better::Higher, goal: goals.throughput, worth };
+        Judged { figures: &throughput[..compared], better: Better::Higher, goal: goals.throughput, worth };
     for (row, its) in samples.iter().enumerate() {
         table.rows.push(vec![
             names[row].clone(),

@@ -94,6 +94,12 @@ pub trait KeyValue: Send + Sync {
         limit: usize,
     ) -> Call<'a, Page>;
 
+    /// Whether a value comes back with the media type that it was set with. An engine that has no place for it gives
+    /// none, and says so among its facts.
+    fn keeps_media_types(&self) -> bool {
+        true
+    }
+
     /// Several keys held at once, where they stand in this process. An engine at the other end of a connection
     /// has transactions of its own instead.
     fn exclusive(&self) -> Option<&dyn Exclusive> {

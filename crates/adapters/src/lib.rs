@@ -19,11 +19,14 @@ pub mod sql;
 
 // The kinds.
 mod embedded;
+#[cfg(test)]
+mod facts;
 pub mod http;
 pub mod log;
 pub mod memory;
 mod options;
 pub mod postgres;
+pub mod redis;
 mod size;
 pub mod sqlite;
 mod tls;
@@ -135,11 +138,10 @@ pub trait Driver: KindCheck {
 
 /// Every kind there is: the registry.
 pub static DRIVERS: &[&dyn Driver] =
-    &[&http::HTTP, &log::LOG, &memory::MEMORY, &postgres::POSTGRES, &sqlite::SQLITE];
+    &[&http::HTTP, &log::LOG, &memory::MEMORY, &postgres::POSTGRES, &redis::REDIS, &sqlite::SQLITE];
 
 /// Kinds that are known and not built yet, and what each waits for.
 const LATER: &[(&str, &str)] = &[
-    ("redis", "real engines"),
     ("kafka", "real engines"),
     ("grpc", "the traffic door in full"),
     ("mysql", "more engines"),

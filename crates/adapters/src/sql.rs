@@ -230,14 +230,21 @@ pub trait Sql: Send + Sync {
 
 /// Statements with results in the engine's own terms: types by number, values as the text that the engine writes.
 pub trait NativeSql: Send + Sync {
-    /// Runs one statement by itself, or several in one transaction: all of them or none. A failure of several names
-    /// the statement as [`Sql::batch`] does.
+    /// Runs one statement by itself, or several in one transaction: all of them or none. One that is asked for with
+    /// options has a transaction, too. A failure of several names the statement as [`Sql::batch`] does.
+    ///
+    /// Texts among the arguments are what the engine reads, whatever the type: nothing is converted. A list is an
+    /// array, an object is JSON.
     fn run<'a>(
         &'a self,
         statements: &'a [Statement],
         options: TransactionOptions,
         deadline: Instant,
     ) -> Call<'a, Vec<NativeResult>>;
+
+    /// Writes a value of the type with this number as one JSON value, as the engine's own clients know it from
+    /// elsewhere.
+    fn tell(&self, type_id: u32, value: &str, out: &mut Vec<u8>);
 }
 
 /// What one statement gave.

@@ -5,6 +5,7 @@
 
 mod caller;
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
@@ -14,6 +15,7 @@ use model::{Code, Failure};
 use store::{Store, TokenRole, TokenVerdict};
 
 use crate::data::Data;
+use crate::data::neon::{CONNECTION_STRING, password};
 use crate::percent::{Plus, decode_text};
 pub(crate) use caller::Caller;
 use caller::{out_of_scope, unauthenticated};
@@ -58,7 +60,7 @@ impl GuardOptions {
         if changes(&head.method) || Data::has_effects(head.uri.path()) {
             self.check_origin(head)?;
         }
-        let verdict = token(head)?.map(|token| self.store.check_token(token));
+        let verdict = token(head)?.map(|token| self.store.check_token(&token));
         match verdict {
             Some(TokenVerdict::Valid { name, role, scope }) => {
                 let path = head.uri.path();
@@ -190,10 +192,17 @@ pub(crate) fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// The token that a request brings, if it does.
-fn token(head: &Parts) -> Result<Option<&str>, Failure> {
-    one(head, AUTHORIZATION)?;
-    Ok(bearer(&head.headers))
+/// The token that a request brings, if it does. What `Authorization` says counts first.
+fn token(head: &Parts) -> Result<Option<Cow<'_, str>>, Failure> {
+    let said = one(head, AUTHORIZATION)?.is_some();
+    // Nearly no request has this header, and only one path looks at it.
+    if said
+        || !head.headers.contains_key(CONNECTION_STRING)
+        || !Data::takes_connection_string(head.uri.path())
+    {
+        return Ok(bearer(&head.headers).map(Cow::Borrowed));
+    }
+    Ok(one(head, CONNECTION_STRING)?.and_then(password))
 }
 
 /// The token in the one `Authorization` of a request that has passed the guard.

@@ -103,8 +103,12 @@ impl Fate {
         if before_any_effect || failure.retryable() { Fate::Release } else { Fate::Keep }
     }
 
-    /// After an answer that is not a failure. A method that is not known here is one, too.
+    /// After an answer that is not a failure, or tells one in other words and brings its fate. A method that is not
+    /// known here is one, too.
     pub(crate) fn of_answer<B>(response: &Response<B>) -> Self {
+        if let Some(fate) = response.extensions().get() {
+            return *fate;
+        }
         if response.status().is_client_error() { Fate::Release } else { Fate::Keep }
     }
 }

@@ -99,13 +99,13 @@ fn routes_of(door: &Arc<Door>) -> Router {
         .route("/api/v1/clusters/{id}/cache/{*call}", any(control::carry))
         .route("/api/v1/clusters/{id}/db/{*call}", any(control::carry))
         .route("/api/v1/clusters/{id}/queue/{*call}", any(control::carry))
+        .route("/api/v1/clusters/{id}/services/{name}/sql", any(control::carry))
         .route("/api/v1/clusters/{id}/services/{name}/upstash", any(control::carry))
         .route("/api/v1/clusters/{id}/services/{name}/upstash/{*call}", any(control::carry))
 
         // What later stages bring.
         .route("/api/v1/clusters/{id}/services/{name}/logs", get(later::not_built))
         .route("/api/v1/clusters/{id}/services/{name}/restart", post(later::not_built))
-        .route("/api/v1/clusters/{id}/services/{name}/sql", any(later::not_built))
         .route("/api/v1/operations", get(later::not_built))
         .route("/api/v1/operations/{id}", get(later::not_built).delete(later::not_built))
         .route("/api/v1/operations/{id}/events", get(later::not_built))

@@ -22,7 +22,7 @@ use crate::data::cache::{calls as cache, keys};
 use crate::data::db::bodies::BeginBody;
 use crate::data::db::{calls as db, lifecycle};
 use crate::data::queue::{consume, groups, publish, settle, topics};
-use crate::data::upstash;
+use crate::data::{neon, upstash};
 use crate::query::LARGEST_PAGE;
 use crate::{page, respond};
 
@@ -68,6 +68,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
         upstash::upstash_command, upstash::upstash_get, upstash::upstash_post, upstash::upstash_put,
         publish::publish, topics::topics, topics::create_topic, topics::topic, topics::delete_topic,
         consume::consume, settle::ack, groups::groups, groups::delete_group, groups::reset_group,
+        neon::sql,
         db::query, db::execute, db::batch, lifecycle::begin, lifecycle::commit, lifecycle::rollback,
     ),
     tags(

@@ -7,6 +7,7 @@ mod doors;
 mod idempotency;
 mod lists;
 mod live;
+mod neon;
 mod queue;
 mod random;
 mod served;

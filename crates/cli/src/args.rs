@@ -7,8 +7,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    cache, cluster, completion, config, consume, declare, explain, group, history, legacy, publish, route,
-    service, sql, status, tap, token, topic, validate,
+    cache, cluster, completion, config, consume, declare, explain, group, history, kind, legacy, publish,
+    route, service, sql, status, tap, token, topic, validate,
 };
 use crate::complete;
 use crate::examples;
@@ -118,6 +118,9 @@ pub(crate) enum Command {
     /// Services: the dependencies in a cluster
     #[command(subcommand, visible_alias = "services")]
     Service(service::Service),
+    /// Kinds of services, and in what they differ
+    #[command(visible_alias = "kind")]
+    Kinds(kind::Kinds),
     /// Routes: which requests lead to which service
     #[command(subcommand, visible_alias = "routes")]
     Route(route::Route),

@@ -34,6 +34,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "apply",
         "  throome apply shop.yaml\n  throome apply routes.yaml --cluster shop\n  generate | throome apply -",
     ),
+    ("kinds", "  throome kinds\n  throome kinds sqlite"),
     (
         "cluster",
         "  throome cluster list\n  throome cluster create --name Shop -f shop.yaml\n  throome cluster get shop -o yaml",

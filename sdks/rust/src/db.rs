@@ -43,6 +43,8 @@ pub struct Database {
     service: Option<String>,
     read_only: bool,
     max_rows: Option<u64>,
+    after: Option<String>,
+    positions: bool,
     timeout: Option<Duration>,
 }
 
@@ -77,6 +79,20 @@ pub struct Rows {
     /// Whether a limit cut the result: there would have been more rows.
     #[serde(default)]
     pub truncated: bool,
+    /// How far the database has come, where that was [asked for](Database::positions) and it could say.
+    #[serde(default)]
+    pub position: Option<String>,
+}
+
+/// What a statement did.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Written {
+    /// How many rows it changed.
+    pub rows_affected: u64,
+    /// How far the database has come: for [`Database::after`]. `None` where it could not say.
+    #[serde(default)]
+    pub position: Option<String>,
 }
 
 /// A column of a result.
@@ -122,6 +138,8 @@ impl Database {
             service: None,
             read_only: false,
             max_rows: None,
+            after: None,
+            positions: false,
             timeout: None,
         }
     }
@@ -145,6 +163,21 @@ impl Database {
     #[must_use]
     pub fn max_rows(mut self, rows: u64) -> Database {
         self.max_rows = Some(rows);
+        self
+    }
+
+    /// Queries read from a server that has come as far as this position, which [`Written`] or [`Rows`] gave: so a
+    /// client reads what it wrote.
+    #[must_use]
+    pub fn after(mut self, position: &str) -> Database {
+        self.after = Some(position.to_owned());
+        self
+    }
+
+    /// Queries say how far the database has come, in [`Rows::position`].
+    #[must_use]
+    pub fn positions(mut self) -> Database {
+        self.positions = true;
         self
     }
 
@@ -174,6 +207,13 @@ impl Database {
         self.client.call::<Value>(request).decoded_by(affected)
     }
 
+    /// Runs a statement for its effect, and says how far the database has come behind it.
+    pub fn write(&self, query: &str, args: &[Value]) -> Call<Written> {
+        let mut request = self.post("/execute").json(&json!({ "query": query, "args": args }));
+        request.path = with_query(&request.path, &[("position", Some("true"))]);
+        self.client.call(request)
+    }
+
     /// Runs all of them in one transaction, or none of them.
     pub fn batch(&self, statements: &[Statement]) -> Call<Vec<BatchResult>> {
         let request = self.post("/batch").json(&json!({ "statements": statements }));
@@ -192,7 +232,14 @@ impl Database {
     }
 
     fn asking(&self, query: &str, args: &[Value]) -> Outgoing {
-        let request = self.post("/query").json(&self.question(query, args));
+        let mut question = self.question(query, args);
+        if let Some(after) = &self.after {
+            question["after"] = json!(after);
+        }
+        let mut request = self.post("/query").json(&question);
+        if self.positions {
+            request.path = with_query(&request.path, &[("position", Some("true"))]);
+        }
         if self.read_only { request.reads_only() } else { request }
     }
 

@@ -58,7 +58,7 @@ pub use client::{Attempt, Client, DEFAULT_URL};
 pub use cluster::{ClusterHandle, ClusterHealth, ClusterMetrics, Metrics, Quantiles};
 pub use clusters::{Cluster, ClusterSummary, Clusters, Data, Plan, PlanStep, ServiceSummary, Validation};
 pub use consume::{Consume, Consumer, Delivery};
-pub use db::{BatchResult, Database, RowStream, Rows, SqlColumn, Statement};
+pub use db::{BatchResult, Database, RowStream, Rows, SqlColumn, Statement, Written};
 pub use error::{Error, Family};
 pub use gateway::{ActivityRecord, Candidate, Event, Explanation, Filter, Health, KindList};
 pub use http::Method;
@@ -70,7 +70,7 @@ pub use queue::{
 };
 pub use reply::Reply;
 pub use routes::{Route, Routes};
-pub use services::{EndpointFacts, ServiceFacts, Services};
+pub use services::{EndpointFacts, ServiceDoor, ServiceFacts, Services};
 pub use tokens::{CreatedToken, TokenInfo, TokenRequest, Tokens};
 pub use transaction::{Transaction, TransactionOptions};
 

@@ -105,6 +105,19 @@ pub struct ServiceFacts {
     /// Each of its endpoints.
     #[serde(default)]
     pub endpoints: Vec<EndpointFacts>,
+    /// Where clients ask it; told with the facts of one service.
+    #[serde(default)]
+    pub doors: Vec<ServiceDoor>,
+}
+
+/// Where clients of one sort ask a service.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct ServiceDoor {
+    /// `cache`, `db`, `queue` for calls of the data API; `upstash`, `neon` for clients that speak such.
+    pub name: String,
+    /// To be put behind the URL of the gateway.
+    pub path: String,
 }
 
 /// The facts of one endpoint.
@@ -113,7 +126,7 @@ pub struct ServiceFacts {
 pub struct EndpointFacts {
     /// `host:port`.
     pub address: String,
-    /// `primary` or `replica`.
+    /// `primary`, `replica`, `replaced` or `contested`.
     #[serde(default)]
     pub role: String,
     /// Whether it is asked.

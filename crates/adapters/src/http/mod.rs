@@ -15,7 +15,7 @@ use model::{EndpointSpec, Failure, ServiceSpec};
 
 pub use pool::{Pool, Unreached};
 
-use crate::{Adapter, Call, Driver, Home};
+use crate::{Adapter, Call, Driver, Fact, Home};
 
 /// The driver of kind `http`.
 pub static HTTP: HttpDriver = HttpDriver;
@@ -23,6 +23,19 @@ pub static HTTP: HttpDriver = HttpDriver;
 /// Knows services that speak HTTP/1.1.
 #[derive(Debug)]
 pub struct HttpDriver;
+
+/// What a user of such services should know.
+const FACTS: &[Fact] = &[
+    Fact {
+        name: "protocol",
+        says: "HTTP/1.1 to the service, whatever the client speaks. WebSocket and server-sent events pass through.",
+    },
+    Fact {
+        name: "health",
+        says: "Without `health.path` a probe is a connection that opens, which a process that is frozen also allows: \
+               then only requests show that nobody answers.",
+    },
+];
 
 impl KindCheck for HttpDriver {
     fn name(&self) -> &'static str {
@@ -53,6 +66,10 @@ impl Driver for HttpDriver {
 
     fn abilities(&self) -> &'static [Ability] {
         &[Ability::Http]
+    }
+
+    fn facts(&self) -> &'static [Fact] {
+        FACTS
     }
 
     fn connect(

@@ -36,7 +36,7 @@ use model::kind::{Ability, KindCheck, Place};
 use model::tree::Node;
 use model::{EndpointSpec, Failure, ServiceSpec};
 
-use crate::{Adapter, Driver, Home};
+use crate::{Adapter, Driver, Fact, Home};
 
 /// The driver of kind `log`.
 pub static LOG: LogDriver = LogDriver;
@@ -44,6 +44,32 @@ pub static LOG: LogDriver = LogDriver;
 /// Knows durable queues inside this process.
 #[derive(Debug)]
 pub struct LogDriver;
+
+/// What is otherwise than with other kinds that keep messages.
+const FACTS: &[Fact] = &[
+    Fact {
+        name: "durability",
+        says: "What was answered is on the disk, in one copy. With `path: :memory:` nothing is kept when the \
+               process ends.",
+    },
+    Fact {
+        name: "acknowledgement",
+        says: "Each message is settled by itself, and stays settled over a restart.",
+    },
+    Fact { name: "settling", says: "A settlement counts whichever connection it comes by." },
+    Fact {
+        name: "deliveries",
+        says: "How often a message was delivered is written down before it is handed out. Leases end with the \
+               process: what was not settled comes again at once.",
+    },
+    Fact {
+        name: "idempotency",
+        says: "Publishes under an idempotency key are remembered on the disk for 24 hours, the latest 200000 of \
+               them.",
+    },
+    Fact { name: "group", says: "A consumer has its partitions as soon as it has joined." },
+    Fact { name: "unsettled", says: "Messages that may come again are kept on the disk." },
+];
 
 impl KindCheck for LogDriver {
     fn name(&self) -> &'static str {
@@ -74,6 +100,10 @@ impl Driver for LogDriver {
 
     fn abilities(&self) -> &'static [Ability] {
         &[Ability::Queue]
+    }
+
+    fn facts(&self) -> &'static [Fact] {
+        FACTS
     }
 
     fn connect(

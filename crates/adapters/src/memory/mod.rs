@@ -20,7 +20,7 @@ use model::kind::{Ability, KindCheck, Place};
 use model::tree::Node;
 use model::{EndpointSpec, Failure, ServiceSpec};
 
-use crate::{Adapter, Driver, Home};
+use crate::{Adapter, Driver, Fact, Home};
 
 /// The driver of kind `memory`.
 pub static MEMORY: MemoryDriver = MemoryDriver;
@@ -28,6 +28,30 @@ pub static MEMORY: MemoryDriver = MemoryDriver;
 /// Knows caches inside this process.
 #[derive(Debug)]
 pub struct MemoryDriver;
+
+/// What is otherwise than with other kinds that keep keys and values.
+const FACTS: &[Fact] = &[
+    Fact { name: "durability", says: "Nothing is kept when the process ends." },
+    Fact {
+        name: "eviction",
+        says: "When `max_memory` is full, what is used least makes room, however long it was to stay.",
+    },
+    Fact { name: "media_type", says: "Kept: a value that was set with one comes back with it." },
+    Fact {
+        name: "scan",
+        says: "A key that stays through a whole scan is seen exactly once. A page may be short, even empty, with \
+               more to come.",
+    },
+    Fact {
+        name: "transactions",
+        says: "Commands of a transaction are carried out while nobody else has their keys: one that fails undoes \
+               none of the others. Those that walk over all keys cannot stand in one.",
+    },
+    Fact {
+        name: "replica_reads",
+        says: "There are no replicas: a read sees every write that was answered before it.",
+    },
+];
 
 impl KindCheck for MemoryDriver {
     fn name(&self) -> &'static str {
@@ -58,6 +82,10 @@ impl Driver for MemoryDriver {
 
     fn abilities(&self) -> &'static [Ability] {
         &[Ability::KeyValue]
+    }
+
+    fn facts(&self) -> &'static [Fact] {
+        FACTS
     }
 
     fn connect(

@@ -16,6 +16,7 @@ use super::pool::{Lease, Pool};
 use super::role::{self, Standpoint};
 use super::run::{self, Batch, Done, PostgresTransaction, Progress, Terms};
 use super::text::{self, Look, Place};
+use super::types;
 use crate::sql::{
     BatchResult, NativeResult, NativeSql, QueryOptions, Rows, Sql, Statement, Transaction, TransactionOptions,
 };
@@ -300,5 +301,9 @@ impl NativeSql for PostgresAdapter {
             })
             .await
         })
+    }
+
+    fn tell(&self, type_id: u32, value: &str, out: &mut Vec<u8>) {
+        types::tell(self.pool.catalog(), type_id, value, out);
     }
 }

@@ -26,7 +26,7 @@ use model::tree::Node;
 use model::{EndpointSpec, Failure, ServiceSpec};
 
 use crate::embedded::{Shelf, place};
-use crate::{Adapter, Driver, Home};
+use crate::{Adapter, Driver, Fact, Home};
 use options::MEMORY;
 
 /// The file in the service's own directory, when its options name none.
@@ -41,6 +41,49 @@ pub static SQLITE: SqliteDriver = SqliteDriver;
 /// Knows databases inside this process.
 #[derive(Debug)]
 pub struct SqliteDriver;
+
+/// What is otherwise than with other kinds that run SQL.
+const FACTS: &[Fact] = &[
+    Fact {
+        name: "durability",
+        says: "What was answered is on the disk, and a power cut takes nothing back. With `path: :memory:` nothing \
+               is kept when the process ends.",
+    },
+    Fact {
+        name: "concurrent_writes",
+        says: "One transaction writes at a time. Others wait for their turn until their deadline, and are `busy` \
+               then; those who read wait for nobody.",
+    },
+    Fact {
+        name: "isolation",
+        says: "Always `serializable`, whatever is asked for: a transaction that writes is alone, and one that only \
+               looks sees the database as it was.",
+    },
+    Fact {
+        name: "failed_transactions",
+        says: "A statement that fails undoes itself alone, and its transaction goes on. A statement that is \
+               cut off while it writes ends it.",
+    },
+    Fact {
+        name: "cut_results",
+        says: "A result that a limit cuts ends its statement. What that writes is written before its first row, \
+               and so whole.",
+    },
+    Fact {
+        name: "session",
+        says: "Nothing of a session outlives a statement: there are no temporary tables, and settings are not \
+               changed.",
+    },
+    Fact {
+        name: "refused_statements",
+        says: "BEGIN, COMMIT and ROLLBACK as statements, ATTACH, VACUUM, extensions, and PRAGMA where it \
+               sets how the database is kept.",
+    },
+    Fact {
+        name: "replica_reads",
+        says: "There are no replicas: a read sees every write that was answered before it.",
+    },
+];
 
 impl KindCheck for SqliteDriver {
     fn name(&self) -> &'static str {
@@ -71,6 +114,10 @@ impl Driver for SqliteDriver {
 
     fn abilities(&self) -> &'static [Ability] {
         &[Ability::Sql]
+    }
+
+    fn facts(&self) -> &'static [Fact] {
+        FACTS
     }
 
     fn connect(

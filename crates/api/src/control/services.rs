@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use adapters::Sql;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use bytes::Bytes;
-use clusters::By;
+use clusters::{By, Service};
 use model::field::{Field, Shape, field};
+use model::kind::Ability;
 use model::view::ServiceFacts;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{carried_through, json as answer};
 use crate::body::{Table, read_or_default};
@@ -44,20 +47,67 @@ impl Table for Reset {
         &[field("endpoint", Shape::Text, "The endpoint, as its address is shown; left out, all."), REASON];
 }
 
+/// The facts of a service, and where it is asked.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ServiceShown {
+    #[serde(flatten)]
+    facts: ServiceFacts,
+    /// Where clients ask it, at this door and at the data door.
+    doors: Vec<ServiceDoor>,
+}
+
+/// Where clients of one sort ask a service.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct ServiceDoor {
+    /// `cache`, `db` and `queue` are calls of the data API; `upstash` and `neon` are for clients that speak such.
+    name: &'static str,
+    /// To be put behind the URL of the gateway. Calls of the data API follow behind it, and say `?service=` where the
+    /// cluster has several such services.
+    path: String,
+}
+
+/// What a service can be asked by, where it can be asked by its name.
+fn doors_of(service: &Service) -> Vec<ServiceDoor> {
+    let Service { cluster, name, .. } = service;
+    let door =
+        |door, rest: &str| ServiceDoor { name: door, path: format!("/api/v1/clusters/{cluster}/{rest}") };
+    let own = |rest: &str| format!("services/{name}/{rest}");
+    let native =
+        || service.endpoints.first().and_then(|at| at.adapter().sql()).and_then(Sql::native).is_some();
+    let mut doors = Vec::new();
+    for ability in service.driver.abilities() {
+        match ability {
+            Ability::Http => {}
+            Ability::KeyValue => doors.extend([door("cache", "cache"), door("upstash", &own("upstash"))]),
+            Ability::Sql => {
+                doors.push(door("db", "db"));
+                if native() {
+                    doors.push(door("neon", &own("sql")));
+                }
+            }
+            Ability::Queue => doors.push(door("queue", "queue")),
+        }
+    }
+    doors
+}
+
 /// Shows the facts of a service
 ///
 /// Lifecycle, health, rotation and breaker are four separate facts; one verdict and its reason sum them up.
 #[utoipa::path(get, path = "/api/v1/clusters/{id}/services/{name}", operation_id = "getService", tag = "services",
     params(("id" = String, Path, description = "The cluster."),
         ("name" = String, Path, description = "The service.")),
-    responses((status = 200, description = "The facts.", body = ServiceFacts)))]
+    responses((status = 200, description = "The facts, and where it is asked.", body = ServiceShown)))]
 pub(crate) async fn show(
     State(door): State<Arc<Door>>,
     Path((id, name)): Path<(String, String)>,
     uri: Uri,
 ) -> Answer {
     Query::of(&uri).done()?;
-    Ok(answer(StatusCode::OK, &door.clusters().service_facts(&id, &name)?))
+    let facts = door.clusters().service_facts(&id, &name)?;
+    let snapshot = door.clusters().snapshot();
+    let doors = snapshot.service(&id, &name).map(|service| doors_of(service))?;
+    Ok(answer(StatusCode::OK, &ServiceShown { facts, doors }))
 }
 
 /// Drains a service

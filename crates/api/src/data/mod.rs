@@ -13,6 +13,7 @@ pub use door::DataDoor;
 // What each ability can be asked.
 pub(crate) mod cache;
 pub(crate) mod db;
+pub(crate) mod neon;
 pub(crate) mod queue;
 pub(crate) mod upstash;
 
@@ -80,6 +81,7 @@ enum Call {
     Group,
     Reset,
     Upstash,
+    Neon,
 }
 
 /// Paths below `/api/v1/clusters/{id}/`, and their methods as `Allow` lists them. A `*` takes the rest of a path.
@@ -109,6 +111,7 @@ const CALLS: &[(&str, &str, Call)] = &[
     ("queue/groups", "GET,HEAD", Call::Groups),
     ("queue/groups/{group}", "DELETE", Call::Group),
     ("queue/groups/{group}/reset", "POST", Call::Reset),
+    ("services/{name}/sql", "POST", Call::Neon),
     ("services/{name}/upstash", "POST", Call::Upstash),
     ("services/{name}/upstash/{command*}", "GET,HEAD,POST,PUT", Call::Upstash),
 ];
@@ -159,6 +162,12 @@ impl Data {
     pub(crate) fn has_effects(path: &str) -> bool {
         let found = Place::of(path).and_then(|place| place.find(CALLS));
         found.is_some_and(|(call, ..)| call == Call::Consume)
+    }
+
+    /// Whether the client of this path may send its token as the password of a connection string.
+    pub(crate) fn takes_connection_string(path: &str) -> bool {
+        let found = Place::of(path).and_then(|place| place.find(CALLS));
+        found.is_some_and(|(call, ..)| call == Call::Neon)
     }
 
     /// Answers one call, whose body has arrived whole. Every answer carries the id; failures are problem
@@ -216,8 +225,11 @@ impl Data {
         }
         let cluster = place.cluster().ok_or_else(unknown)?;
         let mut query = Query::of(request.uri());
-        // Upstash's door names the service in its path, and has a query language of its own.
-        let service = if call == Call::Upstash { Some(parts.text(0)?) } else { query.text("service") };
+        // Doors for other clients name the service in their path, and Upstash's has a query language of its own.
+        let service = match call {
+            Call::Upstash | Call::Neon => Some(parts.text(0)?),
+            _ => query.text("service"),
+        };
         let (clusters, room) = (&self.clusters, &self.room);
         let target = Target { clusters, room, caller, cluster: &cluster, service: service.as_deref(), id };
         match call {
@@ -257,6 +269,7 @@ impl Data {
             Call::Pipeline => whole(upstash::pipeline(&target, query, request).await),
             Call::MultiExec => whole(upstash::multi_exec(&target, query, request).await),
             Call::Upstash => whole(upstash::door(&target, request, &parts).await),
+            Call::Neon => whole(neon::sql(&target, query, request).await),
             Call::Query | Call::Execute | Call::Batch => {
                 db::run(&target, &self.transactions, call, query, body).await
             }

@@ -26,7 +26,7 @@ impl<'p> Place<'p> {
         let (area, below) = rest.split_once('/')?;
         let known = match area {
             "cache" | "db" | "queue" => true,
-            "services" => below.split('/').nth(1) == Some("upstash"),
+            "services" => matches!(below.split('/').nth(1), Some("upstash" | "sql")),
             _ => false,
         };
         known.then_some(Place { cluster, rest })
@@ -131,6 +131,7 @@ mod tests {
             ("/api/v1/clusters/a/queue/consume", true),
             ("/api/v1/clusters/a/services/b/upstash", true),
             ("/api/v1/clusters/a/services/b/upstash/get/x", true),
+            ("/api/v1/clusters/a/services/b/sql", true),
             ("/api/v1/clusters/a/services/b", false),
             ("/api/v1/clusters/a/services/b/drain", false),
             ("/api/v1/clusters/a/health", false),

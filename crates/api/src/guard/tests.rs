@@ -127,6 +127,35 @@ async fn pages_of_other_origins_take_no_messages() {
 }
 
 #[tokio::test]
+async fn a_password_is_a_token_where_clients_have_no_other_place_for_one() {
+    let guard = guard(false, true);
+    let token = guard.store.ensure_admin_token().await.unwrap().unwrap();
+    let holder = Ok(Caller::Holder { name: "admin".into(), scope: None });
+    let ask = |path: &str, headers: &[(&str, &str)]| {
+        guard.check(&head("POST", path, headers), Open::No).map_err(|failure| failure.code())
+    };
+    let neon = "/api/v1/clusters/a/services/b/sql";
+    let header = "neon-connection-string";
+    let string = format!("postgresql://app:{}@gateway/db?application_name=x", token.reveal());
+    assert_eq!(ask(neon, &[(header, &string)]), holder);
+    for elsewhere in
+        ["/api/v1/clusters", "/api/v1/clusters/a/db/query", "/api/v1/clusters/a/services/b/sql/x"]
+    {
+        assert_eq!(ask(elsewhere, &[(header, &string)]), Err(Code::Unauthenticated), "{elsewhere}");
+    }
+    let unknown = "postgresql://app:thr_unknown@gateway/db";
+    for bad in [unknown, "postgresql://app@gateway/db", "nonsense", ""] {
+        assert_eq!(ask(neon, &[(header, bad)]), Err(Code::Unauthenticated), "{bad}");
+    }
+    // What a client says for this counts, and not what it says as well.
+    let bearer = format!("Bearer {}", token.reveal());
+    assert_eq!(ask(neon, &[("authorization", &bearer), (header, unknown)]), holder);
+    let wrong = [("authorization", "Bearer thr_unknown"), (header, &*string)];
+    assert_eq!(ask(neon, &wrong), Err(Code::Unauthenticated));
+    assert_eq!(ask(neon, &[(header, &string), (header, &string)]), Err(Code::InvalidRequest));
+}
+
+#[tokio::test]
 async fn tokens_are_judged_at_each_door() {
     let beyond = guard(false, true);
     let token = beyond.store.ensure_admin_token().await.unwrap().unwrap();

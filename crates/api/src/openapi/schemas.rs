@@ -11,6 +11,7 @@ use crate::control::services::{Reason, Reset};
 use crate::control::tokens::TokenRequest;
 use crate::data::cache::bodies::{ExpireBody, IncrBody, KeyBody, SetBody};
 use crate::data::db::bodies::{BatchBody, BeginBody, QueryBody, StatementBody};
+use crate::data::neon::NeonBody;
 use crate::data::queue::bodies::{AckBody, PublishBody, ResetBody, TopicBody};
 
 /// Something with a schema that no Rust type has. Handlers refer to it by its name; [`documented`] brings it.
@@ -185,10 +186,17 @@ impl Documented for SqlRows {
                 "truncated": { "type": "boolean", "description": "True where a limit cut the rows." },
                 "expires_at": { "type": "string", "format": "date-time",
                     "description": "In a transaction: when it is rolled back if nothing runs in it until then." },
+                "position": position(),
             },
             "required": ["columns", "rows", "row_count"],
         })
     }
+}
+
+/// How far the engine has come.
+fn position() -> Value {
+    json!({ "type": ["string", "null"],
+        "description": "Where it was asked for: how far the engine has come, for `after`; null where it could not say." })
 }
 
 /// What a statement without rows gave.
@@ -204,6 +212,7 @@ impl Documented for SqlAffected {
                 "rows_affected": { "type": "integer", "description": "How many rows it changed." },
                 "expires_at": { "type": "string", "format": "date-time",
                     "description": "In a transaction: when it is rolled back if nothing runs in it until then." },
+                "position": position(),
             },
             "required": ["rows_affected"],
         })
@@ -219,9 +228,12 @@ impl Documented for SqlResults {
     fn schema() -> Value {
         json!({
             "type": "object",
-            "properties": { "results": { "type": "array", "description": "One for each statement, in order.",
-                "items": { "anyOf": [{ "$ref": "#/components/schemas/SqlRows" },
-                    { "$ref": "#/components/schemas/SqlAffected" }] } } },
+            "properties": {
+                "results": { "type": "array", "description": "One for each statement, in order.",
+                    "items": { "anyOf": [{ "$ref": "#/components/schemas/SqlRows" },
+                        { "$ref": "#/components/schemas/SqlAffected" }] } },
+                "position": position(),
+            },
             "required": ["results"],
         })
     }
@@ -252,6 +264,7 @@ pub(super) fn documented() -> Vec<(&'static str, Value)> {
         of::<QueryBody<'_>>(),
         of::<StatementBody<'_>>(),
         of::<BatchBody<'_>>(),
+        of::<NeonBody<'_>>(),
         of::<BeginBody<'_>>(),
         of::<SqlRows>(),
         of::<SqlAffected>(),

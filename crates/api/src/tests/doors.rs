@@ -52,7 +52,6 @@ async fn what_belongs_to_a_later_stage_says_so() {
     for (method, path) in [
         ("POST", "/api/v1/clusters/shop/services/cache/restart"),
         ("GET", "/api/v1/clusters/shop/services/cache/logs?tail=5"),
-        ("POST", "/api/v1/clusters/shop/services/cache/sql"),
         ("GET", "/api/v1/operations"),
         ("GET", "/api/v1/operations/1/events"),
         ("DELETE", "/api/v1/operations/1"),

@@ -175,3 +175,42 @@ async fn metrics_are_where_the_setting_says() {
     let off = gateway_with(|options| options.metrics_path = None).await;
     assert_eq!(off.get("/metrics").await.problem().0, 404);
 }
+
+#[tokio::test]
+async fn kinds_say_in_what_they_differ() {
+    let body = gateway().await.get("/api/v1/kinds").await.json();
+    let kinds = body["kinds"].as_array().unwrap();
+    assert!(!kinds.is_empty());
+    for kind in kinds {
+        let facts = kind["facts"].as_array().unwrap();
+        assert!(
+            !facts.is_empty()
+                && facts.iter().all(|fact| fact["name"].is_string() && fact["says"].is_string())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_service_says_where_it_is_asked() {
+    let gateway = shop().await;
+    let cache = gateway.get("/api/v1/clusters/shop/services/cache").await.json();
+    assert_eq!(cache["name"], "cache");
+    assert_eq!(
+        cache["doors"],
+        json!([
+            { "name": "cache", "path": "/api/v1/clusters/shop/cache" },
+            { "name": "upstash", "path": "/api/v1/clusters/shop/services/cache/upstash" },
+        ])
+    );
+    let upstash = cache["doors"][1]["path"].as_str().unwrap();
+    assert_eq!(gateway.post(upstash, &json!(["PING"])).await.json()["result"], "PONG");
+    assert_eq!(gateway.get("/api/v1/clusters/shop/services/web").await.json()["doors"], json!([]));
+
+    // Without clients of its engine, a database has calls alone.
+    let document = json!({ "name": "Db", "cluster_id": "db", "services": { "db": { "type": "sqlite" }, "q": { "type": "log" } } });
+    assert_eq!(gateway.post("/api/v1/clusters", &document).await.status, 201);
+    for (name, path) in [("db", "db"), ("q", "queue")] {
+        let facts = gateway.get(&format!("/api/v1/clusters/db/services/{name}")).await.json();
+        assert_eq!(facts["doors"], json!([{ "name": path, "path": format!("/api/v1/clusters/db/{path}") }]));
+    }
+}

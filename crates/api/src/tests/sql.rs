@@ -293,3 +293,61 @@ async fn fifty_writers_at_once_all_write() {
     }
     assert_eq!(count(&gateway).await, 501);
 }
+
+#[tokio::test]
+async fn what_was_written_is_read_behind_its_position() {
+    let gateway = database().await;
+    let insert = |id: i64| json!({ "query": "INSERT INTO t VALUES ($1, NULL)", "args": [id] });
+    assert_eq!(call(&gateway, "execute", &insert(1)).await.json(), json!({ "rows_affected": 1 }));
+    assert_eq!(
+        call(&gateway, "execute?position=false", &insert(2)).await.json(),
+        json!({ "rows_affected": 1 })
+    );
+    let written = call(&gateway, "execute?position=true", &insert(3)).await.json();
+    let position = written["position"].as_str().unwrap_or_else(|| panic!("{written}")).to_owned();
+
+    let select = json!({ "query": "SELECT count(*) AS n FROM t", "after": position, "read_only": true });
+    let read = call(&gateway, "query?position=true", &select).await.json();
+    assert_eq!((&read["rows"][0]["n"], &read["position"]), (&json!(3), &json!(position)));
+    let read = call(&gateway, "query", &select).await.json();
+    assert_eq!((&read["rows"][0]["n"], read.get("position")), (&json!(3), None));
+
+    let batch = json!({ "statements": [insert(4), { "query": "SELECT 1 AS one" }] });
+    let batch = call(&gateway, "batch?position=true", &batch).await.json();
+    assert_eq!((batch["results"].as_array().unwrap().len(), &batch["position"]), (2, &json!(position)));
+
+    // A result that streams says it behind its last row, where all of it was done.
+    let streamed = call(&gateway, "query?position=true", &json!({ "query": rows(20_000) })).await;
+    assert_eq!(streamed.headers.get("content-length"), None);
+    let streamed = streamed.json();
+    assert_eq!((&streamed["row_count"], &streamed["position"]), (&json!(20_000), &json!(position)));
+}
+
+#[tokio::test]
+async fn a_transaction_has_its_position_when_it_is_committed() {
+    let gateway = database().await;
+    let begun = call(&gateway, "transactions", &json!({})).await.json();
+    let tx = begun["tx"].as_str().unwrap();
+    let insert = json!({ "query": "INSERT INTO t VALUES (1, NULL)" });
+    for refused in [
+        call(&gateway, &format!("execute?position=true&tx={tx}"), &insert).await,
+        call(&gateway, &format!("query?position=true&tx={tx}"), &json!({ "query": "SELECT 1" })).await,
+        call(&gateway, &format!("query?tx={tx}"), &json!({ "query": "SELECT 1", "after": "0" })).await,
+    ] {
+        assert_eq!(refused.problem(), (400, "invalid_request".to_owned()), "{}", refused.text());
+    }
+    assert_eq!(call(&gateway, &format!("execute?tx={tx}"), &insert).await.status, 200);
+    let committed =
+        call(&gateway, &format!("transactions/{tx}/commit?position=true"), &json!({})).await.json();
+    assert!(committed["status"] == "committed" && committed["position"].is_string(), "{committed}");
+
+    for (path, body, fault) in [
+        ("query", json!({ "query": "SELECT 1", "after": "" }), "after"),
+        ("query", json!({ "query": "SELECT 1", "after": "x".repeat(129) }), "after"),
+        ("query?position=perhaps", json!({ "query": "SELECT 1" }), "position"),
+        ("execute", json!({ "query": "SELECT 1", "after": "0" }), "after"),
+    ] {
+        let refused = call(&gateway, path, &body).await;
+        assert_eq!((refused.problem().0, refused.faults()), (400, vec![fault.to_owned()]), "{path}");
+    }
+}

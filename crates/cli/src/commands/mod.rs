@@ -13,6 +13,7 @@ pub(crate) mod declare;
 pub(crate) mod explain;
 pub(crate) mod group;
 pub(crate) mod history;
+pub(crate) mod kind;
 pub(crate) mod legacy;
 pub(crate) mod publish;
 pub(crate) mod route;
@@ -45,6 +46,7 @@ pub(crate) fn run(command: Command, host: &Host, session: &mut Session<'_>) -> R
         Command::Apply(command) => wait(declare::apply(command, session)),
         Command::Cluster(command) => wait(cluster::run(command, session)),
         Command::Service(command) => wait(service::run(command, session)),
+        Command::Kinds(command) => wait(kind::run(command, session)),
         Command::Route(command) => wait(route::run(command, session)),
         Command::Token(command) => wait(token::run(command, session)),
         Command::Cache(command) => wait(cache::run(command, session)),

@@ -16,7 +16,7 @@ pub(crate) enum Service {
     /// Services of a cluster, or of all
     #[command(visible_alias = "ls")]
     List,
-    /// The facts of one service and of its endpoints
+    /// The facts of one service and of its endpoints, and the URLs that its clients need
     #[command(visible_alias = "show")]
     Get {
         /// NAME, or CLUSTER/NAME
@@ -132,11 +132,27 @@ pub(crate) fn of_health(cluster: &str, health: &Value) -> Vec<Value> {
         .collect()
 }
 
+/// Where clients ask a service: each door by what it is called in the facts, and for people.
+const DOORS: &[(&str, &str)] = &[
+    ("cache", "Cache calls"),
+    ("upstash", "Upstash clients"),
+    ("db", "SQL calls"),
+    ("neon", "Neon clients"),
+    ("queue", "Queue calls"),
+];
+
+/// The URL of a door in the facts of a service, if it has that door.
+pub(crate) fn door(session: &Session<'_>, facts: &Value, name: &str) -> Option<String> {
+    let doors = items(facts, "doors");
+    let path = doors.iter().find(|door| door["name"] == name)?["path"].as_str()?.to_owned();
+    Some(format!("{}{path}", session.url().trim_end_matches('/')))
+}
+
 async fn get(session: &mut Session<'_>, client: &Client, name: &str) -> Result<(), Fault> {
     let (services, name) = find(session, client, name)?;
     let body = session.send(services.get(&name)).await?;
     session.show(&body, &name, |session| {
-        let mut page = session.facts(&[
+        let mut facts = vec![
             ("Service", text(&body, "/name")),
             ("Type", text(&body, "/type")),
             ("Verdict", text(&body, "/verdict")),
@@ -146,7 +162,9 @@ async fn get(session: &mut Session<'_>, client: &Client, name: &str) -> Result<(
             ("Health", text(&body, "/health")),
             ("Rotation", text(&body, "/rotation")),
             ("Breaker", text(&body, "/breaker")),
-        ]);
+        ];
+        facts.extend(DOORS.iter().filter_map(|(name, label)| Some((*label, door(session, &body, name)?))));
+        let mut page = session.facts(&facts);
         let endpoints = items(&body, "endpoints");
         if !endpoints.is_empty() {
             page.push('\n');

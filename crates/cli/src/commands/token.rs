@@ -2,10 +2,10 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use model::kind::Ability;
 use sdk::{Client, TokenRequest};
 use serde_json::{Value, json};
 
+use crate::commands::service::door;
 use crate::complete;
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -86,8 +86,8 @@ async fn create(session: &mut Session<'_>, args: Create) -> Result<Exit, Fault> 
     session.say(&made(&body));
     session.say("It is shown this once, and kept nowhere. Clients send it as `Authorization: Bearer …`;");
     session.say("the CLI and the SDKs read it from THROOME_TOKEN.");
-    if let Some(url) = upstash(session, &client, &body).await {
-        session.say(&format!("Upstash clients take it as their token, with the URL {url}"));
+    for clients in of_clients(session, &client, &body).await {
+        session.say(&clients);
     }
     Ok(Exit::Done)
 }
@@ -105,20 +105,23 @@ fn made(body: &Value) -> String {
     format!("created token {} `{}`, {may}, {until}", text(body, "/id"), text(body, "/name"))
 }
 
-/// Where Upstash's clients find the service of this token, if they can talk to it. That it cannot be found
-/// out is no failure of what was done.
-async fn upstash(session: &mut Session<'_>, client: &Client, body: &Value) -> Option<String> {
-    let (cluster, name) = body["service"].as_str()?.split_once('/')?;
-    let facts = session.try_send(client.cluster(cluster).services().get(name)).await.ok()?;
-    let kinds = session.try_send(client.kinds()).await.ok()?;
-    let kinds = items(&kinds, "kinds");
-    let kind = kinds.iter().find(|kind| kind["name"] == facts["type"])?;
-    let abilities = kind["abilities"].as_array()?;
-    let url = session.url().trim_end_matches('/');
-    abilities
-        .iter()
-        .any(|ability| *ability == Ability::KeyValue.name())
-        .then(|| format!("{url}/api/v1/clusters/{cluster}/services/{name}/upstash"))
+/// What published clients make of the token, where they can talk to its service. That it cannot be found out is no
+/// failure of what was done.
+async fn of_clients(session: &mut Session<'_>, client: &Client, body: &Value) -> Vec<String> {
+    let Some((cluster, name)) = body["service"].as_str().and_then(|service| service.split_once('/')) else {
+        return Vec::new();
+    };
+    let Ok(facts) = session.try_send(client.cluster(cluster).services().get(name)).await else {
+        return Vec::new();
+    };
+    let upstash = door(session, &facts, "upstash")
+        .map(|url| format!("Upstash clients take it as their token, with the URL {url}"));
+    let neon = door(session, &facts, "neon").map(|url| {
+        format!(
+            "Neon clients take it as the password of their connection string, with the fetch endpoint {url}"
+        )
+    });
+    upstash.into_iter().chain(neon).collect()
 }
 
 async fn list(session: &mut Session<'_>) -> Result<Exit, Fault> {

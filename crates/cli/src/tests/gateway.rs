@@ -104,6 +104,25 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<(String, String)> {
 pub(super) const SHOP: &[Recorded] = &[
     ("GET /api/v1/health", 200, r#"{"status":"healthy","timestamp":1}"#),
     (
+        "GET /api/v1/kinds",
+        200,
+        r#"{"kinds":[{"name":"alpha","about":"Speaks first","place":"network","default_port":80,"abilities":["http"],
+            "facts":[]},{"name":"beta","about":"Keeps what it is told","place":"embedded","default_port":null,
+            "abilities":["key_value","sql"],"facts":[{"name":"durability","says":"None."},
+            {"name":"media_type","says":"Kept."}]}],"count":2,"next_cursor":null}"#,
+    ),
+    (
+        "GET /api/v1/clusters/shop/services/hot",
+        200,
+        r#"{"name":"hot","type":"beta","healthy":true,"status":"HEALTHY","verdict":"serving","reason":"","since":"x",
+            "lifecycle":"external","health":"healthy","rotation":"in","breaker":"closed","endpoints":[
+            {"address":"10.0.0.1:1","role":"primary","health":"healthy","rotation":"in","breaker":"closed","since":"x",
+            "reason":"takes writes"},{"address":"10.0.0.2:1","role":"replaced","health":"healthy","rotation":"maintenance",
+            "breaker":"closed","since":"x","reason":"another was promoted in its place"}],
+            "doors":[{"name":"cache","path":"/api/v1/clusters/shop/cache"},
+            {"name":"upstash","path":"/api/v1/clusters/shop/services/hot/upstash"}]}"#,
+    ),
+    (
         "GET /api/v1/clusters",
         200,
         r#"{"clusters":[{"id":"shop","cluster_id":"shop","name":"The \u001b[31mshop","created_at":"2026-01-02T03:04:05Z",

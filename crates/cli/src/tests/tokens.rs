@@ -11,11 +11,12 @@ const TOKENS: &[Recorded] = &[
         r#"{"token":"thr_canary","id":"3","name":"cache","role":"operator","service":"shop/hot","status":"active",
             "created_at":"2026-01-02T03:04:05Z","expires_at":"2026-02-01T03:04:05Z","revoked_at":null,"last_used_at":null}"#,
     ),
-    ("GET /api/v1/clusters/shop/services/hot", 200, r#"{"name":"hot","type":"beta"}"#),
     (
-        "GET /api/v1/kinds",
+        "GET /api/v1/clusters/shop/services/hot",
         200,
-        r#"{"kinds":[{"name":"alpha","abilities":["http"]},{"name":"beta","abilities":["key_value"]}],"count":2}"#,
+        r#"{"name":"hot","type":"beta","status":"HEALTHY","doors":[{"name":"cache","path":"/api/v1/clusters/shop/cache"},
+            {"name":"upstash","path":"/api/v1/clusters/shop/services/hot/upstash"},
+            {"name":"neon","path":"/api/v1/clusters/shop/services/hot/sql"}]}"#,
     ),
     (
         "GET /api/v1/tokens",
@@ -49,7 +50,8 @@ fn a_new_token_is_all_that_standard_output_gets() {
         "shown this once",
         "Authorization: Bearer",
         "THROOME_TOKEN",
-        "http://gateway/api/v1/clusters/shop/services/hot/upstash",
+        "with the URL http://gateway/api/v1/clusters/shop/services/hot/upstash\n",
+        "with the fetch endpoint http://gateway/api/v1/clusters/shop/services/hot/sql\n",
     ] {
         assert!(ran.err.contains(said), "{said}: {}", ran.err);
     }
@@ -91,7 +93,7 @@ fn what_is_asked_for_is_what_is_sent() {
 
 #[test]
 fn a_service_without_keys_has_no_url_of_that_kind() {
-    const OF_WEB: &[Recorded] = &[TOKENS[0], WEB[1], TOKENS[2]];
+    const OF_WEB: &[Recorded] = &[TOKENS[0], WEB[1]];
     let gateway = Gateway::new(OF_WEB);
     let ran = gateway.ran(&["token", "create", "--service", "shop/hot"]).ended(0);
     assert!(ran.out == "thr_canary\n" && !ran.err.contains("upstash"), "{}", ran.err);

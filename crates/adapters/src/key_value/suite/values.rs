@@ -61,7 +61,9 @@ async fn a_media_type_is_kept_with_its_value(subject: &Subject) {
     let key = subject.key("typed");
     let typed = Value { bytes: "{}".into(), content_type: Some("application/json".into()) };
     assert!(passed("set", subject.kv().set(&key, typed.clone(), SetOptions::default())).await);
-    assert_eq!(subject.get(&key).await, Some(typed));
+    // An engine without a place for it gives the same bytes without a type, and never another one.
+    let kept = if subject.kv().keeps_media_types() { typed } else { Value::plain("{}") };
+    assert_eq!(subject.get(&key).await, Some(kept));
     subject.set(&key, "plain").await;
     assert_eq!(subject.get(&key).await, Some(Value::plain("plain")), "the type goes with its value");
 }

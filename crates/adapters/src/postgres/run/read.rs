@@ -7,7 +7,7 @@ use model::Failure;
 
 use super::super::conn::{Answer, Conn, Prepared, Row, Tag, Trouble};
 use super::super::failure;
-use super::super::types;
+use super::super::types::{self, NotText};
 use super::Terms;
 use crate::sql::RowWriter;
 
@@ -104,7 +104,7 @@ impl Reader {
         for column in columns {
             let cell = cells.next().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))??;
             types::write(cell, &column.kind, &mut self.writer)
-                .map_err(|_| Trouble::Ours(failure::no_text(&column.name)))?;
+                .map_err(|NotText| Trouble::Ours(failure::no_text(&column.name)))?;
         }
         self.writer.end();
         self.rows += 1;

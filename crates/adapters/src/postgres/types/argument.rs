@@ -18,7 +18,7 @@ use super::{Delimiter, Kind, Known, bytea};
 use crate::sql::Argument;
 
 /// What stands for one value, wherever it was written. Numbers are as they were written.
-enum Said<'a> {
+pub(super) enum Said<'a> {
     Null,
     Bool(bool),
     Number(Cow<'a, str>),
@@ -48,20 +48,8 @@ pub(in crate::postgres) fn argument(argument: &Argument, known: &Known) -> Resul
     Ok(Some(text.into_owned().into_bytes()))
 }
 
-/// The argument as text for clients that write all of it as the server reads it: nothing is converted.
-pub(in crate::postgres) fn verbatim(argument: &Argument) -> Option<Vec<u8>> {
-    let text = match Said::of(argument) {
-        Said::Null => return None,
-        Said::Bool(value) => value.to_string().into(),
-        Said::Number(text) | Said::Text(text) => text,
-        Said::List(text) | Said::Object(text) => text.into(),
-        Said::Bytes(bytes) => bytea::escaped(bytes).into(),
-    };
-    Some(text.into_owned().into_bytes())
-}
-
 impl<'a> Said<'a> {
-    fn of(argument: &'a Argument) -> Said<'a> {
+    pub(super) fn of(argument: &'a Argument) -> Said<'a> {
         match argument {
             Argument::Null => Said::Null,
             Argument::Bool(value) => Said::Bool(*value),
@@ -75,7 +63,7 @@ impl<'a> Said<'a> {
     }
 
     /// What stands in a list.
-    fn within(raw: &'a RawValue) -> Result<Said<'a>, String> {
+    pub(super) fn within(raw: &'a RawValue) -> Result<Said<'a>, String> {
         let text = raw.get();
         Ok(match text.as_bytes() {
             b"null" => Said::Null,
@@ -178,10 +166,8 @@ struct Place<'k> {
 impl Place<'_> {
     /// A list as the server's `{…}`. JSON nests no deeper than its reader lets it.
     fn list(&self, json: &str, out: &mut String) -> Result<(), String> {
-        let elements: Vec<&RawValue> =
-            serde_json::from_str(json).map_err(|error| format!("is no list that can be read: {error}"))?;
         out.push('{');
-        for (at, raw) in elements.into_iter().enumerate() {
+        for (at, raw) in elements(json)?.into_iter().enumerate() {
             if at > 0 {
                 out.push(char::from(self.delimiter.0));
             }
@@ -202,8 +188,13 @@ impl Place<'_> {
     }
 }
 
+/// What stands in a list.
+pub(super) fn elements(json: &str) -> Result<Vec<&RawValue>, String> {
+    serde_json::from_str(json).map_err(|error| format!("is no list that can be read: {error}"))
+}
+
 /// An element in quotes: whatever it holds, it is one element, and never null.
-fn quote(text: &str, out: &mut String) {
+pub(super) fn quote(text: &str, out: &mut String) {
     out.push('"');
     for part in text.split_inclusive(['"', '\\']) {
         match part.as_bytes().last() {

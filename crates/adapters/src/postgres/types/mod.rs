@@ -15,6 +15,7 @@ mod array;
 mod builtin;
 mod bytea;
 mod catalog;
+mod native;
 mod times;
 mod write;
 
@@ -23,9 +24,10 @@ mod tests;
 
 use std::sync::Arc;
 
-pub(super) use argument::{argument, verbatim};
+pub(super) use argument::argument;
 pub(super) use catalog::Catalog;
-pub(super) use write::write;
+pub(super) use native::{tell, verbatim};
+pub(super) use write::{NotText, write};
 
 /// How values of a type are told in JSON, and what may be given for them.
 #[derive(Debug, Clone, PartialEq, Eq)]

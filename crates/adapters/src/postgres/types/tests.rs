@@ -150,9 +150,6 @@ fn arguments_are_what_the_server_reads() {
         assert_eq!(given(name, value).as_deref(), Ok(expected), "{name} {expected}");
     }
     assert_eq!(argument(&Argument::Null, &known("int4")), Ok(None));
-    assert_eq!(verbatim(&bytes), Some(br"\x00ff".to_vec()));
-    assert_eq!(verbatim(&text("abcd")), Some(b"abcd".to_vec()));
-    assert_eq!(verbatim(&Argument::Null), None);
 }
 
 #[test]

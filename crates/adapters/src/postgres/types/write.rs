@@ -29,7 +29,7 @@ pub(in crate::postgres) fn write(
 }
 
 /// Writes one value. A text that is not what its type promises is told as it is.
-fn value(cell: &str, kind: &Kind, out: &mut Vec<u8>) {
+pub(super) fn value(cell: &str, kind: &Kind, out: &mut Vec<u8>) {
     match kind {
         Kind::Text | Kind::Numeric => text(cell, out),
         Kind::Bool => match cell {

@@ -43,7 +43,7 @@ async fn a_group_is_shown_where_it_stands(subject: &Subject) {
     reader.one().await;
     let group = shown(subject, &topic, "g").await;
     assert_eq!((&*group.topic, &*group.name), (topic.as_str(), "g"));
-    assert_eq!(group.consumers, [reader.consumer.id().into()]);
+    assert_eq!(group.consumers, [Box::<str>::from(reader.consumer.id())]);
     let place = group.partitions[0];
     assert_eq!((place.settled, place.next, place.lag, place.delivered), (0, 5, 4, 3));
     subject.ack(&topic, "g", &deliveries[..1]).await;

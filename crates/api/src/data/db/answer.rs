@@ -15,7 +15,9 @@ use tokio::sync::mpsc;
 use wire::body::Frames;
 use wire::{Alarm, Body};
 
-use crate::data::ask::Held;
+use super::calls::Position;
+use super::position;
+use crate::data::ask::{Held, Seat};
 use crate::data::room::Room;
 use crate::respond::{json, with};
 
@@ -27,6 +29,33 @@ const WHOLE: usize = 2 * HELD_BACK;
 /// Rows up to this size are copied behind what stands before them; larger ones go as they are.
 const COPIED: usize = 64 << 10;
 
+/// What an answer says beside its rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Beside {
+    Nothing,
+    /// When the transaction is rolled back that it stands in.
+    Transaction(jiff::Timestamp),
+    /// How far the engine has come behind it.
+    Position,
+}
+
+impl Beside {
+    fn expires_at(self) -> Option<jiff::Timestamp> {
+        match self {
+            Beside::Transaction(at) => Some(at),
+            Beside::Nothing | Beside::Position => None,
+        }
+    }
+
+    /// The position, where it is wanted. The statement must have ended.
+    async fn position(self, seat: Seat) -> Position {
+        match self {
+            Beside::Position => Some(position::at(seat).await),
+            Beside::Nothing | Beside::Transaction(_) => None,
+        }
+    }
+}
+
 /// The rows of a query. The operation ends with the last of them.
 ///
 /// # Errors
@@ -35,7 +64,7 @@ const COPIED: usize = 64 << 10;
 pub(super) async fn rows(
     rows: Rows,
     held: Held,
-    expires_at: Option<jiff::Timestamp>,
+    beside: Beside,
     room: &Room,
 ) -> Result<Response<Body>, Failure> {
     let Rows { columns, first, rest } = rows;
@@ -46,7 +75,9 @@ pub(super) async fn rows(
     match rest {
         Rest::End { truncated } => {
             text.attach(first.json);
-            tail(Tail { row_count: count, truncated, expires_at }, &mut text.now);
+            let position = beside.position(held.seat()).await;
+            let expires_at = beside.expires_at();
+            tail(Tail { row_count: count, truncated, expires_at, position }, &mut text.now);
             held.finish();
             text.answer(room).await
         }
@@ -55,7 +86,9 @@ pub(super) async fn rows(
             text.attach(first.json);
             match collected(&mut pieces, count, &mut text) {
                 Ok((row_count, truncated)) => {
-                    tail(Tail { row_count, truncated, expires_at }, &mut text.now);
+                    let position = beside.position(held.seat()).await;
+                    let expires_at = beside.expires_at();
+                    tail(Tail { row_count, truncated, expires_at, position }, &mut text.now);
                 }
                 Err(failure) => return Err(cut(held, failure, count)),
             }
@@ -74,7 +107,7 @@ pub(super) async fn rows(
                 stage: Stage::Rows(held),
                 limit,
                 alarm: Alarm::default(),
-                expires_at,
+                beside,
             };
             let body = Body::Frames(Box::pin(frames), text.now.into());
             Ok(with(StatusCode::OK, JSON, Bytes::new()).map(|_| body))
@@ -122,7 +155,11 @@ fn broke_off() -> Failure {
 ///
 /// # Errors
 /// `overloaded` when there is no room for what nobody has read yet.
-pub(super) async fn batch(results: Vec<BatchResult>, room: &Room) -> Result<Response<Body>, Failure> {
+pub(super) async fn batch(
+    results: Vec<BatchResult>,
+    position: Position,
+    room: &Room,
+) -> Result<Response<Body>, Failure> {
     let mut text = Text::default();
     text.push(b"{\"results\":[");
     for (at, result) in results.into_iter().enumerate() {
@@ -133,20 +170,30 @@ pub(super) async fn batch(results: Vec<BatchResult>, room: &Room) -> Result<Resp
             BatchResult::Rows { columns, rows, truncated } => {
                 head(&columns, &mut text);
                 text.attach(rows.json);
-                tail(Tail { row_count: rows.rows, truncated, expires_at: None }, &mut text.now);
+                let (expires_at, position) = (None, None);
+                tail(Tail { row_count: rows.rows, truncated, expires_at, position }, &mut text.now);
             }
             BatchResult::Affected(rows_affected) => {
-                written(&Affected { rows_affected, expires_at: None }, &mut text.now);
+                written(&Affected { rows_affected, expires_at: None, position: None }, &mut text.now);
             }
         }
     }
-    text.push(b"]}");
+    text.push(b"]");
+    if let Some(position) = position {
+        text.push(b",\"position\":");
+        written(&position, &mut text.now);
+    }
+    text.push(b"}");
     text.answer(room).await
 }
 
 /// How many rows a statement changed.
-pub(super) fn affected(rows_affected: u64, expires_at: Option<jiff::Timestamp>) -> Response<Body> {
-    json(StatusCode::OK, &Affected { rows_affected, expires_at }).map(Body::Full)
+pub(super) fn affected(
+    rows_affected: u64,
+    expires_at: Option<jiff::Timestamp>,
+    position: Position,
+) -> Response<Body> {
+    json(StatusCode::OK, &Affected { rows_affected, expires_at, position }).map(Body::Full)
 }
 
 #[derive(Serialize)]
@@ -154,6 +201,8 @@ struct Affected {
     rows_affected: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Position,
 }
 
 /// What stands behind the rows.
@@ -164,6 +213,8 @@ struct Tail {
     truncated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Position,
 }
 
 /// What stands before the rows.
@@ -249,12 +300,14 @@ struct Streamed {
     /// How long the engine may take for the next piece.
     limit: Duration,
     alarm: Alarm,
-    expires_at: Option<jiff::Timestamp>,
+    beside: Beside,
 }
 
 enum Stage {
     /// More rows come.
     Rows(Held),
+    /// All have come, cut or not, and the engine is asked how far it has come.
+    Asking(Held, bool, Pin<Box<dyn Future<Output = Position> + Send>>),
     /// The tail was handed out.
     Tail(Held),
     Over,
@@ -268,40 +321,61 @@ impl Frames for Streamed {
         if !self.first.is_empty() {
             return Poll::Ready(Some(Ok(std::mem::take(&mut self.first))));
         }
-        let held = match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Rows(held) => held,
-            Stage::Tail(held) => {
-                held.finish();
-                return Poll::Ready(None);
-            }
-            Stage::Over => return Poll::Ready(None),
-        };
-        match self.poll_piece(cx) {
-            Poll::Pending => {
-                self.stage = Stage::Rows(held);
-                Poll::Pending
-            }
-            Poll::Ready(Ok(Piece::Rows(chunk))) => {
-                self.stage = Stage::Rows(held);
-                Poll::Ready(Some(Ok(self.next_rows(chunk))))
-            }
-            Poll::Ready(Ok(Piece::End { truncated })) => {
-                self.stage = Stage::Tail(held);
-                let mut out = Vec::with_capacity(64);
-                tail(Tail { row_count: self.count, truncated, expires_at: self.expires_at }, &mut out);
-                Poll::Ready(Some(Ok(out.into())))
-            }
-            Poll::Ready(Err(failure)) => {
-                let service = held.seat().service.path();
-                tracing::info!(service, %failure, rows = self.count, "a result was cut");
-                held.fail(&failure);
-                Poll::Ready(Some(Err(wire::Error::Truncated)))
+        loop {
+            match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Rows(held) => match self.poll_piece(cx) {
+                    Poll::Pending => {
+                        self.stage = Stage::Rows(held);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok(Piece::Rows(chunk))) => {
+                        self.stage = Stage::Rows(held);
+                        return Poll::Ready(Some(Ok(self.next_rows(chunk))));
+                    }
+                    Poll::Ready(Ok(Piece::End { truncated })) => self.stage = self.ended(held, truncated),
+                    Poll::Ready(Err(failure)) => return Poll::Ready(Some(Err(self.cut(held, &failure)))),
+                },
+                Stage::Asking(held, truncated, mut asking) => match asking.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.stage = Stage::Asking(held, truncated, asking);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(position) => {
+                        self.stage = Stage::Tail(held);
+                        return Poll::Ready(Some(Ok(self.last(truncated, position))));
+                    }
+                },
+                Stage::Tail(held) => {
+                    held.finish();
+                    return Poll::Ready(None);
+                }
+                Stage::Over => return Poll::Ready(None),
             }
         }
     }
 }
 
 impl Streamed {
+    /// All rows have come.
+    fn ended(&self, held: Held, truncated: bool) -> Stage {
+        let asking = Box::pin(self.beside.position(held.seat()));
+        Stage::Asking(held, truncated, asking)
+    }
+
+    fn last(&self, truncated: bool, position: Position) -> Bytes {
+        let mut out = Vec::with_capacity(64);
+        let expires_at = self.beside.expires_at();
+        tail(Tail { row_count: self.count, truncated, expires_at, position }, &mut out);
+        out.into()
+    }
+
+    fn cut(&self, held: Held, failure: &Failure) -> wire::Error {
+        let service = held.seat().service;
+        tracing::info!(service = service.path(), %failure, rows = self.count, "a result was cut");
+        held.fail(failure);
+        wire::Error::Truncated
+    }
+
     /// The next piece that says something, within its time.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Failure>> {
         loop {

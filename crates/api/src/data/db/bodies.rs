@@ -25,6 +25,9 @@ const IDLE: std::ops::RangeInclusive<u64> = 100..=300_000;
 /// The largest count that every reader of JSON has exactly.
 const MOST_ROWS: i64 = 1 << 53;
 
+/// The longest position, in bytes: no engine needs half of it.
+const LONGEST_POSITION: usize = 128;
+
 const QUERY: Field =
     field("query", Shape::Text, "One statement. Placeholders are `$1`, `$2`, …; an engine may know more.")
         .required();
@@ -44,7 +47,7 @@ const STATEMENT: &[Field] = &[QUERY, ARGS];
 
 type Args<'b> = Option<Vec<&'b RawValue>>;
 
-/// `{query, args?, read_only?, max_rows?}`
+/// `{query, args?, read_only?, max_rows?, after?}`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct QueryBody<'b> {
@@ -54,6 +57,8 @@ pub(crate) struct QueryBody<'b> {
     args: Args<'b>,
     read_only: Option<bool>,
     max_rows: Option<NonZeroU64>,
+    #[serde(borrow)]
+    after: Option<Cow<'b, str>>,
 }
 
 impl Table for QueryBody<'_> {
@@ -73,6 +78,12 @@ impl Table for QueryBody<'_> {
             Shape::Integer(1, MOST_ROWS),
             "Rows at most; `truncated` says that there were more. \
               The service has a limit of its own.",
+        ),
+        field(
+            "after",
+            Shape::Text,
+            "A `position` that an earlier answer gave: only a server that has come as far answers, or a primary. So a \
+             client reads what it wrote.",
         ),
     ];
 }
@@ -153,12 +164,18 @@ impl QueryBody<'_> {
     pub(super) fn checked(self) -> Result<(Statement, QueryOptions), Failure> {
         let mut problems = Problems::default();
         let args = arguments(self.args, None, &mut problems);
+        if let Some(after) = &self.after
+            && !(1..=LONGEST_POSITION).contains(&after.len())
+        {
+            let message = format!("must be a position as it was given, of 1 to {LONGEST_POSITION} bytes");
+            problems.add("after", Place::default(), message);
+        }
         refused(problems)?;
         let options = QueryOptions {
             read_only: self.read_only.unwrap_or(false),
             max_rows: self.max_rows.map(NonZeroU64::get),
             shape: RowShape::Objects,
-            after: None,
+            after: self.after.map(|after| (&*after).into()),
         };
         Ok((Statement { query: (&*self.query).into(), args }, options))
     }

@@ -7,8 +7,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::bodies::{BeginBody, NoBody};
-use super::calls::at;
+use super::calls::{Position, at};
 use super::operations::Begin;
+use super::position;
 use super::statements::{Commit, Rollback};
 use super::transactions::{Limits, Transactions};
 use crate::body::read_or_default;
@@ -62,6 +63,10 @@ pub(crate) struct Ended<'a> {
     tx: &'a str,
     /// `committed` or `rolled_back`.
     status: &'static str,
+    /// How far the engine has come, where that was asked for; null where it could not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    position: Position,
 }
 
 /// Ends a transaction and keeps what it did
@@ -71,6 +76,8 @@ pub(crate) struct Ended<'a> {
     tag = "db",
     params(("id" = String, Path, description = "The cluster."),
         ("tx" = String, Path, description = "The transaction."),
+        ("position" = Option<bool>, Query,
+            description = "Whether the answer says how far the engine has come, for `after` of a later query."),
         ("service" = Option<String>, Query, description = "The database, where the cluster has several.")),
     responses((status = 200, description = "It is kept.", body = Ended),
         (status = 404, description = "`transaction_ended`: it was committed, rolled back, idle for too long, or open for too long.",
@@ -78,16 +85,19 @@ pub(crate) struct Ended<'a> {
 pub(crate) async fn commit(
     target: &Target<'_>,
     transactions: &Transactions,
-    query: Query<'_>,
+    mut query: Query<'_>,
     body: &[u8],
     tx: &str,
 ) -> Answer {
+    let wanted = position::wanted(&mut query);
     query.done()?;
     read_or_default::<NoBody>(body)?;
     let (entry, seat) = transactions.find(target, tx)?;
     let committed = at(target, &seat, &Commit { entry: &entry }).await;
     transactions.forget_ended(tx, &entry);
-    committed.map(|()| json(StatusCode::OK, &Ended { tx, status: "committed" }))
+    committed?;
+    let position = if wanted { Some(position::at(seat).await) } else { None };
+    Ok(json(StatusCode::OK, &Ended { tx, status: "committed", position }))
 }
 
 /// Ends a transaction and undoes what it did
@@ -111,5 +121,5 @@ pub(crate) async fn rollback(
     let (entry, seat) = transactions.find(target, tx)?;
     let rolled_back = at(target, &seat, &Rollback { entry: &entry }).await;
     transactions.forget_ended(tx, &entry);
-    rolled_back.map(|()| json(StatusCode::OK, &Ended { tx, status: "rolled_back" }))
+    rolled_back.map(|()| json(StatusCode::OK, &Ended { tx, status: "rolled_back", position: None }))
 }

@@ -16,6 +16,7 @@ mod transactions;
 mod answer;
 pub(crate) mod calls;
 pub(crate) mod lifecycle;
+mod position;
 
 use bytes::Bytes;
 use http::Response;
@@ -25,6 +26,7 @@ use crate::data::ask::Target;
 use crate::data::{Answer, Call};
 use crate::query::Query;
 pub(crate) use lifecycle::begin;
+pub(in crate::data) use operations::shape_of;
 pub(crate) use transactions::Transactions;
 
 /// A statement, or a batch of them.

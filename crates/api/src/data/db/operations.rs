@@ -88,17 +88,22 @@ impl Operation for Batch<'_> {
     }
 
     fn shape(&self) -> Box<str> {
-        let first = self.statements.first().map_or("", |first| &first.query);
-        let mut shape = shape(first);
-        if self.statements.len() > 1 {
-            shape.push_str(&format!(" (+{} more)", self.statements.len() - 1));
-        }
-        shape.into()
+        shape_of(self.statements)
     }
 
     fn run<'a>(&'a self, adapter: &'a dyn Adapter, deadline: Instant) -> Option<Call<'a, Vec<BatchResult>>> {
         Some(adapter.sql()?.batch(self.statements, self.options, deadline))
     }
+}
+
+/// What may be written down of several statements.
+pub(crate) fn shape_of(statements: &[Statement]) -> Box<str> {
+    let first = statements.first().map_or("", |first| &first.query);
+    let mut shape = shape(first);
+    if statements.len() > 1 {
+        shape.push_str(&format!(" (+{} more)", statements.len() - 1));
+    }
+    shape.into()
 }
 
 /// A transaction's beginning.

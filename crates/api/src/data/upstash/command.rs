@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use adapters::key_value::{Exclusive, HeldKeys, KeyValue, NATIVE};
+use adapters::key_value::{Exclusive, HeldKeys, KeyValue, NATIVE, Reply};
 use adapters::{Adapter, Call};
 use bytes::Bytes;
 use clusters::Access;
@@ -10,7 +10,6 @@ use model::kind::Ability;
 use model::{Code, Failure};
 use tokio::time::Instant;
 
-use super::reply::Reply;
 use super::scan;
 use super::table::{Keys, Row, TABLE, Work};
 use crate::data::ask::Operation;
@@ -19,6 +18,16 @@ use crate::data::cache::operations::shape;
 /// A refusal in the words that Redis has for it.
 pub(super) fn refusal(detail: impl Into<Cow<'static, str>>) -> Failure {
     Failure::client(Code::CommandFailed, detail).with_native(NATIVE, "ERR")
+}
+
+/// A transaction that was given up before anything of it was done.
+pub(super) fn aborted(why: &Failure) -> Failure {
+    let detail = format!("EXECABORT Transaction discarded because of previous errors: {}", why.detail());
+    let failure = Failure::client(why.code(), detail).with_native(NATIVE, "EXECABORT");
+    match why.hint() {
+        Some(hint) => failure.with_hint(hint.to_owned()),
+        None => failure,
+    }
 }
 
 /// One command with the number of arguments that it wants.
@@ -127,11 +136,7 @@ impl Transaction {
                 }
             }
         });
-        commands.collect::<Result<_, Failure>>().map(Transaction).map_err(|why| {
-            let detail =
-                format!("EXECABORT Transaction discarded because of previous errors: {}", why.detail());
-            Failure::client(why.code(), detail).with_native(NATIVE, "EXECABORT")
-        })
+        commands.collect::<Result<_, Failure>>().map(Transaction).map_err(|why| aborted(&why))
     }
 
     fn run(&self, cache: &dyn KeyValue) -> Result<Vec<Result<Reply, Failure>>, Failure> {

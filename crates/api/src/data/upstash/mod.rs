@@ -5,6 +5,8 @@
 mod request;
 // What is done.
 mod command;
+mod native;
+mod run;
 mod scan;
 mod strings;
 mod table;
@@ -12,20 +14,15 @@ mod times;
 // What is answered.
 mod reply;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use clusters::Access;
 use http::{Method, Request, Response};
-use model::kind::Ability;
-use model::{Code, Failure, Origin};
+use model::{Code, Failure};
 
 use crate::data::ask::Target;
 use crate::data::place::Parts;
 use crate::guard::Caller;
 use crate::query::Query;
-use command::{Command, Transaction};
-use reply::{Budget, Form, Reply};
+use reply::Form;
 
 type Whole = Result<Response<Bytes>, Failure>;
 
@@ -37,8 +34,8 @@ const MOST_TOGETHER: usize = 1_000;
 
 /// Runs a command
 ///
-/// The body is the command: `["SET", "key", "value", "EX", 60]`. A service without native commands knows those
-/// on plain values; any other is `unsupported_command`. With `Upstash-Encoding: base64` the texts of the result are
+/// The body is the command: `["SET", "key", "value", "EX", 60]`. A service with commands of its own knows those that it
+/// allows, in full; any other service knows those on plain values. What it does not know is `unsupported_command`. With `Upstash-Encoding: base64` the texts of the result are
 /// base64, but for `OK`; without it they are where one is not UTF-8, and `encoding` says so.
 #[utoipa::path(post, path = "/api/v1/clusters/{id}/cache/command", operation_id = "cacheCommand", tag = "cache",
     params(("id" = String, Path, description = "The cluster."),
@@ -49,13 +46,13 @@ const MOST_TOGETHER: usize = 1_000;
 pub(crate) async fn command(target: &Target<'_>, query: Query<'_>, request: &Request<Bytes>) -> Whole {
     query.done()?;
     let form = Form::asked(request.headers())?;
-    run(target, request::command(request.body())?, form).await
+    run_one(target, request::command(request.body())?, form).await
 }
 
 /// Runs commands one after the other
 ///
 /// The body is a list of commands. Each has its `result` or its `error` in the answer, in order; commands of others may
-/// run in between. When the service can no longer be asked, the rest is not run and says so.
+/// run in between. When the service can no longer be asked, the rest says so.
 #[utoipa::path(post, path = "/api/v1/clusters/{id}/cache/pipeline", operation_id = "cachePipeline", tag = "cache",
     params(("id" = String, Path, description = "The cluster."),
         ("service" = Option<String>, Query, description = "The cache, where the cluster has several."),
@@ -66,32 +63,7 @@ pub(crate) async fn pipeline(target: &Target<'_>, query: Query<'_>, request: &Re
     query.done()?;
     let form = Form::asked(request.headers())?;
     let commands = request::commands(request.body(), MOST_PIPED)?;
-    // Said once, rather than once for each command.
-    target.service(Ability::KeyValue)?;
-    let mut budget = Budget::default();
-    let mut items: Vec<Result<Reply, Failure>> = Vec::with_capacity(commands.len());
-    let mut broken = None;
-    for words in commands {
-        if let Some(detail) = &broken {
-            items.push(Err(command::refusal(format!("ERR not run, since an earlier one failed: {detail}"))));
-            continue;
-        }
-        let item = match Command::of(words) {
-            Ok(command) => target.ask(&command).await.and_then(|reply| budget.take(reply)),
-            Err(refusal) => Err(refusal),
-        };
-        if let Err(failure) = &item
-            && failure.origin() != Origin::Client
-        {
-            broken = Some(failure.detail().to_owned());
-        }
-        match item {
-            // Nothing was done yet: the answer as a whole can say so.
-            Err(failure) if items.is_empty() && broken.is_some() => return Err(failure),
-            item => items.push(item),
-        }
-    }
-    Ok(form.list(&items))
+    Ok(form.list(&run::piped(target, commands).await?))
 }
 
 /// Runs commands at once
@@ -108,13 +80,7 @@ pub(crate) async fn multi_exec(target: &Target<'_>, query: Query<'_>, request: &
     query.done()?;
     let form = Form::asked(request.headers())?;
     let commands = request::commands(request.body(), MOST_TOGETHER)?;
-    let service = target.service(Ability::KeyValue)?;
-    let transaction =
-        Transaction::of(commands).map_err(|refusal| refusal.with_service(Arc::clone(&service.name)))?;
-    let mut budget = Budget::default();
-    let items = target.ask(&transaction).await?.into_iter();
-    let items: Vec<_> = items.map(|item| item.and_then(|reply| budget.take(reply))).collect();
-    Ok(form.list(&items))
+    Ok(form.list(&run::together(target, commands).await?))
 }
 
 /// The door of Upstash's clients to one service.
@@ -172,13 +138,13 @@ pub(crate) async fn upstash_command(
     responses((status = 200, description = "What the command gives.", body = reply::OneResult)))]
 pub(crate) async fn upstash_get(target: &Target<'_>, asked: InPath) -> Whole {
     let by_anybody = *target.caller == Caller::Trusted;
-    if by_anybody && Command::of(asked.words.clone()).is_ok_and(|command| command.access() == Access::Write) {
+    if by_anybody && run::writes(target, &asked.words)? {
         let detail = "A command that writes is not taken by GET without a token: any page could send it.";
         return Err(
             Failure::client(Code::PermissionDenied, detail).with_hint("Send it by POST, or bring a token.")
         );
     }
-    run(target, asked.words, asked.form).await
+    run_one(target, asked.words, asked.form).await
 }
 
 /// Runs a command that stands in the path, its last argument in the body
@@ -194,7 +160,7 @@ pub(crate) async fn upstash_get(target: &Target<'_>, asked: InPath) -> Whole {
     responses((status = 200, description = "What the command gives; for a pipeline a list of them.",
         body = reply::OneResult)))]
 pub(crate) async fn upstash_post(target: &Target<'_>, asked: InPath) -> Whole {
-    run(target, asked.words, asked.form).await
+    run_one(target, asked.words, asked.form).await
 }
 
 /// The same as by POST
@@ -206,12 +172,9 @@ pub(crate) async fn upstash_post(target: &Target<'_>, asked: InPath) -> Whole {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 200, description = "What the command gives.", body = reply::OneResult)))]
 pub(crate) async fn upstash_put(target: &Target<'_>, asked: InPath) -> Whole {
-    run(target, asked.words, asked.form).await
+    run_one(target, asked.words, asked.form).await
 }
 
-async fn run(target: &Target<'_>, words: Vec<Bytes>, form: Form) -> Whole {
-    let service = target.service(Ability::KeyValue)?;
-    let command = Command::of(words).map_err(|refusal| refusal.with_service(Arc::clone(&service.name)))?;
-    let reply = target.ask(&command).await?;
-    Ok(form.one(&Budget::default().take(reply)?))
+async fn run_one(target: &Target<'_>, words: Vec<Bytes>, form: Form) -> Whole {
+    Ok(form.one(&run::one(target, words).await?))
 }

@@ -1,11 +1,10 @@
 //! Walks over all keys: page by page, or those that match in one list.
 
-use adapters::key_value::KeyValue;
+use adapters::key_value::{KeyValue, Reply};
 use bytes::Bytes;
 use model::{Code, Failure};
 
 use super::command::refusal;
-use super::reply::Reply;
 use super::strings::{syntax, whole};
 
 /// Keys in a page when nothing is said, as with Redis.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use adapters::key_value::{HeldKeys, Ttl, Value};
+use adapters::key_value::{HeldKeys, Reply, Ttl, Value};
 use bytes::Bytes;
 use model::Failure;
 
 use super::command::refusal;
-use super::reply::Reply;
+use super::reply;
 use super::times::Unit;
 
 type Done = Result<Reply, Failure>;
@@ -21,15 +21,15 @@ pub(super) fn echo(args: &[Bytes]) -> Done {
 }
 
 pub(super) fn get(held: &mut dyn HeldKeys, args: &[Bytes]) -> Done {
-    Ok(Reply::found(held.get(&args[0])))
+    Ok(reply::found(held.get(&args[0])))
 }
 
 pub(super) fn mget(held: &mut dyn HeldKeys, args: &[Bytes]) -> Done {
-    Ok(Reply::List(args.iter().map(|key| Reply::found(held.get(key))).collect()))
+    Ok(Reply::List(args.iter().map(|key| reply::found(held.get(key))).collect()))
 }
 
 pub(super) fn strlen(held: &mut dyn HeldKeys, args: &[Bytes]) -> Done {
-    Ok(Reply::count(held.get(&args[0]).map_or(0, |value| value.bytes.len())))
+    Ok(reply::count(held.get(&args[0]).map_or(0, |value| value.bytes.len())))
 }
 
 /// From one place to another, both counted from the end where they are negative.
@@ -65,7 +65,7 @@ pub(super) fn set(held: &mut dyn HeldKeys, args: &[Bytes]) -> Done {
         held.set(key, Value::plain(value.clone()), ttl)?;
     }
     match (options.get, stored) {
-        (true, _) => Ok(Reply::found(before)),
+        (true, _) => Ok(reply::found(before)),
         (false, true) => Ok(Reply::Ok),
         (false, false) => Ok(Reply::Nil),
     }
@@ -163,13 +163,13 @@ fn set_all(held: &mut dyn HeldKeys, args: &[Bytes]) -> Result<(), Failure> {
 pub(super) fn getset(held: &mut dyn HeldKeys, args: &[Bytes]) -> Done {
     let before = held.get(&args[0]);
     held.set(&args[0], Value::plain(args[1].clone()), None)?;
-    Ok(Reply::found(before))
+    Ok(reply::found(before))
 }
 
 pub(super) fn getdel(held: &mut dyn HeldKeys, args: &[Bytes]) -> Done {
     let before = held.get(&args[0]);
     held.delete(&args[0]);
-    Ok(Reply::found(before))
+    Ok(reply::found(before))
 }
 
 /// `GETEX key [EX s | PX ms | EXAT s | PXAT ms | PERSIST]`
@@ -185,7 +185,7 @@ pub(super) fn getex(held: &mut dyn HeldKeys, args: &[Bytes]) -> Done {
     };
     let value = held.get(key);
     held.expire(key, ttl);
-    Ok(Reply::found(value))
+    Ok(reply::found(value))
 }
 
 pub(super) fn append(held: &mut dyn HeldKeys, args: &[Bytes]) -> Done {
@@ -195,7 +195,7 @@ pub(super) fn append(held: &mut dyn HeldKeys, args: &[Bytes]) -> Done {
     let bytes = Bytes::from([&bytes[..], more].concat());
     let length = bytes.len();
     held.set(key, Value { bytes, content_type }, ttl)?;
-    Ok(Reply::count(length))
+    Ok(reply::count(length))
 }
 
 pub(super) fn incr(held: &mut dyn HeldKeys, args: &[Bytes]) -> Done {
@@ -229,11 +229,11 @@ fn add(held: &mut dyn HeldKeys, key: &[u8], by: i64) -> Done {
 
 /// How many are there; one that is named twice counts twice.
 pub(super) fn exists(held: &mut dyn HeldKeys, args: &[Bytes]) -> Done {
-    Ok(Reply::count(args.iter().filter(|key| held.get(key).is_some()).count()))
+    Ok(reply::count(args.iter().filter(|key| held.get(key).is_some()).count()))
 }
 
 pub(super) fn delete(held: &mut dyn HeldKeys, args: &[Bytes]) -> Done {
-    Ok(Reply::count(args.iter().filter(|key| held.delete(key)).count()))
+    Ok(reply::count(args.iter().filter(|key| held.delete(key)).count()))
 }
 
 pub(super) fn kind(held: &mut dyn HeldKeys, args: &[Bytes]) -> Done {

@@ -3,12 +3,11 @@
 
 use std::ops::RangeInclusive;
 
-use adapters::key_value::HeldKeys;
+use adapters::key_value::{HeldKeys, Reply};
 use bytes::Bytes;
 use clusters::Access;
 use model::Failure;
 
-use super::reply::Reply;
 use super::{strings, times};
 
 /// A command.

@@ -3,12 +3,12 @@
 use std::cmp::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use adapters::key_value::{HeldKeys, Ttl};
+use adapters::key_value::{HeldKeys, Reply, Ttl};
 use bytes::Bytes;
 use model::Failure;
 
 use super::command::refusal;
-use super::reply::Reply;
+use super::reply;
 use super::strings::whole;
 
 /// How a time is written.
@@ -119,7 +119,7 @@ pub(super) fn pexpireat(held: &mut dyn HeldKeys, args: &[Bytes]) -> Result<Reply
 
 pub(super) fn persist(held: &mut dyn HeldKeys, args: &[Bytes]) -> Result<Reply, Failure> {
     let had_an_end = matches!(held.ttl(&args[0]), Ttl::Left(_));
-    Ok(Reply::yes(had_an_end && held.expire(&args[0], None)))
+    Ok(reply::yes(had_an_end && held.expire(&args[0], None)))
 }
 
 fn set_end(held: &mut dyn HeldKeys, args: &[Bytes], unit: Unit, command: &str) -> Result<Reply, Failure> {
@@ -131,7 +131,7 @@ fn set_end(held: &mut dyn HeldKeys, args: &[Bytes], unit: Unit, command: &str) -
         Ttl::Forever => !when.only_with_end && when.order.is_none_or(|order| order == Ordering::Less),
         Ttl::Left(now) => !when.only_without_end && when.order.is_none_or(|order| left.cmp(&now) == order),
     };
-    Ok(Reply::yes(wanted && held.expire(key, Some(left))))
+    Ok(reply::yes(wanted && held.expire(key, Some(left))))
 }
 
 /// When a new end counts.

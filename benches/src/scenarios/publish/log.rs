@@ -1,45 +1,43 @@
-//! Publishing over HTTP to a durable queue: one client, fifty, and batches, beside `disk` used directly.
+//! Publishing over HTTP to the embedded queue: one client, fifty, and batches, beside `disk` used directly.
 
 use std::path::Path;
 
 use serde_json::json;
 
-use super::calls::{self, Direct, How, Timed, ask, latency_table, path};
-use super::{Goals, core_of, load_table, per_round};
+use super::{BATCH, CALL, hundred, one};
 use crate::contestants::{Contestant, throome};
-use crate::direct::queue::{MESSAGE, message};
+use crate::direct::log::MESSAGE;
 use crate::measure::{Sample, interleave, median, sample_over};
 use crate::report::{Section, Table};
 use crate::rig::{CONNECTIONS, Rig, require_program};
+use crate::scenarios::calls::{self, Direct, How, Timed, Waiting, ask, latency_table, path};
+use crate::scenarios::{Goals, core_of, load_table, per_round};
 use crate::timings::Timings;
 use crate::wrk::Requests;
 
-/// Messages of a publish in the third part.
-const BATCH: usize = 100;
-
-const CALL: &str = "queue/publish";
+const TOPIC: &str = "bench";
 
 /// One at a time, fifty at a time, a hundred in one.
-pub fn run(rig: &Rig) -> anyhow::Result<Section> {
+pub(super) fn run(rig: &Rig) -> anyhow::Result<Section> {
     for program in ["wrk", "taskset", "setpriv"] {
         require_program(program)?;
     }
     let gateway = throome::embedded(rig)?.start(rig.contestant_core())?;
     let directory = rig.directory_for("direct")?;
-    ask(&gateway, "queue/topics", &json!({ "topic": "bench" }))?;
+    ask(&gateway, "queue/topics", &json!({ "topic": TOPIC }))?;
     // Brings the write-ahead log to its size, as the peer does with its own: 8 MiB of messages and more.
     for _ in 0..400 {
-        ask(&gateway, CALL, &hundred())?;
+        ask(&gateway, CALL, &hundred(TOPIC))?;
     }
     let (alone, alone_rounds) =
-        timed(rig, &gateway, &directory, &format!("One message of {MESSAGE} B, one client"), &one(), 1)?;
+        timed(rig, &gateway, &directory, &format!("One message of {MESSAGE} B, one client"), &one(TOPIC), 1)?;
     let together = together(rig, &gateway, &directory, &alone_rounds)?;
     let (batches, _) = timed(
         rig,
         &gateway,
         &directory,
         &format!("{BATCH} messages of {MESSAGE} B in one publish, one client; messages a second"),
-        &hundred(),
+        &hundred(TOPIC),
         BATCH,
     )?;
     let about = format!(
@@ -52,25 +50,15 @@ pub fn run(rig: &Rig) -> anyhow::Result<Section> {
         rig.pace.rounds,
         rig.pace.short_seconds
     );
-    Ok(Section { title: "Publishing over HTTP".to_owned(), about, tables: vec![alone, together, batches] })
-}
-
-fn one() -> serde_json::Value {
-    json!({ "topic": "bench", "message": message(0) })
-}
-
-fn hundred() -> serde_json::Value {
-    let messages: Vec<_> = (0..BATCH).map(|number| json!({ "message": message(number) })).collect();
-    json!({ "topic": "bench", "messages": messages })
+    Ok(Section {
+        title: "Publishing over HTTP: log".to_owned(),
+        about,
+        tables: vec![alone, together, batches],
+    })
 }
 
 fn direct(directory: &Path, callers: usize, batch: usize) -> Direct {
-    Direct {
-        work: "publish",
-        directory: directory.to_owned(),
-        callers,
-        extra: vec![format!("--batch={batch}")],
-    }
+    Direct::embedded("publish", directory, callers).told(format!("--batch={batch}"))
 }
 
 fn timed(
@@ -84,7 +72,7 @@ fn timed(
     let all = [
         Timed {
             name: format!("throome, {CALL}"),
-            how: How::Http { gateway, call: CALL, bodies: vec![body.to_string()] },
+            how: How::Http { gateway, call: CALL, bodies: vec![body.to_string()], waiting: Waiting::Awake },
         },
         Timed { name: "the engine".to_owned(), how: How::Direct(direct(directory, 1, batch)) },
     ];
@@ -98,7 +86,7 @@ fn together(
     directory: &Path,
     alone: &[Vec<Timings>],
 ) -> anyhow::Result<Table> {
-    let requests = Requests::Bodies { path: path(CALL), bodies: vec![one().to_string()] };
+    let requests = Requests::Bodies { path: path(CALL), bodies: vec![one(TOPIC).to_string()] };
     let peer = direct(directory, CONNECTIONS, 1);
     let seconds = rig.pace.short_seconds;
     let names = [format!("throome, {CALL}"), "the engine".to_owned()];

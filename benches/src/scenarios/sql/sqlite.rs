@@ -1,33 +1,29 @@
-//! SQL over HTTP: one row, ten thousand rows, one client and sixteen, beside rusqlite used directly.
+//! SQL over HTTP to an embedded engine: one row, ten thousand rows, one client and sixteen, beside rusqlite used directly.
 
 use std::path::Path;
 
 use anyhow::ensure;
 use serde_json::json;
 
-use super::calls::{self, Direct, How, Timed, ask, latency_table, path, result_table};
-use super::{Goals, core_of, load_table};
+use super::{CLIENTS, QUERY, REQUESTS, selects};
 use crate::contestants::{Contestant, throome};
-use crate::direct::sql::{FILL, GROW_LOG, INSERT_ONE, PLACE, ROWS, SELECT_ALL, SELECT_ONE, TABLES, person};
+use crate::direct::sqlite::{
+    FILL, GROW_LOG, INSERT_ONE, PLACE, ROWS, SELECT_ALL, SELECT_ONE, TABLES, person,
+};
 use crate::measure::{Sample, interleave, sample_over};
 use crate::report::{Section, Table};
 use crate::rig::{Rig, require_program};
+use crate::scenarios::calls::{self, Direct, How, Timed, Waiting, ask, latency_table, path, result_table};
+use crate::scenarios::{Goals, core_of, load_table};
 use crate::wrk::Requests;
 
 /// What a one-row statement may cost on top of the driver's own call at p50, in microseconds.
 const GOAL_US: f64 = 60.0;
 
-/// Clients of the second part.
-const CLIENTS: usize = 16;
-
-/// Different requests, sent in turn.
-const REQUESTS: usize = 1_000;
-
-const QUERY: &str = "db/query";
 const EXECUTE: &str = "db/execute";
 
 /// Statements alone, many at a time, and a large result.
-pub fn run(rig: &Rig) -> anyhow::Result<Section> {
+pub(super) fn run(rig: &Rig) -> anyhow::Result<Section> {
     for program in ["wrk", "taskset", "setpriv"] {
         require_program(program)?;
     }
@@ -37,7 +33,7 @@ pub fn run(rig: &Rig) -> anyhow::Result<Section> {
     let tables = vec![
         select_alone(rig, &gateway, &directory)?,
         insert_alone(rig, &gateway, &directory)?,
-        together(rig, &gateway, &directory, "SELECT", QUERY, selects())?,
+        together(rig, &gateway, &directory, "SELECT", QUERY, selects(SELECT_ONE))?,
         together(rig, &gateway, &directory, "INSERT", EXECUTE, inserts())?,
         all_rows(rig, &gateway, &directory)?,
     ];
@@ -55,7 +51,7 @@ pub fn run(rig: &Rig) -> anyhow::Result<Section> {
         rig.pace.rounds,
         rig.pace.short_seconds
     );
-    Ok(Section { title: "SQL over HTTP".to_owned(), about, tables })
+    Ok(Section { title: "SQL over HTTP: sqlite".to_owned(), about, tables })
 }
 
 fn prepare(gateway: &Contestant) -> anyhow::Result<()> {
@@ -64,25 +60,16 @@ fn prepare(gateway: &Contestant) -> anyhow::Result<()> {
     }
     ask(gateway, "cache/set", &json!({ "key": "bench", "value": "x".repeat(100) }))?;
     // Once with open eyes, so that nobody is fast at the wrong thing.
-    let one = ask(gateway, QUERY, &serde_json::from_str(&selects()[0])?)?;
+    let one = ask(gateway, QUERY, &serde_json::from_str(&selects(SELECT_ONE)[0])?)?;
     ensure!(one.contains(&format!("\"name\":\"Person {}\"", person(0))), "another row came back: {one}");
     let all = ask(gateway, QUERY, &json!({ "query": SELECT_ALL }))?;
     ensure!(all.contains(&format!("\"row_count\":{ROWS}")), "not all rows came back");
     Ok(())
 }
 
-fn selects() -> Vec<String> {
-    let body = |call| json!({ "query": SELECT_ONE, "args": [person(call)] }).to_string();
-    (0..REQUESTS).map(body).collect()
-}
-
 fn inserts() -> Vec<String> {
     let body = |call| json!({ "query": INSERT_ONE, "args": [person(call), PLACE] }).to_string();
     (0..REQUESTS).map(body).collect()
-}
-
-fn direct(work: &'static str, directory: &Path, callers: usize) -> Direct {
-    Direct { work, directory: directory.to_owned(), callers, extra: Vec::new() }
 }
 
 /// The gateway, its peer, and the floor.
@@ -95,17 +82,20 @@ fn alone<'a>(
 ) -> Vec<Timed<'a>> {
     let get = json!({ "key": "bench" }).to_string();
     vec![
-        Timed { name: format!("throome, {call}"), how: How::Http { gateway, call, bodies } },
-        Timed { name: "rusqlite".to_owned(), how: How::Direct(direct(work, directory, 1)) },
+        Timed {
+            name: format!("throome, {call}"),
+            how: How::Http { gateway, call, bodies, waiting: Waiting::Awake },
+        },
+        Timed { name: "rusqlite".to_owned(), how: How::Direct(Direct::embedded(work, directory, 1)) },
         Timed {
             name: "throome, cache/get".to_owned(),
-            how: How::Http { gateway, call: "cache/get", bodies: vec![get] },
+            how: How::Http { gateway, call: "cache/get", bodies: vec![get], waiting: Waiting::Awake },
         },
     ]
 }
 
 fn select_alone(rig: &Rig, gateway: &Contestant, directory: &Path) -> anyhow::Result<Table> {
-    let all = alone(gateway, directory, QUERY, selects(), "select");
+    let all = alone(gateway, directory, QUERY, selects(SELECT_ONE), "select");
     let rounds = calls::rounds(rig, "SELECT", &all)?;
     Ok(latency_table("SELECT of one row by primary key, one client", &all, &rounds, Some(GOAL_US), 1))
 }
@@ -138,7 +128,7 @@ fn together(
 ) -> anyhow::Result<Table> {
     let requests = Requests::Bodies { path: path(call), bodies };
     let work = if call == QUERY { "select" } else { "insert" };
-    let peer = direct(work, directory, CLIENTS);
+    let peer = Direct::embedded(work, directory, CLIENTS);
     let seconds = rig.pace.short_seconds;
     let names = [format!("throome, {call}"), "rusqlite".to_owned()];
     let samples = interleave(&names, rig.pace.rounds, |name, round| {

@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::ensure;
 use disk::{Connection, Disk, Row, SqlResult, params};
 
-use super::sql::GROW_LOG;
+use super::sqlite::GROW_LOG;
 use super::{Job, runtime};
 use crate::proc;
 use crate::timings::{Tally, Timings};

@@ -1,0 +1,111 @@
+//! The adapter: whom it asks, what it lets through, and what was last seen of the server.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use model::{Code, Failure, Role, Seen};
+use redis::{ServerError, Value, cmd};
+
+use super::failure;
+use super::gate::Gate;
+use super::role::replication;
+use super::server::On;
+use super::whole::Whole;
+use crate::key_value::KeyValue;
+use crate::{Adapter, Call};
+
+/// A server, or several that are one.
+#[derive(Debug)]
+pub(super) struct RedisAdapter {
+    whole: Whole,
+    gate: Gate,
+    seen: Mutex<Option<Seen>>,
+}
+
+impl RedisAdapter {
+    pub(super) fn new(whole: Whole, gate: Gate) -> Self {
+        RedisAdapter { whole, gate, seen: Mutex::new(None) }
+    }
+
+    pub(super) fn whole(&self) -> &Whole {
+        &self.whole
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// An answer that is no refusal.
+    pub(super) fn granted(&self, answer: Value) -> Result<Value, Failure> {
+        match answer {
+            Value::ServerError(refusal) => Err(self.refused(&refusal)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Why the server refused; what that tells of the server is noted.
+    pub(super) fn refused(&self, refusal: &ServerError) -> Failure {
+        if refusal.code() == "READONLY"
+            && let Some(seen) = &mut *self.lock()
+        {
+            seen.role = Role::Replica;
+        }
+        failure::refused(refusal)
+    }
+
+    async fn look(&self) -> Result<(), Failure> {
+        // What is asked first tells most of why a server is not well.
+        let pong = self.whole.ask(None, On::Plain, &cmd("PING")).await?;
+        self.granted(pong)?;
+        let told = self.whole.ask(None, On::Plain, cmd("INFO").arg("replication")).await?;
+        match told {
+            // A user that may not ask is served as far as it goes; a server says itself when it takes no writes.
+            Value::ServerError(refusal) if refusal.code() == "NOPERM" => Ok(()),
+            told => {
+                let told = replication(&self.granted(told)?).ok_or_else(|| failure::odd("INFO"))?;
+                let linked = told.linked;
+                *self.lock() = Some(told.seen);
+                if linked {
+                    return Ok(());
+                }
+                Err(Failure::service(Code::NoEndpoint, "a replica that has lost its primary")
+                    .with_retryable(true))
+            }
+        }
+    }
+
+    /// What this lock guards is whole between any two statements, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Adapter for RedisAdapter {
+    fn probe(&self, timeout: Duration) -> Call<'_, ()> {
+        Box::pin(async move {
+            tokio::time::timeout(timeout, self.look()).await.unwrap_or_else(|_| {
+                let millis = timeout.as_millis();
+                Err(Failure::service(Code::Timeout, format!("no answer to PING within {millis} ms")))
+            })
+        })
+    }
+
+    fn seen(&self) -> Option<Seen> {
+        self.lock().clone()
+    }
+
+    fn key_value(&self) -> Option<&dyn KeyValue> {
+        Some(self)
+    }
+
+    fn close(&self) -> Call<'_, ()> {
+        Box::pin(async {
+            self.whole.close();
+            Ok(())
+        })
+    }
+
+    fn sweep(&self) {
+        self.whole.sweep();
+    }
+}

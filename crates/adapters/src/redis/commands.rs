@@ -1,0 +1,150 @@
+//! The server's own commands, as their clients spell them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::{Code, Failure};
+use redis::{Cmd, Pipeline, Value};
+use tokio::time::Instant;
+
+use super::adapter::RedisAdapter;
+use super::failure;
+use super::reply::reply;
+use super::server::On;
+use super::sort::{LONGEST_WAIT, Sorted, sort};
+use crate::Call;
+use crate::key_value::{Commands, Reply, Sort};
+
+impl Commands for RedisAdapter {
+    fn sort(&self, words: &[Bytes]) -> Result<Sort, Failure> {
+        Ok(self.sorted(words)?.sort)
+    }
+
+    fn run<'a>(&'a self, words: &'a [Bytes], deadline: Instant) -> Call<'a, Reply> {
+        Box::pin(async move {
+            let sorted = self.sorted(words)?;
+            let command = sorted.command(words);
+            let on = if sorted.own() { On::Own } else { On::Native };
+            let answer = self.whole().ask(sorted.key(words), on, &command);
+            self.said(within(deadline, answer).await?)
+        })
+    }
+
+    fn run_all<'a>(
+        &'a self,
+        commands: &'a [Vec<Bytes>],
+        deadline: Instant,
+    ) -> Call<'a, Vec<Result<Reply, Failure>>> {
+        Box::pin(async move {
+            let sorted = self.all_sorted(commands);
+            // One that may not be sent has its own end, and takes nothing from the others.
+            let sent: Vec<(&Sorted, &[Bytes])> = sorted
+                .iter()
+                .zip(commands)
+                .filter_map(|(sorted, words)| Some((sorted.as_ref().ok()?, words.as_slice())))
+                .collect();
+            let on = if sent.iter().any(|(sorted, _)| sorted.own()) { On::Own } else { On::Native };
+            let asked: Vec<_> =
+                sent.iter().map(|(sorted, words)| (sorted.key(words), sorted.command(words))).collect();
+            let answers = if asked.is_empty() {
+                Vec::new()
+            } else {
+                within(deadline, self.whole().ask_each(on, &asked)).await?
+            };
+            let mut answers = answers.into_iter();
+            sorted
+                .into_iter()
+                .map(|sorted| match sorted {
+                    Err(failure) => Ok(Err(failure)),
+                    Ok(_) => Ok(self.said(answers.next().ok_or_else(|| failure::odd("a pipeline"))?)),
+                })
+                .collect()
+        })
+    }
+
+    fn run_together<'a>(
+        &'a self,
+        commands: &'a [Vec<Bytes>],
+        deadline: Instant,
+    ) -> Call<'a, Vec<Result<Reply, Failure>>> {
+        Box::pin(async move {
+            if commands.is_empty() {
+                return Ok(Vec::new());
+            }
+            let sorted = self.all_sorted(commands).into_iter().collect::<Result<Vec<_>, _>>()?;
+            let key = sorted.iter().zip(commands).find_map(|(sorted, words)| sorted.key(words));
+            let mut all = Pipeline::with_capacity(commands.len() + 2);
+            all.add_command(redis::cmd("MULTI"));
+            for (sorted, words) in sorted.iter().zip(commands) {
+                // Nothing waits in a transaction.
+                all.add_command(sorted.command(words));
+            }
+            all.add_command(redis::cmd("EXEC"));
+            let mut answers = within(deadline, self.whole().ask_all(key, On::Native, &all)).await?;
+            match answers.pop() {
+                Some(Value::Array(done)) if done.len() == commands.len() => {
+                    Ok(done.into_iter().map(|answer| self.said(answer)).collect())
+                }
+                // What was refused before it ran says why; that the whole was discarded says less.
+                Some(Value::ServerError(discarded)) => {
+                    let first = answers.iter().find_map(|answer| match answer {
+                        Value::ServerError(refusal) => Some(refusal),
+                        _ => None,
+                    });
+                    Err(self.refused(first.unwrap_or(&discarded)))
+                }
+                _ => Err(failure::odd("EXEC")),
+            }
+        })
+    }
+}
+
+impl RedisAdapter {
+    fn sorted(&self, words: &[Bytes]) -> Result<Sorted, Failure> {
+        Ok(sort(self.gate().pass(words)?, words))
+    }
+
+    fn all_sorted(&self, commands: &[Vec<Bytes>]) -> Vec<Result<Sorted, Failure>> {
+        commands.iter().map(|words| self.sorted(words)).collect()
+    }
+
+    fn said(&self, answer: Value) -> Result<Reply, Failure> {
+        reply(answer).map_err(|refusal| self.refused(&refusal))
+    }
+}
+
+/// The answer, if it comes by then. What the server goes on with is not known.
+async fn within<T>(
+    deadline: Instant,
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let began = Instant::now();
+    tokio::time::timeout_at(deadline, answer).await.unwrap_or_else(|_| {
+        let millis = began.elapsed().as_millis();
+        let detail = format!("No answer within {millis} ms; the command may be carried out all the same.");
+        Err(Failure::service(Code::Timeout, detail))
+    })
+}
+
+impl Sorted {
+    /// As it is sent: one that would wait for ever, or for too long, waits for as long as anything does.
+    pub(super) fn command(&self, words: &[Bytes]) -> Cmd {
+        let mut command = Cmd::with_capacity(words.len(), words.iter().map(Bytes::len).sum());
+        for (index, word) in words.iter().enumerate() {
+            match self.cap {
+                Some((at, unit)) if at == index => command.arg(LONGEST_WAIT.as_millis() as u64 / unit),
+                _ => command.arg(&**word),
+            };
+        }
+        command
+    }
+
+    pub(super) fn key<'w>(&self, words: &'w [Bytes]) -> Option<&'w [u8]> {
+        words.get(self.sort.key?).map(|word| &**word)
+    }
+
+    /// Whether it needs a connection that nobody else uses.
+    pub(super) fn own(&self) -> bool {
+        self.sort.waits > Duration::ZERO
+    }
+}

@@ -1,0 +1,173 @@
+//! What goes wrong with a server, as failures of the house: one table from the first word of a refusal to code,
+//! origin and whether anything was done.
+
+use std::fmt;
+use std::io;
+
+use model::{Code, Failure, Origin};
+use redis::{RedisError, ServerError};
+
+use crate::key_value::NATIVE;
+
+/// Why there is no connection. Nothing of any command has left. Several callers may wait for one connection, so that
+/// it can be told to each of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    origin: Origin,
+    code: Code,
+    detail: Box<str>,
+    native: Option<Box<str>>,
+    hint: Option<&'static str>,
+}
+
+impl Refusal {
+    fn service(code: Code, detail: impl Into<Box<str>>) -> Self {
+        Refusal { origin: Origin::Service, code, detail: detail.into(), native: None, hint: None }
+    }
+
+    /// No connection could be opened.
+    pub(super) fn unreached(to: impl fmt::Display, error: &io::Error) -> Self {
+        Refusal::service(Code::BadGateway, format!("{to}: {}", told(error)))
+    }
+
+    /// It was opened, and nobody spoke in time. The kernel of a frozen process opens connections too.
+    pub(super) fn late(to: impl fmt::Display, millis: u128) -> Self {
+        Refusal::service(Code::Timeout, format!("{to}: no answer on a new connection within {millis} ms"))
+    }
+
+    /// It broke before it could be used.
+    pub(super) fn broken(to: impl fmt::Display, error: &RedisError) -> Self {
+        Refusal::service(Code::BadGateway, format!("{to}: the connection broke at once: {}", word_of(error)))
+    }
+
+    /// The limit of the service's pool is reached, and no connection can be shared.
+    pub(super) fn full(most: usize) -> Self {
+        Refusal {
+            origin: Origin::Gateway,
+            code: Code::Overloaded,
+            detail: format!("All {most} connections are in use.").into(),
+            native: None,
+            hint: Some("Raise `pool.max_connections` of the service."),
+        }
+    }
+
+    /// Nobody knows a server to ask.
+    pub(super) fn nobody(detail: impl Into<Box<str>>) -> Self {
+        Refusal::service(Code::NoEndpoint, detail)
+    }
+
+    /// The server does not let us in. Its own words stay here: those of an old server repeat what it was sent, and
+    /// that was a password.
+    pub(super) fn unwelcome(to: impl fmt::Display, refusal: &ServerError) -> Self {
+        let native = refusal.code();
+        let words = refusal.details().unwrap_or_default();
+        let (why, hint) = match native {
+            "WRONGPASS" => ("wrong username or password", Some(CREDENTIALS)),
+            "NOAUTH" => ("the server asks for a password", Some(CREDENTIALS)),
+            "NOPERM" => ("the user may not do what every connection begins with", Some(CREDENTIALS)),
+            "LOADING" => ("the server is loading its data", None),
+            "MASTERDOWN" => ("a replica that has lost its primary", None),
+            "DENIED" => {
+                ("the server is in protected mode and takes connections of its own machine only", None)
+            }
+            _ if words.contains("without any password configured") => {
+                ("a password is given, and the server has none", Some(CREDENTIALS))
+            }
+            _ if words.contains("max number of clients") => ("the server has too many clients", None),
+            _ if words.contains("DB index") => {
+                ("the server has no such database", Some("Check `database` of the service."))
+            }
+            _ => ("the server refuses the connection", None),
+        };
+        let mut told = Refusal::service(Code::BadGateway, format!("{to}: {why} ({native})"));
+        told.native = Some(native.into());
+        told.hint = hint;
+        told
+    }
+
+    /// As an answer to whoever asked.
+    pub(super) fn failure(&self) -> Failure {
+        let mut failure = Failure::new(self.code, self.origin, self.detail.to_string()).with_retryable(true);
+        if let Some(native) = &self.native {
+            failure = failure.with_native(NATIVE, &**native);
+        }
+        match self.hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
+    }
+}
+
+const CREDENTIALS: &str = "Check `username` and `password` of the service.";
+
+/// The connection broke with the command on it: it may have been carried out.
+pub(super) fn broken(to: impl fmt::Display, error: &RedisError) -> Failure {
+    let detail = format!("{to}: the connection broke before the answer: {}.", word_of(error));
+    Failure::service(Code::BadGateway, detail)
+}
+
+/// An answer that does not belong to what was asked.
+pub(super) fn odd(command: &str) -> Failure {
+    Failure::service(Code::BadGateway, format!("The answer to {command} is none that belongs to it."))
+}
+
+/// A refusal in the server's words, as clients of its protocol know them.
+pub(super) fn words(refusal: &ServerError) -> String {
+    match refusal.details() {
+        Some(details) => format!("{} {details}", refusal.code()),
+        None => refusal.code().to_owned(),
+    }
+}
+
+/// Why the server refused a command. It has done nothing of it, but for what a script did before it failed.
+pub(super) fn refused(refusal: &ServerError) -> Failure {
+    let native = refusal.code();
+    let failure = match native {
+        "READONLY" => Failure::service(Code::NoEndpoint, "The server is a replica and takes no writes.")
+            .with_retryable(true)
+            .with_primary_wanted(),
+        "LOADING" => not_now(Code::Busy, "The server is loading its data."),
+        "BUSY" => not_now(Code::Busy, "The server is busy with a script and does nothing else."),
+        "TRYAGAIN" => not_now(Code::Busy, "The keys are being moved to another node of the cluster."),
+        "MASTERDOWN" => not_now(Code::NoEndpoint, "The server is a replica that has lost its primary."),
+        "CLUSTERDOWN" => not_now(Code::NoEndpoint, "The cluster is down, or a part of it."),
+        "NOAUTH" | "WRONGPASS" => {
+            not_now(Code::BadGateway, "The server does not accept the gateway's credentials.")
+                .with_hint(CREDENTIALS)
+        }
+        "MOVED" | "ASK" => not_now(Code::BadGateway, "The server is a node of a cluster.")
+            .with_hint("Set `mode: cluster` of the service."),
+        // Writes alone are refused. Who reads must still be let in, so that the endpoint is not to blame.
+        "OOM" => Failure::gateway(Code::Overloaded, "The server's memory is full."),
+        "MISCONF" => {
+            Failure::gateway(Code::Overloaded, "The server cannot save to its disk and takes no writes.")
+        }
+        "NOREPLICAS" => Failure::gateway(Code::Overloaded, "The server has too few replicas to take writes."),
+        "NOPERM" => Failure::client(Code::PermissionDenied, words(refusal))
+            .with_hint("The server does not allow it to the user that the gateway is."),
+        _ => Failure::client(Code::CommandFailed, words(refusal)),
+    };
+    failure.with_native(NATIVE, native)
+}
+
+/// It has done nothing, and neither would it do anything else now.
+fn not_now(code: Code, detail: &'static str) -> Failure {
+    Failure::service(code, detail).with_retryable(true)
+}
+
+/// What went wrong with a connection, without what was sent on it.
+fn word_of(error: &RedisError) -> String {
+    match std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>()) {
+        Some(error) => told(error),
+        None => error.category().to_owned(),
+    }
+}
+
+/// The kind says more to a reader than the number of the system's error.
+fn told(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => "closed by the server".to_owned(),
+        io::ErrorKind::Other | io::ErrorKind::InvalidData => error.to_string(),
+        kind => kind.to_string(),
+    }
+}

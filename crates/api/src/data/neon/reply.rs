@@ -1,0 +1,136 @@
+//! Results as Neon's client reads them.
+
+use adapters::sql::{NativeField, NativeResult, NativeSql};
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode};
+use model::{Code, Failure};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use crate::respond;
+
+/// How values are told.
+pub(super) enum Values<'n> {
+    /// As the server's text.
+    Text,
+    /// As JSON, by whom the result is from.
+    Json(&'n dyn NativeSql),
+}
+
+/// How rows are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    Objects,
+    Lists,
+}
+
+/// What one statement gave, as JSON.
+///
+/// # Errors
+/// `query_failed` for a value that is not UTF-8, which JSON cannot hold.
+pub(super) fn result(result: &NativeResult, rows: Rows, values: &Values<'_>) -> Result<Vec<u8>, Failure> {
+    let fields: Vec<_> = result.fields.iter().map(field).collect();
+    let head = json!({
+        "fields": fields,
+        "command": result.command,
+        "rowCount": result.row_count,
+        "rowAsArray": rows == Rows::Lists,
+    });
+    let mut out = head.to_string().into_bytes();
+    // Rows go into it before its last brace.
+    out.pop();
+    out.extend_from_slice(b",\"rows\":[");
+    let keys = keys(&result.fields, rows);
+    for (at, row) in result.rows.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_row(row, &result.fields, &keys, rows, values, &mut out)?;
+    }
+    out.extend_from_slice(b"]}");
+    Ok(out)
+}
+
+fn field(field: &NativeField) -> serde_json::Value {
+    json!({
+        "name": field.name,
+        "dataTypeID": field.type_id,
+        "tableID": field.table_id,
+        "columnID": field.column_id,
+        "dataTypeSize": field.type_size,
+        "dataTypeModifier": field.type_modifier,
+        "format": "text",
+    })
+}
+
+/// What stands before each cell. Of columns with one name an object has the last, as those clients know it.
+fn keys(fields: &[NativeField], rows: Rows) -> Vec<Option<String>> {
+    let key = |(at, field): (usize, &NativeField)| match rows {
+        Rows::Lists => Some(String::new()),
+        Rows::Objects if fields[at + 1..].iter().any(|later| later.name == field.name) => None,
+        Rows::Objects => Some(format!("{}:", json!(field.name))),
+    };
+    fields.iter().enumerate().map(key).collect()
+}
+
+fn write_row(
+    row: &[Option<Bytes>],
+    fields: &[NativeField],
+    keys: &[Option<String>],
+    rows: Rows,
+    values: &Values<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    let (open, close) = if rows == Rows::Lists { (b'[', b']') } else { (b'{', b'}') };
+    out.push(open);
+    let begin = out.len();
+    for ((cell, field), key) in row.iter().zip(fields).zip(keys) {
+        let Some(key) = key else { continue };
+        if out.len() > begin {
+            out.push(b',');
+        }
+        out.extend_from_slice(key.as_bytes());
+        let Some(cell) = cell else {
+            out.extend_from_slice(b"null");
+            continue;
+        };
+        let text = str::from_utf8(cell).map_err(|_| not_text(&field.name))?;
+        match values {
+            // Writing to a vector cannot fail.
+            Values::Text => drop(serde_json::to_writer(&mut *out, text)),
+            Values::Json(native) => native.tell(field.type_id, text, out),
+        }
+    }
+    out.push(close);
+    Ok(())
+}
+
+fn not_text(column: &str) -> Failure {
+    let detail = format!("The column `{column}` has text that is not UTF-8. The statement was carried out.");
+    Failure::client(Code::QueryFailed, detail).with_hint("Read the column as bytes.")
+}
+
+/// The answer: the one result, or all of them in a list.
+pub(super) fn written(results: &[Vec<u8>], several: bool) -> Response<Bytes> {
+    let joined = results.join(&b","[..]);
+    let body = if several { [&b"{\"results\":["[..], &joined, b"]}"].concat() } else { joined };
+    respond::with(StatusCode::OK, HeaderValue::from_static("application/json"), body)
+}
+
+/// What a statement gives, as the OpenAPI document has it.
+#[derive(ToSchema)]
+#[expect(dead_code, non_snake_case, reason = "results are written as they come; this says their shape")]
+pub(crate) struct NeonAnswer {
+    /// Its columns: `name`, `dataTypeID` and further numbers of the server's.
+    fields: Option<Vec<serde_json::Value>>,
+    /// What it was, such as `SELECT`.
+    command: Option<String>,
+    /// How many rows it gave or changed, where the server says.
+    rowCount: Option<u64>,
+    /// Whether rows are lists.
+    rowAsArray: Option<bool>,
+    /// Its rows: objects by column, or lists.
+    rows: Option<Vec<serde_json::Value>>,
+    /// Of several statements, what each of them gave.
+    results: Option<Vec<serde_json::Value>>,
+}
