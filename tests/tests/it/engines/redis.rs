@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
+use ::engines::{Engines, Server};
 use serde_json::json;
 use throome_e2e::calls::{Call, Calls, Told, counts};
 use throome_e2e::process::{now_us, wait_for};
 use throome_e2e::{Gateway, Layout, turn};
-use throome_engines::{Engines, Server};
 
 use super::{BASE, facts, failed_clearly, failing_until, none_failed, until_healthy};
 
