@@ -19,12 +19,14 @@ use crate::{Adapter, Call};
 pub(super) struct RedisAdapter {
     whole: Whole,
     gate: Gate,
+    /// So many connections stay open.
+    least: usize,
     seen: Mutex<Option<Seen>>,
 }
 
 impl RedisAdapter {
-    pub(super) fn new(whole: Whole, gate: Gate) -> Self {
-        RedisAdapter { whole, gate, seen: Mutex::new(None) }
+    pub(super) fn new(whole: Whole, gate: Gate, least: usize) -> Self {
+        RedisAdapter { whole, gate, least, seen: Mutex::new(None) }
     }
 
     pub(super) fn whole(&self) -> &Whole {
@@ -45,33 +47,36 @@ impl RedisAdapter {
 
     /// Why the server refused; what that tells of the server is noted.
     pub(super) fn refused(&self, refusal: &ServerError) -> Failure {
-        if refusal.code() == "READONLY"
-            && let Some(seen) = &mut *self.lock()
-        {
-            seen.role = Role::Replica;
+        if refusal.code() == "READONLY" {
+            let mut seen = self.lock();
+            let (history, lag) = seen.take().map_or((None, None), |seen| (seen.history, seen.lag));
+            *seen = Some(Seen { role: Role::Replica, history, lag });
         }
         failure::refused(refusal)
     }
 
+    /// What the probe asks.
     async fn look(&self) -> Result<(), Failure> {
-        // What is asked first tells most of why a server is not well.
-        let pong = self.whole.ask(None, On::Plain, &cmd("PING")).await?;
+        let Some(server) = self.whole.look().await? else { return Ok(()) };
+        // Who answers this takes commands; who is loading or busy says so.
+        let pong = server.ask(On::Plain, &cmd("PING")).await?;
         self.granted(pong)?;
-        let told = self.whole.ask(None, On::Plain, cmd("INFO").arg("replication")).await?;
-        match told {
-            // A user that may not ask is served as far as it goes; a server says itself when it takes no writes.
-            Value::ServerError(refusal) if refusal.code() == "NOPERM" => Ok(()),
+        let told = server.ask(On::Plain, cmd("INFO").arg("replication")).await?;
+        let linked = match told {
+            // A user that may not ask is served as far as it goes; a replica says itself that it takes no writes.
+            Value::ServerError(refusal) if refusal.code() == "NOPERM" => true,
             told => {
                 let told = replication(&self.granted(told)?).ok_or_else(|| failure::odd("INFO"))?;
-                let linked = told.linked;
                 *self.lock() = Some(told.seen);
-                if linked {
-                    return Ok(());
-                }
-                Err(Failure::service(Code::NoEndpoint, "a replica that has lost its primary")
-                    .with_retryable(true))
+                told.linked
             }
+        };
+        if !linked {
+            let detail = "a replica that has lost its primary";
+            return Err(Failure::service(Code::NoEndpoint, detail).with_retryable(true));
         }
+        server.fill(self.least).await;
+        Ok(())
     }
 
     /// What this lock guards is whole between any two statements, so a panic elsewhere does not spoil it.

@@ -1,5 +1,6 @@
 //! The server's own commands, as their clients spell them.
 
+use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use super::failure;
 use super::reply::reply;
 use super::server::On;
 use super::sort::{LONGEST_WAIT, Sorted, sort};
+use super::spread::{self, Spread};
 use crate::Call;
 use crate::key_value::{Commands, Reply, Sort};
 
@@ -23,10 +25,7 @@ impl Commands for RedisAdapter {
     fn run<'a>(&'a self, words: &'a [Bytes], deadline: Instant) -> Call<'a, Reply> {
         Box::pin(async move {
             let sorted = self.sorted(words)?;
-            let command = sorted.command(words);
-            let on = if sorted.own() { On::Own } else { On::Native };
-            let answer = self.whole().ask(sorted.key(words), on, &command);
-            self.said(within(deadline, answer).await?)
+            within(deadline, self.run_one(&sorted, words)).await
         })
     }
 
@@ -37,6 +36,9 @@ impl Commands for RedisAdapter {
     ) -> Call<'a, Vec<Result<Reply, Failure>>> {
         Box::pin(async move {
             let sorted = self.all_sorted(commands);
+            if self.whole().is_cluster() && sorted.iter().flatten().any(Sorted::spreads) {
+                return within(deadline, self.run_apart(sorted, commands)).await;
+            }
             // One that may not be sent has its own end, and takes nothing from the others.
             let sent: Vec<(&Sorted, &[Bytes])> = sorted
                 .iter()
@@ -108,6 +110,32 @@ impl RedisAdapter {
         commands.iter().map(|words| self.sorted(words)).collect()
     }
 
+    async fn run_one(&self, sorted: &Sorted, words: &[Bytes]) -> Result<Reply, Failure> {
+        let command = sorted.command(words);
+        let on = if sorted.own() { On::Own } else { On::Native };
+        let answer = match spread::of(sorted.sort.name) {
+            Spread::One => self.whole().ask(sorted.key(words), on, &command).await?,
+            spread => self.whole().ask_spread(spread, on, &command).await?,
+        };
+        self.said(answer)
+    }
+
+    /// Where some of them concern all nodes, each goes by itself.
+    async fn run_apart(
+        &self,
+        sorted: Vec<Result<Sorted, Failure>>,
+        commands: &[Vec<Bytes>],
+    ) -> Result<Vec<Result<Reply, Failure>>, Failure> {
+        let mut replies = Vec::with_capacity(commands.len());
+        for (sorted, words) in sorted.into_iter().zip(commands) {
+            replies.push(match sorted {
+                Ok(sorted) => self.run_one(&sorted, words).await,
+                Err(failure) => Err(failure),
+            });
+        }
+        Ok(replies)
+    }
+
     fn said(&self, answer: Value) -> Result<Reply, Failure> {
         reply(answer).map_err(|refusal| self.refused(&refusal))
     }
@@ -141,6 +169,11 @@ impl Sorted {
 
     pub(super) fn key<'w>(&self, words: &'w [Bytes]) -> Option<&'w [u8]> {
         words.get(self.sort.key?).map(|word| &**word)
+    }
+
+    /// Whether it concerns more than one node of a cluster.
+    fn spreads(&self) -> bool {
+        spread::of(self.sort.name) != Spread::One
     }
 
     /// Whether it needs a connection that nobody else uses.

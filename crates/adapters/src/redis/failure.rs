@@ -85,6 +85,17 @@ impl Refusal {
         told
     }
 
+    /// The same as a failure that was told already.
+    pub(super) fn of(failure: &Failure) -> Self {
+        Refusal {
+            origin: failure.origin(),
+            code: failure.code(),
+            detail: failure.detail().into(),
+            native: failure.native().map(|(_, code)| code.into()),
+            hint: None,
+        }
+    }
+
     /// As an answer to whoever asked.
     pub(super) fn failure(&self) -> Failure {
         let mut failure = Failure::new(self.code, self.origin, self.detail.to_string()).with_retryable(true);
@@ -128,7 +139,7 @@ pub(super) fn refused(refusal: &ServerError) -> Failure {
             .with_primary_wanted(),
         "LOADING" => not_now(Code::Busy, "The server is loading its data."),
         "BUSY" => not_now(Code::Busy, "The server is busy with a script and does nothing else."),
-        "TRYAGAIN" => not_now(Code::Busy, "The keys are being moved to another node of the cluster."),
+        "TRYAGAIN" => moving(),
         "MASTERDOWN" => not_now(Code::NoEndpoint, "The server is a replica that has lost its primary."),
         "CLUSTERDOWN" => not_now(Code::NoEndpoint, "The cluster is down, or a part of it."),
         "NOAUTH" | "WRONGPASS" => {
@@ -150,6 +161,16 @@ pub(super) fn refused(refusal: &ServerError) -> Failure {
     failure.with_native(NATIVE, native)
 }
 
+/// Nodes of a cluster send a command from one to another, and nobody does it.
+pub(super) fn sent_around() -> Failure {
+    not_now(Code::NoEndpoint, "The nodes of the cluster do not agree on who has the key.")
+}
+
+/// The keys are on their way from one node to another, and so at neither for several commands at once.
+pub(super) fn moving() -> Failure {
+    not_now(Code::Busy, "The keys are being moved to another node of the cluster.")
+}
+
 /// It has done nothing, and neither would it do anything else now.
 fn not_now(code: Code, detail: &'static str) -> Failure {
     Failure::service(code, detail).with_retryable(true)
@@ -157,9 +178,12 @@ fn not_now(code: Code, detail: &'static str) -> Failure {
 
 /// What went wrong with a connection, without what was sent on it.
 fn word_of(error: &RedisError) -> String {
-    match std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>()) {
-        Some(error) => told(error),
-        None => error.category().to_owned(),
+    if error.is_connection_dropped() {
+        "closed by the server".to_owned()
+    } else if error.is_io_error() {
+        error.to_string()
+    } else {
+        error.category().to_owned()
     }
 }
 

@@ -4,6 +4,7 @@
 //! cannot be made. The next one tries again at once.
 
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,13 @@ pub(super) struct Keep {
     pub(super) lifetime: Duration,
 }
 
+impl Keep {
+    /// The same with another number of those that stay open.
+    pub(super) fn at_least(self, least: usize) -> Self {
+        Keep { least, ..self }
+    }
+}
+
 /// The connections to one server that speak one version of the protocol.
 pub(super) struct Links {
     address: Address,
@@ -38,6 +46,8 @@ pub(super) struct Links {
     dialer: Arc<Dialer>,
     room: Arc<Room>,
     keep: Keep,
+    /// How many of them are open, or are being opened.
+    open: Arc<AtomicUsize>,
     slots: PerCore<Mutex<Slot>>,
 }
 
@@ -62,7 +72,7 @@ impl Links {
         keep: Keep,
     ) -> Arc<Self> {
         let slots = PerCore::new(Mutex::default);
-        Arc::new(Links { address, speak, dialer, room, keep, slots })
+        Arc::new(Links { address, speak, dialer, room, keep, open: Arc::default(), slots })
     }
 
     /// The connection of this core, or one that another shares when the limit has no room for it.
@@ -74,7 +84,7 @@ impl Links {
             }
             if let Some(coming) = &slot.coming {
                 coming.clone()
-            } else if let Some(permit) = self.permit(&slot) {
+            } else if let Some(permit) = self.room.take_among(&self.open) {
                 self.begin(&mut slot, permit)
             } else {
                 drop(slot);
@@ -102,7 +112,7 @@ impl Links {
         let may = slot.coming.is_none() && slot.not_before.is_none_or(|moment| moment <= now);
         if (old || few)
             && may
-            && let Some(permit) = self.room.take()
+            && let Some(permit) = self.room.take_among(&self.open)
         {
             slot.not_before = Some(now + UNASKED);
             self.begin(&mut slot, permit);
@@ -114,20 +124,6 @@ impl Links {
         for slot in self.slots.iter() {
             lock(slot).live = None;
         }
-    }
-
-    /// How many are open that can be used.
-    pub(super) fn live(&self) -> usize {
-        self.slots.iter().filter(|slot| lock(slot).ready().is_some()).count()
-    }
-
-    /// The room for one more. Cores that could share a connection leave some of it to those who cannot.
-    fn permit(&self, own: &Slot) -> Option<Permit> {
-        let others = self.slots.iter().any(|slot| match slot.try_lock() {
-            Ok(slot) => !std::ptr::eq(&*slot, own) && slot.live.is_some(),
-            Err(_) => false,
-        });
-        if others { self.room.take_spare() } else { self.room.take() }
     }
 
     fn shared(&self) -> Shared {

@@ -4,10 +4,12 @@
 //! over another one, which speaks the second version of the protocol, and those that wait over one of their own.
 
 mod adapter;
+mod cluster;
 mod commands;
 mod cursor;
 mod dial;
 mod failure;
+mod flight;
 mod gate;
 mod link;
 mod links;
@@ -16,8 +18,11 @@ mod own;
 mod reply;
 mod role;
 mod room;
+mod sentinel;
 mod server;
+mod slots;
 mod sort;
+mod spread;
 mod table;
 mod values;
 mod whole;
@@ -74,6 +79,10 @@ impl Driver for RedisDriver {
         FACTS
     }
 
+    fn chooses_nodes(&self, service: &ServiceSpec) -> bool {
+        !matches!(options::of(service).map(|options| options.mode), Ok(options::Mode::Standalone) | Err(_))
+    }
+
     fn connect(
         &self,
         endpoint: &EndpointSpec,
@@ -81,8 +90,9 @@ impl Driver for RedisDriver {
         _home: &Home,
     ) -> Result<Arc<dyn Adapter>, Failure> {
         let options = options::of(service)?;
-        let whole = whole::Whole::new(endpoint, &options)?;
-        Ok(Arc::new(adapter::RedisAdapter::new(whole, gate::Gate::new(options.allow, options.deny))))
+        let whole = whole::Whole::new(endpoint, service, &options)?;
+        let gate = gate::Gate::new(options.allow, options.deny);
+        Ok(Arc::new(adapter::RedisAdapter::new(whole, gate, options.keep.least)))
     }
 }
 

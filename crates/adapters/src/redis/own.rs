@@ -45,9 +45,9 @@ impl OwnLinks {
         Ok(OwnLink { link, home: self })
     }
 
-    /// Opens what the service shall have open at least and no core has.
-    pub(super) async fn fill(&self) {
-        while self.room.open() < self.keep.least {
+    /// Opens what shall be open at least and no core has.
+    pub(super) async fn fill(&self, least: usize) {
+        while self.room.open() < least {
             let Some(permit) = self.room.take() else { return };
             let Ok(link) = self.dialer.dial(&self.address, Speak::Second, permit).await else { return };
             lock(&self.idle).push(link);

@@ -83,8 +83,8 @@ impl Server {
     }
 
     /// Opens what shall be open at least.
-    pub(super) async fn fill(&self) {
-        self.own.fill().await;
+    pub(super) async fn fill(&self, least: usize) {
+        self.own.fill(least).await;
     }
 
     /// Looks after the connections of this core.

@@ -1,20 +1,32 @@
-//! What an adapter stands for: whom it asks.
+//! What an adapter stands for: one server, whoever sentinels say is the primary, or a cluster.
 
 use std::sync::Arc;
 
-use model::{EndpointSpec, Failure};
+use model::{Code, EndpointSpec, Failure, Origin, ServiceSpec};
 use redis::{Cmd, Pipeline, Value};
 
-use super::dial::{Dialer, secured};
-use super::options::Options;
+use super::cluster::Cluster;
+use super::dial::{Dialer, Login, secured};
+use super::failure;
+use super::options::{Mode, Options};
 use super::room::Room;
+use super::sentinel::Sentinels;
 use super::server::{On, Server};
+use super::slots;
+use super::spread::Spread;
+
+/// Connections to one sentinel, beside those that `max_connections` speaks of.
+const TO_A_SENTINEL: usize = 2;
 
 /// Whom an adapter asks.
 #[derive(Debug)]
 pub(super) enum Whole {
     /// One server.
     One(Arc<Server>),
+    /// The primary that sentinels know.
+    Sentinel(Arc<Sentinels>),
+    /// Whoever has the key.
+    Cluster(Arc<Cluster>),
 }
 
 impl Whole {
@@ -22,29 +34,95 @@ impl Whole {
     ///
     /// # Errors
     /// When a file of `tls` cannot be read.
-    pub(super) fn new(endpoint: &EndpointSpec, options: &Options) -> Result<Self, Failure> {
-        let secured = options.tls.as_ref().map(secured).transpose()?;
-        let dialer = Arc::new(Dialer::new(options.login.clone(), secured));
+    pub(super) fn new(
+        endpoint: &EndpointSpec,
+        service: &ServiceSpec,
+        options: &Options,
+    ) -> Result<Self, Failure> {
+        let keep = options.keep;
         let room = Room::new(options.most_connections);
-        Ok(Whole::One(Arc::new(Server::new(endpoint.address(), &dialer, &room, options.keep))))
+        let dialer = |login: &Login| {
+            let secured = options.tls.as_ref().map(secured).transpose()?;
+            Ok::<_, Failure>(Arc::new(Dialer::new(login.clone(), secured)))
+        };
+        let own = dialer(&options.login)?;
+        let addresses = || service.all_endpoints().iter().map(EndpointSpec::address).collect::<Vec<_>>();
+        Ok(match &options.mode {
+            Mode::Standalone => Whole::One(Arc::new(Server::new(endpoint.address(), &own, &room, keep))),
+            Mode::Cluster => Whole::Cluster(Cluster::new(addresses(), own, room, keep)),
+            Mode::Sentinel { master, login } => {
+                let to_them = dialer(login)?;
+                let sentinel = |address| {
+                    let room = Room::new(TO_A_SENTINEL);
+                    Arc::new(Server::new(address, &to_them, &room, keep.at_least(0)))
+                };
+                let sentinels = addresses().into_iter().map(sentinel).collect();
+                Whole::Sentinel(Sentinels::new(master.clone(), sentinels, own, room, keep))
+            }
+        })
     }
 
     /// Asks one thing of whoever has the key. A refusal of the server is a value.
-    pub(super) async fn ask(&self, _key: Option<&[u8]>, on: On, command: &Cmd) -> Result<Value, Failure> {
+    pub(super) async fn ask(&self, key: Option<&[u8]>, on: On, command: &Cmd) -> Result<Value, Failure> {
         match self {
             Whole::One(server) => server.ask(on, command).await,
+            Whole::Sentinel(sentinels) => {
+                let server = primary(sentinels).await?;
+                let answer = server.ask(on, command).await;
+                doubt(sentinels, &server, answer.as_ref().map(std::slice::from_ref));
+                answer
+            }
+            Whole::Cluster(cluster) => cluster.ask(key.map(slots::slot), on, command).await,
+        }
+    }
+
+    /// Asks all nodes of a cluster what concerns all of them.
+    pub(super) async fn ask_spread(&self, spread: Spread, on: On, command: &Cmd) -> Result<Value, Failure> {
+        match (self, spread) {
+            (Whole::One(_) | Whole::Sentinel(_), _) | (_, Spread::One) => self.ask(None, on, command).await,
+            (Whole::Cluster(_), Spread::Nowhere(why)) => {
+                let detail = "A cluster cannot be asked this as a whole.";
+                Err(Failure::client(Code::UnsupportedCommand, detail).with_hint(why))
+            }
+            (Whole::Cluster(cluster), spread) => {
+                let answers = cluster.ask_every(on, command).await?;
+                spread.join(answers).ok_or_else(|| failure::odd("the nodes"))
+            }
+        }
+    }
+
+    /// Whether there are several nodes, each with keys of its own.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self, Whole::Cluster(_))
+    }
+
+    /// Looks who is there, and whether it is well as far as that tells; gives the one server to be asked further.
+    pub(super) async fn look(&self) -> Result<Option<Arc<Server>>, Failure> {
+        match self {
+            Whole::One(server) => Ok(Some(Arc::clone(server))),
+            Whole::Sentinel(sentinels) => {
+                sentinels.look().await.map(Some).map_err(|refusal| refusal.failure())
+            }
+            Whole::Cluster(cluster) => cluster.look_over().await.map(|()| None),
         }
     }
 
     /// Asks several things of whoever has the key, one after the other.
     pub(super) async fn ask_all(
         &self,
-        _key: Option<&[u8]>,
+        key: Option<&[u8]>,
         on: On,
         commands: &Pipeline,
     ) -> Result<Vec<Value>, Failure> {
         match self {
             Whole::One(server) => server.ask_all(on, commands).await,
+            Whole::Sentinel(sentinels) => {
+                let server = primary(sentinels).await?;
+                let answers = server.ask_all(on, commands).await;
+                doubt(sentinels, &server, answers.as_deref());
+                answers
+            }
+            Whole::Cluster(cluster) => cluster.ask_all(key.map(slots::slot), on, commands).await,
         }
     }
 
@@ -54,38 +132,62 @@ impl Whole {
         on: On,
         asked: &[(Option<&[u8]>, Cmd)],
     ) -> Result<Vec<Value>, Failure> {
+        if let Whole::Cluster(cluster) = self {
+            return cluster.ask_each(on, asked).await;
+        }
         let mut all = Pipeline::with_capacity(asked.len());
         for (_, command) in asked {
             all.add_command(command.clone());
         }
-        match self {
-            Whole::One(server) => server.ask_all(on, &all).await,
-        }
+        self.ask_all(None, on, &all).await
     }
 
     /// Asks whoever has a slot of a cluster, or the one server that there is.
-    pub(super) async fn ask_at(&self, _slot: u16, on: On, command: &Cmd) -> Result<Value, Failure> {
+    pub(super) async fn ask_at(&self, slot: u16, on: On, command: &Cmd) -> Result<Value, Failure> {
         match self {
-            Whole::One(server) => server.ask(on, command).await,
+            Whole::Cluster(cluster) => cluster.ask(Some(slot), on, command).await,
+            Whole::One(_) | Whole::Sentinel(_) => self.ask(None, on, command).await,
         }
     }
 
     /// The first slot of the node behind the one that has this slot.
-    pub(super) fn node_behind(&self, _slot: u16) -> Option<u16> {
+    pub(super) fn node_behind(&self, slot: u16) -> Option<u16> {
         match self {
-            Whole::One(_) => None,
+            Whole::Cluster(cluster) => cluster.behind(slot),
+            Whole::One(_) | Whole::Sentinel(_) => None,
         }
     }
 
     pub(super) fn sweep(&self) {
         match self {
             Whole::One(server) => server.sweep(),
+            Whole::Sentinel(sentinels) => sentinels.sweep(),
+            Whole::Cluster(cluster) => cluster.sweep(),
         }
     }
 
     pub(super) fn close(&self) {
         match self {
             Whole::One(server) => server.close(),
+            Whole::Sentinel(sentinels) => sentinels.close(),
+            Whole::Cluster(cluster) => cluster.close(),
         }
+    }
+}
+
+async fn primary(sentinels: &Arc<Sentinels>) -> Result<Arc<Server>, Failure> {
+    sentinels.primary().await.map_err(|refusal| refusal.failure())
+}
+
+/// A primary that cannot be reached, or takes no writes, may have been replaced.
+fn doubt(sentinels: &Sentinels, server: &Arc<Server>, answers: Result<&[Value], &Failure>) {
+    let doubtful = match answers {
+        Ok(answers) => answers.iter().any(|answer| {
+            matches!(answer, Value::ServerError(refusal) if matches!(refusal.code(), "READONLY" | "MASTERDOWN"))
+        }),
+        Err(failure) => failure.origin() == Origin::Service,
+    };
+    if doubtful {
+        sentinels.doubt(server);
     }
 }

@@ -16,10 +16,10 @@ use tokio::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The adapter, connected as the superuser, who may see every type.
-pub struct Session(Arc<dyn Adapter>);
+pub(crate) struct Session(Arc<dyn Adapter>);
 
 impl Session {
-    pub fn new(server: &Server) -> Session {
+    pub(crate) fn new(server: &Server) -> Session {
         let endpoint = EndpointSpec {
             host: server.host().to_owned(),
             port: server.port,
@@ -79,7 +79,7 @@ async fn values(rows: Rows) -> Result<Vec<String>, Failure> {
 }
 
 /// The server's own text of each value, as psql prints it; in between it is hexadecimal, so that lines stay lines.
-pub fn said_by_psql(server: &Server, expressions: &[String]) -> Vec<Option<String>> {
+pub(crate) fn said_by_psql(server: &Server, expressions: &[String]) -> Vec<Option<String>> {
     let column = |value: &String| format!("encode(convert_to(format('%s', {value}), 'UTF8'), 'hex')");
     let nulls = expressions.iter().map(|value| format!("format('%L', {value}) = 'NULL'"));
     let columns: Vec<String> = expressions.iter().map(column).chain(nulls).collect();

@@ -1,0 +1,364 @@
+//! A cluster: every key is at the node that has its slot. The nodes tell who has which, and where a key went.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use model::{Address, Failure, Origin};
+use redis::{Cmd, Pipeline, ServerError, Value, cmd};
+use tokio::task::JoinSet;
+
+use super::dial::Dialer;
+use super::failure::{self, Refusal};
+use super::flight::Flight;
+use super::links::Keep;
+use super::reply::text;
+use super::room::Room;
+use super::server::{On, Server};
+use super::slots::{self, Range};
+
+/// A node has so long to tell who has which slots.
+const ANSWER: Duration = Duration::from_millis(1000);
+/// A command is sent on so often.
+const HOPS: usize = 5;
+
+/// The nodes of a cluster, found from those that the service names.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    seeds: Vec<Address>,
+    dialer: Arc<Dialer>,
+    room: Arc<Room>,
+    keep: Keep,
+    nodes: Mutex<HashMap<Address, Arc<Server>>>,
+    map: RwLock<Arc<Map>>,
+    looking: Arc<Flight<Result<Arc<Map>, Refusal>>>,
+}
+
+/// Who has which slots, in order.
+#[derive(Debug, Default)]
+struct Map(Vec<(Range, Arc<Server>)>);
+
+impl Map {
+    fn find(&self, slot: u16) -> Option<&Arc<Server>> {
+        let behind = self.0.partition_point(|(range, _)| range.first <= slot);
+        let (range, server) = self.0.get(behind.checked_sub(1)?)?;
+        (slot <= range.last).then_some(server)
+    }
+
+    /// The nodes by their first slots, each once.
+    fn nodes(&self) -> Vec<(u16, &Arc<Server>)> {
+        let mut nodes: Vec<(u16, &Arc<Server>)> = Vec::new();
+        for (range, server) in &self.0 {
+            if !nodes.iter().any(|(_, known)| Arc::ptr_eq(known, server)) {
+                nodes.push((range.first, server));
+            }
+        }
+        nodes
+    }
+}
+
+/// What an answer means for the search of who has the key.
+enum Found {
+    Here,
+    Moved(Option<Address>),
+    Asked(Option<Address>),
+    Demoted,
+}
+
+impl Cluster {
+    pub(super) fn new(seeds: Vec<Address>, dialer: Arc<Dialer>, room: Arc<Room>, keep: Keep) -> Arc<Self> {
+        let (nodes, map, looking) = (Mutex::default(), RwLock::default(), Arc::default());
+        Arc::new(Cluster { seeds, dialer, room, keep, nodes, map, looking })
+    }
+
+    /// Asks whoever has the slot, or any node.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        slot: Option<u16>,
+        on: On,
+        command: &Cmd,
+    ) -> Result<Value, Failure> {
+        let mut server = self.server(slot).await?;
+        let mut asking = false;
+        for _ in 0..HOPS {
+            let answer = if asking {
+                let mut both = Pipeline::with_capacity(2);
+                both.add_command(cmd("ASKING")).add_command(command.clone());
+                server.ask_all(on, &both).await.map(|mut answers| answers.pop().unwrap_or_default())
+            } else {
+                server.ask(on, command).await
+            };
+            let answer = self.noted(answer)?;
+            asking = false;
+            match self.found(&answer, &server) {
+                Found::Here => return Ok(answer),
+                Found::Moved(Some(address)) => server = self.node(&address),
+                Found::Asked(Some(address)) => {
+                    server = self.node(&address);
+                    asking = true;
+                }
+                Found::Moved(None) | Found::Asked(None) => return Err(failure::sent_around()),
+                Found::Demoted => {
+                    self.look().await?;
+                    server = self.server(slot).await?;
+                }
+            }
+        }
+        Err(failure::sent_around())
+    }
+
+    /// Asks several things about one slot, which leave together.
+    pub(super) async fn ask_all(
+        self: &Arc<Self>,
+        slot: Option<u16>,
+        on: On,
+        commands: &Pipeline,
+    ) -> Result<Vec<Value>, Failure> {
+        let mut server = self.server(slot).await?;
+        for _ in 0..HOPS {
+            let answers = self.noted(server.ask_all(on, commands).await)?;
+            let first = answers.iter().map(|answer| self.found(answer, &server));
+            match first.into_iter().find(|found| !matches!(found, Found::Here)) {
+                None => return Ok(answers),
+                Some(Found::Moved(Some(address))) => server = self.node(&address),
+                Some(Found::Asked(_)) => return Err(failure::moving()),
+                Some(Found::Demoted) => {
+                    self.look().await?;
+                    server = self.server(slot).await?;
+                }
+                Some(_) => return Err(failure::sent_around()),
+            }
+        }
+        Err(failure::sent_around())
+    }
+
+    /// Asks several things one after the other; neighbours that one node has leave together.
+    pub(super) async fn ask_each(
+        self: &Arc<Self>,
+        on: On,
+        asked: &[(Option<&[u8]>, Cmd)],
+    ) -> Result<Vec<Value>, Failure> {
+        let slots: Vec<_> = asked.iter().map(|(key, _)| key.map(slots::slot)).collect();
+        let mut answers = Vec::with_capacity(asked.len());
+        while answers.len() < asked.len() {
+            let from = answers.len();
+            let begun = |failure: Failure| {
+                // What stood before has been done: the whole may not run again.
+                if from == 0 { failure } else { failure.with_retryable(false) }
+            };
+            let server = self.server(slots[from]).await.map_err(begun)?;
+            let map = self.known();
+            let at_it = |slot: &Option<u16>| {
+                slot.is_none_or(|slot| map.find(slot).is_some_and(|other| Arc::ptr_eq(other, &server)))
+            };
+            let run = 1 + slots[from + 1..].iter().take_while(|slot| at_it(slot)).count();
+            let mut together = Pipeline::with_capacity(run);
+            for (_, command) in &asked[from..from + run] {
+                together.add_command(command.clone());
+            }
+            let told = self.noted(server.ask_all(on, &together).await).map_err(begun)?;
+            for (index, answer) in (from..).zip(told) {
+                let answer = match self.found(&answer, &server) {
+                    Found::Here => answer,
+                    _ => self.ask(slots[index], on, &asked[index].1).await.map_err(|failure| {
+                        if index == 0 { failure } else { failure.with_retryable(false) }
+                    })?,
+                };
+                answers.push(answer);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The first slot of the node behind the one that has this slot.
+    pub(super) fn behind(&self, slot: u16) -> Option<u16> {
+        let map = self.known();
+        let nodes = map.nodes();
+        let own = map.find(slot)?;
+        let place = nodes.iter().position(|(_, server)| Arc::ptr_eq(server, own))?;
+        nodes.get(place + 1).map(|(first, _)| *first)
+    }
+
+    /// Asks every node that has slots, one after the other.
+    pub(super) async fn ask_every(self: &Arc<Self>, on: On, command: &Cmd) -> Result<Vec<Value>, Failure> {
+        let mut map = self.known();
+        if map.0.is_empty() {
+            map = self.look().await?;
+        }
+        let mut answers = Vec::new();
+        for (_, node) in map.nodes() {
+            let answer = self.noted(node.ask(on, command).await);
+            // Others have done it already.
+            let begun = !answers.is_empty();
+            answers
+                .push(answer.map_err(|failure| if begun { failure.with_retryable(false) } else { failure })?);
+        }
+        Ok(answers)
+    }
+
+    /// Whether the cluster as a whole is well, by what its nodes say; and opens what shall be open.
+    pub(super) async fn look_over(self: &Arc<Self>) -> Result<(), Failure> {
+        let map = self.look().await?;
+        let nodes = map.nodes();
+        let mut last = Err(Refusal::nobody("no node of the cluster answers").failure());
+        for (_, node) in &nodes {
+            last = state(node).await;
+            if last.is_ok() {
+                break;
+            }
+        }
+        last?;
+        for (index, (_, node)) in nodes.iter().enumerate() {
+            node.fill(self.keep.least * (index + 1) / nodes.len()).await;
+        }
+        Ok(())
+    }
+
+    pub(super) fn sweep(&self) {
+        let nodes: Vec<_> = self.nodes().values().cloned().collect();
+        for node in nodes {
+            node.sweep();
+        }
+    }
+
+    pub(super) fn close(&self) {
+        for (_, node) in self.nodes().drain() {
+            node.close();
+        }
+    }
+
+    async fn server(self: &Arc<Self>, slot: Option<u16>) -> Result<Arc<Server>, Failure> {
+        let found = |map: &Map| match slot {
+            Some(slot) => map.find(slot).cloned(),
+            None => map.0.first().map(|(_, server)| Arc::clone(server)),
+        };
+        if let Some(server) = found(&self.known()) {
+            return Ok(server);
+        }
+        let map = self.look().await?;
+        found(&map).ok_or_else(|| Refusal::nobody("no node of the cluster has the key's slot").failure())
+    }
+
+    /// What a node says of where the key is. Whoever is sent on has the map made anew.
+    fn found(self: &Arc<Self>, answer: &Value, server: &Server) -> Found {
+        let Value::ServerError(refusal) = answer else { return Found::Here };
+        let place = |refusal: &ServerError| slots::elsewhere(refusal.details(), server.address());
+        match refusal.code() {
+            "MOVED" => {
+                self.look_soon();
+                Found::Moved(place(refusal))
+            }
+            "ASK" => Found::Asked(place(refusal)),
+            "READONLY" => Found::Demoted,
+            "CLUSTERDOWN" => {
+                self.look_soon();
+                Found::Here
+            }
+            _ => Found::Here,
+        }
+    }
+
+    /// A node that is gone may have been replaced.
+    fn noted<T>(self: &Arc<Self>, answer: Result<T, Failure>) -> Result<T, Failure> {
+        if answer.as_ref().is_err_and(|failure| failure.origin() == Origin::Service) {
+            self.look_soon();
+        }
+        answer
+    }
+
+    fn known(&self) -> Arc<Map> {
+        Arc::clone(&self.map.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn node(&self, address: &Address) -> Arc<Server> {
+        let mut nodes = self.nodes();
+        if let Some(node) = nodes.get(address) {
+            return Arc::clone(node);
+        }
+        let node = Arc::new(Server::new(address.clone(), &self.dialer, &self.room, self.keep));
+        nodes.insert(address.clone(), Arc::clone(&node));
+        node
+    }
+
+    fn look_soon(self: &Arc<Self>) {
+        let own = Arc::clone(self);
+        self.looking.begin(|| async move { own.find().await });
+    }
+
+    async fn look(self: &Arc<Self>) -> Result<Arc<Map>, Failure> {
+        let own = Arc::clone(self);
+        let found = self.looking.join(|| async move { own.find().await }).await;
+        found
+            .unwrap_or_else(|| Err(Refusal::nobody("the search for the nodes was given up")))
+            .map_err(|refusal| refusal.failure())
+    }
+
+    /// Asks all that are known, and takes the first map that is told.
+    async fn find(self: Arc<Self>) -> Result<Arc<Map>, Refusal> {
+        let mut known: Vec<Address> = self.nodes().keys().cloned().collect();
+        known.extend(self.seeds.iter().filter(|seed| !self.nodes().contains_key(seed)).cloned());
+        let mut asked = JoinSet::new();
+        for address in known {
+            let node = self.node(&address);
+            asked.spawn(async move {
+                tokio::time::timeout(ANSWER, slots_of(&node))
+                    .await
+                    .unwrap_or_else(|_| Err(Refusal::late(node.address(), ANSWER.as_millis())))
+            });
+        }
+        let mut last = Refusal::nobody("no node of the cluster answers");
+        while let Some(told) = asked.join_next().await {
+            match told {
+                Ok(Ok(ranges)) if !ranges.is_empty() => return Ok(self.take(ranges)),
+                Ok(Ok(_)) => last = Refusal::nobody("the nodes have no slots: the cluster is not made yet"),
+                Ok(Err(refusal)) => last = refusal,
+                Err(_) => {}
+            }
+        }
+        Err(last)
+    }
+
+    fn take(&self, ranges: Vec<Range>) -> Arc<Map> {
+        let map: Vec<_> =
+            ranges.into_iter().map(|range| (range.clone(), self.node(&range.primary))).collect();
+        let map = Arc::new(Map(map));
+        *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&map);
+        // Whoever left is let go of; the first ones stay, to ask when all others are gone.
+        self.nodes().retain(|address, node| {
+            let stays =
+                map.0.iter().any(|(_, server)| Arc::ptr_eq(server, node)) || self.seeds.contains(address);
+            if !stays {
+                node.close();
+            }
+            stays
+        });
+        map
+    }
+
+    /// What this lock guards is whole between any two statements, so a panic elsewhere does not spoil it.
+    fn nodes(&self) -> MutexGuard<'_, HashMap<Address, Arc<Server>>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn slots_of(node: &Server) -> Result<Vec<Range>, Refusal> {
+    let answer = node.ask(On::Plain, cmd("CLUSTER").arg("SLOTS")).await;
+    match answer.map_err(|failure| Refusal::of(&failure))? {
+        Value::ServerError(refusal) if refusal.code() == "ERR" => {
+            Err(Refusal::nobody(format!("{}: is no node of a cluster", node.address())))
+        }
+        Value::ServerError(refusal) => Err(Refusal::unwelcome(node.address(), &refusal)),
+        answer => slots::ranges(&answer, node.address())
+            .ok_or_else(|| Refusal::nobody(format!("{}: tells no slots", node.address()))),
+    }
+}
+
+/// What a node says of the whole.
+async fn state(node: &Server) -> Result<(), Failure> {
+    let answer = node.ask(On::Plain, cmd("CLUSTER").arg("INFO")).await?;
+    match &answer {
+        Value::ServerError(refusal) => Err(failure::refused(refusal)),
+        answer if text(answer).is_some_and(|told| told.contains("cluster_state:ok")) => Ok(()),
+        _ => Err(Refusal::nobody("the cluster is down: not all of its slots are served").failure()),
+    }
+}
