@@ -15,7 +15,8 @@ fn the_published_client_works_as_it_is() {
 fn the_published_client_has_all_of_redis() {
     let engines = engines::Engines::shared();
     let redis = engines.redis();
-    let service = format!("{{ type: redis, host: {}, port: {} }}", redis.address().ip(), redis.address().port());
+    let service =
+        format!("{{ type: redis, host: {}, port: {} }}", redis.address().ip(), redis.address().port());
     run("redis", &service, 53);
 }
 

@@ -251,7 +251,7 @@ fn config(settings: &Settings, group: &Group, consumer: u64) -> ClientConfig {
         // New groups are given their places; this is for messages that are kept no longer.
         .set("auto.offset.reset", "earliest")
         .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", "10000")
+        .set("session.timeout.ms", "15000")
         // A change of the group is heard with a heartbeat.
         .set("heartbeat.interval.ms", "500")
         // Each partition has a queue, and these are the bounds of each.

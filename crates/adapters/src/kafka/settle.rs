@@ -53,7 +53,9 @@ fn apply(group: &Group, ack: &[Ack], nack: &[(Ack, Duration)], term: &[Ack]) -> 
     let mut state = group.lock();
     let (mut settled, mut letters) = (0, Vec::new());
     for own in ack.iter().filter(|own| own.memory == group.memory) {
-        settled += u64::from(part(&mut state, own).is_some_and(|part| part.ledger.settle(own.offset)));
+        // What was done with need not come again should the partition come back; whether it does is not known.
+        let Some(part) = state.parts.get_mut(&own.partition) else { continue };
+        settled += u64::from(part.ledger.settle(own.offset) && part.owner.is_some());
     }
     for (own, delay) in nack.iter().filter(|(own, _)| own.memory == group.memory) {
         let Some(part) = part(&mut state, own) else { continue };
