@@ -146,9 +146,10 @@ async fn connections_are_kept_and_let_go_of_as_said() {
     })
     .await;
     // One that the server ends is replaced.
-    tell(&server, &format!(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'"
-    ));
+    tell(
+        &server,
+        &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'"),
+    );
     executed(&adapter, "SELECT 1").await.expect("a connection that was ended meanwhile is nobody's trouble");
     until("there are two again", || {
         adapter.sweep();

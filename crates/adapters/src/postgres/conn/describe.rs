@@ -98,7 +98,7 @@ impl Conn {
                 b'E' => return Err(self.refusal(frame)),
                 b'C' => self.commands = self.commands.saturating_sub(1),
                 b'1' | b'2' | b'3' => {}
-                OVERSIZED | _ => return Err(self.broke(broken("it described what nobody asked about"))),
+                _ => return Err(self.broke(broken("it described what nobody asked about"))),
             }
         }
     }
