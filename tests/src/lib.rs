@@ -3,11 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by failing there")]
 
+pub mod calls;
 pub mod connection;
 pub mod fixture;
 pub mod gateway;
+pub mod idle;
 pub mod lines;
 pub mod load;
+pub mod network;
 pub mod process;
 pub mod reply;
 pub mod service;

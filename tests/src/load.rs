@@ -1,6 +1,5 @@
 //! Load that does not wait for answers: requests leave when their time has come, whatever became of those before.
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,14 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use crate::idle::{Idle, Unanswered};
 use crate::process::now_us;
-use crate::reply::{Parsed, Reply, parse};
+use crate::reply::Reply;
 
 /// Longer than the gateway may take, whatever happens behind it.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -84,7 +82,7 @@ impl Load {
 }
 
 async fn fire(door: SocketAddr, host: &str, rate: Rate, stop: &AtomicBool) -> Vec<Shot> {
-    let gun = Rc::new(Gun { door, host: host.to_owned(), idle: RefCell::default() });
+    let gun = Rc::new(Gun { host: host.to_owned(), idle: Idle::to(door) });
     let per_second = rate.safe + rate.unsafe_;
     let (began, began_us) = (Instant::now(), now_us());
     let mut under_way = Vec::new();
@@ -112,61 +110,24 @@ async fn fire(door: SocketAddr, host: &str, rate: Rate, stop: &AtomicBool) -> Ve
 }
 
 struct Gun {
-    door: SocketAddr,
     host: String,
-    idle: RefCell<Vec<TcpStream>>,
+    idle: Idle,
 }
 
 impl Gun {
     async fn shoot(&self, id: &str, safe: bool) -> Ending {
-        let shot = tokio::time::timeout(PATIENCE, self.ask(id, safe));
-        shot.await.unwrap_or_else(|_| Ending::Nothing { why: format!("no answer in {PATIENCE:?}") })
-    }
-
-    async fn ask(&self, id: &str, safe: bool) -> Ending {
-        let nothing = |error: std::io::Error| Ending::Nothing { why: error.to_string() };
-        let idle = self.idle.borrow_mut().pop();
-        let mut stream = match idle {
-            Some(stream) => stream,
-            None => match TcpStream::connect(self.door).await {
-                Ok(stream) => stream,
-                Err(error) => return nothing(error),
-            },
-        };
-        let _ = stream.set_nodelay(true);
         let host = &self.host;
         let request = if safe {
             format!("GET /load HTTP/1.1\r\nHost: {host}\r\nX-Shot: {id}\r\n\r\n")
         } else {
             format!("POST /load HTTP/1.1\r\nHost: {host}\r\nX-Shot: {id}\r\nContent-Length: 4\r\n\r\nbody")
         };
-        if let Err(error) = stream.write_all(request.as_bytes()).await {
-            return nothing(error);
-        }
-        let mut inbox = Vec::with_capacity(4_096);
-        loop {
-            let read = stream.read_buf(&mut inbox).await;
-            match parse(&inbox, false, matches!(read, Ok(0))) {
-                Parsed::Whole(reply, used) => {
-                    if reply.keeps_alive() && used == inbox.len() {
-                        self.idle.borrow_mut().push(stream);
-                    }
-                    let ending = judge(&reply, id);
-                    let more = used < inbox.len();
-                    return if more {
-                        Ending::Wrong { what: "bytes after the answer".to_owned() }
-                    } else {
-                        ending
-                    };
-                }
-                Parsed::Bad(what) => return Ending::Wrong { what },
-                Parsed::Partial { begun } => match read {
-                    Ok(1..) => {}
-                    Ok(_) | Err(_) if begun => return Ending::Cut,
-                    Ok(_) => return Ending::Nothing { why: "closed".to_owned() },
-                    Err(error) => return nothing(error),
-                },
-            }
+        match tokio::time::timeout(PATIENCE, self.idle.ask(&request)).await {
+            Ok(Ok(reply)) => judge(&reply, id),
+            Ok(Err(Unanswered::Cut)) => Ending::Cut,
+            Ok(Err(Unanswered::Wrong(what))) => Ending::Wrong { what },
+            Ok(Err(Unanswered::Nothing(why))) => Ending::Nothing { why },
+            Err(_) => Ending::Nothing { why: format!("no answer in {PATIENCE:?}") },
         }
     }
 }

@@ -22,15 +22,15 @@ mod embedded;
 #[cfg(test)]
 mod facts;
 pub mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod log;
 pub mod memory;
 mod options;
+pub mod postgres;
 pub mod redis;
-#[expect(dead_code, reason = "the connections that speak by it come next")]
-mod postgres;
 mod size;
 pub mod sqlite;
-#[expect(dead_code, reason = "the kinds that dial by it come next")]
 mod tls;
 
 pub use key_value::KeyValue;
@@ -139,13 +139,21 @@ pub trait Driver: KindCheck {
 }
 
 /// Every kind there is: the registry.
-pub static DRIVERS: &[&dyn Driver] =
-    &[&http::HTTP, &log::LOG, &memory::MEMORY, &redis::REDIS, &sqlite::SQLITE];
+pub static DRIVERS: &[&dyn Driver] = &[
+    &http::HTTP,
+    #[cfg(feature = "kafka")]
+    &kafka::KAFKA,
+    &log::LOG,
+    &memory::MEMORY,
+    &postgres::POSTGRES,
+    &redis::REDIS,
+    &sqlite::SQLITE,
+];
 
 /// Kinds that are known and not built yet, and what each waits for.
 const LATER: &[(&str, &str)] = &[
-    ("postgres", "real engines"),
-    ("kafka", "real engines"),
+    #[cfg(not(feature = "kafka"))]
+    ("kafka", "a program that was built with the feature `kafka`; this one was built without it"),
     ("grpc", "the traffic door in full"),
     ("mysql", "more engines"),
     ("mongodb", "more engines"),

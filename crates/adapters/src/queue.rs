@@ -11,8 +11,12 @@ use model::Failure;
 
 use crate::Call;
 
+pub(crate) mod murmur2;
+pub(crate) mod names;
+pub(crate) mod seal;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
+pub(crate) mod varint;
 
 /// The longest name of a topic or group, in bytes. Both are `[A-Za-z0-9._-]`, as Kafka has it.
 pub const MAX_NAME: usize = 249;

@@ -7,7 +7,6 @@ mod page;
 mod shape;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use throome_e2e::turn;
 
@@ -56,17 +55,20 @@ fn document_002_works_as_printed() {
 #[test]
 fn the_makefile_and_the_scripts_are_those_of_the_documents() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let makefile = std::fs::read_to_string(root.join("Makefile")).unwrap();
+    // What stands before the colon of a rule. Make itself runs some recipes also when it is told not to.
+    let rules = makefile.lines().filter_map(|line| line.split_once(':'));
+    let known: Vec<&str> = rules.flat_map(|(names, _)| names.split(' ')).collect();
     let mut asked = 0;
     for name in ["000.txt", "001.txt", "002.txt"] {
         let text = read(name);
         // `make test` in a list, and lines that begin so in a block.
-        let commands = text.lines().filter_map(|line| line.strip_prefix("- `").or(Some(line)));
+        let commands = text.lines().map(|line| line.strip_prefix("- `").unwrap_or(line));
         for command in commands {
             let words: Vec<&str> = command.split([' ', '`']).collect();
             match words.as_slice() {
                 ["make", target, ..] => {
-                    let known = Command::new("make").args(["--dry-run", target]).current_dir(root).output();
-                    assert!(known.unwrap().status.success(), "{name}: make {target} is not known");
+                    assert!(known.contains(target), "{name}: make {target} is not known");
                     asked += 1;
                 }
                 [script, ..] if script.starts_with("./scripts/") => {

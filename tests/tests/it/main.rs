@@ -16,6 +16,7 @@ mod data_door;
 mod data_limits;
 mod documents;
 mod durable;
+mod engines;
 mod failover;
 mod first_minute;
 mod forwarding;

@@ -2,7 +2,8 @@
 
 use model::{Code, Failure};
 
-use crate::queue::{DEAD_LETTERS, MAX_NAME, Message, TopicSpec};
+pub(super) use crate::queue::names::{group, invalid, topic};
+use crate::queue::{Message, TopicSpec};
 
 /// Partitions of one topic.
 pub(super) const MOST_PARTITIONS: u32 = 1000;
@@ -19,29 +20,6 @@ const MAX_KEY: usize = 64 << 10;
 /// Headers of one message, and their names and values together, in bytes.
 const MOST_HEADERS: usize = 100;
 const MAX_HEADERS: usize = 64 << 10;
-
-/// Checks the name of a topic. Dead letters have a suffix on top of the longest name.
-pub(super) fn topic(name: &str) -> Result<(), Failure> {
-    well_formed(name, name.strip_suffix(DEAD_LETTERS).unwrap_or(name), "topic")
-}
-
-/// Checks the name of a group.
-pub(super) fn group(name: &str) -> Result<(), Failure> {
-    well_formed(name, name, "group")
-}
-
-fn well_formed(name: &str, counted: &str, what: &str) -> Result<(), Failure> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    // Kafka refuses the two names that a file system takes for directories.
-    let right = !matches!(name, "" | "." | "..") && counted.len() <= MAX_NAME && name.bytes().all(allowed);
-    if right {
-        return Ok(());
-    }
-    Err(invalid(format!(
-        "`{}` is no name of a {what}: it has 1 to {MAX_NAME} of A-Z, a-z, 0-9, `.`, `_` and `-`.",
-        name.chars().take(80).collect::<String>().escape_debug()
-    )))
-}
 
 /// Checks what is asked of a new topic.
 pub(super) fn spec(spec: &TopicSpec) -> Result<(), Failure> {
@@ -80,10 +58,6 @@ pub(super) fn message(message: &Message, max_message: u64) -> Result<(), Failure
     Ok(())
 }
 
-pub(super) fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
-    Failure::client(Code::InvalidRequest, detail)
-}
-
 fn too_large(detail: String) -> Failure {
     Failure::client(Code::TooLarge, detail)
 }
@@ -93,19 +67,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-
-    #[test]
-    fn names_are_those_of_kafka() {
-        let longest = "a".repeat(MAX_NAME);
-        for name in ["a", "orders.v1_x-Y", "...", longest.as_str(), &format!("{longest}.dead")] {
-            assert!(topic(name).is_ok(), "{name}");
-        }
-        for name in ["", ".", "..", "a b", "a/b", "\u{e9}", "a\n", &"a".repeat(MAX_NAME + 1)] {
-            assert_eq!(topic(name).unwrap_err().code(), Code::InvalidRequest, "{name}");
-            assert_eq!(group(name).unwrap_err().code(), Code::InvalidRequest, "{name}");
-        }
-        assert!(group(&format!("{longest}.dead")).is_err());
-    }
 
     #[test]
     fn messages_have_limits() {

@@ -22,7 +22,6 @@ mod stored;
 mod tables;
 mod token;
 mod trim;
-mod varint;
 mod writes;
 
 #[cfg(test)]

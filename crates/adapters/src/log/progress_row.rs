@@ -3,7 +3,7 @@
 //! Leases are not kept, since consumers do not outlive the process: what was leased comes again at once.
 
 use super::progress::{Millis, Progress, SEGMENT};
-use super::varint;
+use crate::queue::varint;
 
 /// The first byte; another one is another form.
 const FORM: u64 = 2;

@@ -1,7 +1,7 @@
 //! Receipts as they are remembered with an idempotency key.
 
-use super::varint;
 use crate::queue::Receipt;
+use crate::queue::varint;
 
 pub(super) fn pack(receipts: &[Receipt]) -> Vec<u8> {
     let mut out = Vec::with_capacity(receipts.len() * 4);

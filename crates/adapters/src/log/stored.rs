@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::varint;
 use crate::queue::Message;
+use crate::queue::varint;
 
 /// A kept message.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,13 +3,7 @@
 //! They name what they are about and survive restarts. They are not secrets: the checksum, salted by the file,
 //! tells texts of this queue from all others.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use super::{partitioner, varint};
-
-/// No token is longer.
-const LONGEST: usize = 96;
+use crate::queue::seal::{open, seal};
 
 /// One delivery of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,32 +48,6 @@ impl Resume {
         let [kind, own, consumer, sequence] = open(text, salt)?;
         (kind == RESUME && own == group).then_some(Resume { group, consumer, sequence })
     }
-}
-
-fn seal(numbers: &[u64], salt: u32) -> Box<str> {
-    let mut bytes = Vec::with_capacity(32);
-    for number in numbers {
-        varint::put(&mut bytes, *number);
-    }
-    let check = partitioner::murmur2(&bytes, salt);
-    bytes.extend_from_slice(&check.to_le_bytes());
-    URL_SAFE_NO_PAD.encode(bytes).into()
-}
-
-fn open<const N: usize>(text: &str, salt: u32) -> Option<[u64; N]> {
-    if text.len() > LONGEST {
-        return None;
-    }
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let (mut rest, check) = bytes.split_last_chunk::<4>()?;
-    if partitioner::murmur2(rest, salt) != u32::from_le_bytes(*check) {
-        return None;
-    }
-    let mut numbers = [0; N];
-    for number in &mut numbers {
-        *number = varint::take(&mut rest)?;
-    }
-    rest.is_empty().then_some(numbers)
 }
 
 #[cfg(test)]

@@ -178,9 +178,12 @@ fn not_now(code: Code, detail: &'static str) -> Failure {
 
 /// What went wrong with a connection, without what was sent on it.
 fn word_of(error: &RedisError) -> String {
-    match std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>()) {
-        Some(error) => told(error),
-        None => error.category().to_owned(),
+    if error.is_connection_dropped() {
+        "closed by the server".to_owned()
+    } else if error.is_io_error() {
+        error.to_string()
+    } else {
+        error.category().to_owned()
     }
 }
 

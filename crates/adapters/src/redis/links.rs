@@ -4,6 +4,7 @@
 //! cannot be made. The next one tries again at once.
 
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(super) struct Links {
     dialer: Arc<Dialer>,
     room: Arc<Room>,
     keep: Keep,
+    /// How many of them are open, or are being opened.
+    open: Arc<AtomicUsize>,
     slots: PerCore<Mutex<Slot>>,
 }
 
@@ -69,7 +72,7 @@ impl Links {
         keep: Keep,
     ) -> Arc<Self> {
         let slots = PerCore::new(Mutex::default);
-        Arc::new(Links { address, speak, dialer, room, keep, slots })
+        Arc::new(Links { address, speak, dialer, room, keep, open: Arc::default(), slots })
     }
 
     /// The connection of this core, or one that another shares when the limit has no room for it.
@@ -81,7 +84,7 @@ impl Links {
             }
             if let Some(coming) = &slot.coming {
                 coming.clone()
-            } else if let Some(permit) = self.permit(&slot) {
+            } else if let Some(permit) = self.room.take_among(&self.open) {
                 self.begin(&mut slot, permit)
             } else {
                 drop(slot);
@@ -109,7 +112,7 @@ impl Links {
         let may = slot.coming.is_none() && slot.not_before.is_none_or(|moment| moment <= now);
         if (old || few)
             && may
-            && let Some(permit) = self.room.take()
+            && let Some(permit) = self.room.take_among(&self.open)
         {
             slot.not_before = Some(now + UNASKED);
             self.begin(&mut slot, permit);
@@ -121,15 +124,6 @@ impl Links {
         for slot in self.slots.iter() {
             lock(slot).live = None;
         }
-    }
-
-    /// The room for one more. Cores that could share a connection leave some of it to those who cannot.
-    fn permit(&self, own: &Slot) -> Option<Permit> {
-        let others = self.slots.iter().any(|slot| match slot.try_lock() {
-            Ok(slot) => !std::ptr::eq(&*slot, own) && slot.live.is_some(),
-            Err(_) => false,
-        });
-        if others { self.room.take_spare() } else { self.room.take() }
     }
 
     fn shared(&self) -> Shared {

@@ -13,7 +13,10 @@ pub(super) struct Room {
 
 /// The right to one open connection, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Permit(Arc<Room>);
+pub(super) struct Permit {
+    room: Arc<Room>,
+    among: Option<Arc<AtomicUsize>>,
+}
 
 impl Room {
     pub(super) fn new(most: usize) -> Arc<Self> {
@@ -34,21 +37,33 @@ impl Room {
         self.take_leaving(0)
     }
 
-    /// One more for somebody who could share another's, so that room is left for those who cannot.
-    pub(super) fn take_spare(self: &Arc<Self>) -> Option<Permit> {
-        self.take_leaving((self.most / 3).min(2))
+    /// One more of some that stand in for each other, which are counted by `among`. From the second on they leave room
+    /// for those who can share none.
+    pub(super) fn take_among(self: &Arc<Self>, among: &Arc<AtomicUsize>) -> Option<Permit> {
+        let first = among.fetch_add(1, Relaxed) == 0;
+        let left = if first { 0 } else { (self.most / 3).min(2) };
+        let Some(mut permit) = self.take_leaving(left) else {
+            among.fetch_sub(1, Relaxed);
+            return None;
+        };
+        permit.among = Some(Arc::clone(among));
+        Some(permit)
     }
 
     fn take_leaving(self: &Arc<Self>, left: usize) -> Option<Permit> {
         let most = self.most - left;
         let more = |open| (open < most).then_some(open + 1);
-        self.open.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Permit(Arc::clone(self)))
+        let taken = self.open.fetch_update(Relaxed, Relaxed, more);
+        taken.ok().map(|_| Permit { room: Arc::clone(self), among: None })
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
+        if let Some(among) = &self.among {
+            among.fetch_sub(1, Relaxed);
+        }
+        self.room.open.fetch_sub(1, Relaxed);
     }
 }
 
@@ -59,9 +74,10 @@ mod tests {
     #[test]
     fn no_more_than_the_limit_are_open() {
         let room = Room::new(3);
-        let first = room.take().unwrap();
-        let _second = room.take_spare().unwrap();
-        assert!(room.take_spare().is_none(), "the last one is for those who can share none");
+        let among = Arc::default();
+        let first = room.take_among(&among).unwrap();
+        let _second = room.take_among(&among).unwrap();
+        assert!(room.take_among(&among).is_none(), "the last one is for those who can share none");
         let third = room.take().unwrap();
         assert!(room.take().is_none());
         drop(first);
@@ -73,7 +89,7 @@ mod tests {
     #[test]
     fn a_small_limit_is_given_out_whole() {
         let room = Room::new(1);
-        let only = room.take_spare().unwrap();
+        let only = room.take_among(&Arc::default()).unwrap();
         assert!(room.take().is_none());
         drop(only);
         assert_eq!(room.open(), 0);

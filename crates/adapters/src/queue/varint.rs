@@ -1,7 +1,7 @@
 //! Numbers and texts in as few bytes as they need: seven bits a byte, the lowest first. For rows and tokens.
 
 /// Appends a number.
-pub(super) fn put(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -10,13 +10,13 @@ pub(super) fn put(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Appends a length and as many bytes.
-pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// Takes a number from the front; `None` when it is cut short or too large.
-pub(super) fn take(from: &mut &[u8]) -> Option<u64> {
+pub(crate) fn take(from: &mut &[u8]) -> Option<u64> {
     let mut number = 0u64;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = from.split_first()?;
@@ -34,12 +34,12 @@ pub(super) fn take(from: &mut &[u8]) -> Option<u64> {
 }
 
 /// Takes a number that fits into 32 bits.
-pub(super) fn take_u32(from: &mut &[u8]) -> Option<u32> {
+pub(crate) fn take_u32(from: &mut &[u8]) -> Option<u32> {
     u32::try_from(take(from)?).ok()
 }
 
 /// Takes a length and as many bytes.
-pub(super) fn take_bytes<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(crate) fn take_bytes<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(take(from)?).ok()?;
     let (bytes, rest) = from.split_at_checked(length)?;
     *from = rest;

@@ -1,0 +1,270 @@
+//! Groups are shown by what the broker says of them and what this process knows beside, moved, and taken out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Code, Failure};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::groups::GroupInfo;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
+
+use super::adapter::Hub;
+use super::client::Ear;
+use super::desk::{PATIENCE, changing};
+use super::group::{Ending, name_of};
+use super::member::CLIENT;
+use super::{failure, limits, protocol, topics};
+use crate::queue::{Extent, Group, Position, Progress, Topic};
+
+/// Between two looks at whether the clients of a group have gone.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Groups whose places are asked for at a time: each takes a client.
+const AT_ONCE: usize = 4;
+
+/// The group and its members of which the broker tells.
+#[derive(Debug, Clone, Default)]
+struct Told {
+    /// By what it is called, and which topics it reads.
+    members: Vec<(String, BTreeSet<String>)>,
+}
+
+/// The places of a group, by topic and partition.
+type Places = BTreeMap<(String, u32), u64>;
+
+/// The groups of a topic, or of all.
+pub(super) async fn all(hub: &Arc<Hub>, topic: Option<&str>) -> Result<Vec<Group>, Failure> {
+    let topics = match topic {
+        Some(name) => vec![topics::one(&hub.desk, name).await?],
+        None => topics::all(&hub.desk).await?,
+    };
+    let mut told = told(hub, None).await?;
+    for own in hub.table.all() {
+        // One that is about to join is not told of yet.
+        if own.lock().reading().next().is_some() {
+            told.entry(own.name.to_string()).or_default();
+        }
+    }
+    let topics = Arc::new(topics);
+    let mut groups = Vec::new();
+    let names: Vec<String> = told.keys().cloned().collect();
+    for some in names.chunks(AT_ONCE) {
+        let mut asked = tokio::task::JoinSet::new();
+        for name in some {
+            let (hub, topics, name) = (Arc::clone(hub), Arc::clone(&topics), name.clone());
+            asked.spawn(async move { (name.clone(), places(&hub, &name, &topics).await) });
+        }
+        for (name, places) in asked.join_all().await {
+            let places = match places {
+                // It went while it was looked at, or may not be looked at.
+                Err(failure) if matches!(failure.code(), Code::NotFound | Code::PermissionDenied) => continue,
+                places => places?,
+            };
+            let told = &told[&name];
+            groups.extend(topics.iter().filter_map(|topic| shown(hub, topic, &name, told, &places)));
+        }
+    }
+    groups.sort_by(|a, b| (&a.topic, &a.name).cmp(&(&b.topic, &b.name)));
+    Ok(groups)
+}
+
+/// Whether there is such a group of a topic.
+pub(super) async fn is_there(
+    hub: &Arc<Hub>,
+    topic: &str,
+    group: &str,
+    partitions: u32,
+) -> Result<bool, Failure> {
+    let told = told(hub, Some(group)).await?;
+    if told.values().flat_map(|own| &own.members).any(|(_, topics)| topics.contains(topic)) {
+        return Ok(true);
+    }
+    let whole = Topic {
+        name: topic.into(),
+        partitions: vec![Extent { earliest: 0, next: 0 }; partitions as usize],
+        replication_factor: 1,
+        retention: None,
+        retention_bytes: None,
+        bytes: None,
+    };
+    Ok(!places(hub, group, &[whole]).await?.is_empty())
+}
+
+/// What the broker tells of groups that consumers form.
+async fn told(hub: &Arc<Hub>, name: Option<&str>) -> Result<BTreeMap<String, Told>, Failure> {
+    let name = name.map(str::to_owned);
+    let read = move |clerk: &super::desk::Clerk| -> KafkaResult<BTreeMap<String, Told>> {
+        let list = clerk.groups(name.as_deref())?;
+        let own = list.groups().iter().filter(|group| matches!(group.protocol_type(), "consumer" | ""));
+        Ok(own.map(|group| (group.name().to_owned(), members(group))).collect())
+    };
+    hub.desk.ask("show groups", read).await
+}
+
+fn members(group: &GroupInfo) -> Told {
+    let topics = |member: &rdkafka::groups::GroupMemberInfo| {
+        let subscribed = member.metadata().and_then(protocol::subscribed).unwrap_or_default();
+        let assigned = member.assignment().and_then(protocol::assigned).unwrap_or_default();
+        subscribed.into_iter().chain(assigned.into_iter().map(|(topic, _)| topic)).collect()
+    };
+    let name = |member: &rdkafka::groups::GroupMemberInfo| match member.client_id().strip_prefix(CLIENT) {
+        Some(own) => own.to_owned(),
+        None => member.id().to_owned(),
+    };
+    Told { members: group.members().iter().map(|member| (name(member), topics(member))).collect() }
+}
+
+/// Where a group stands in these topics, where it has been.
+async fn places(hub: &Hub, group: &str, topics: &[Topic]) -> Result<Places, Failure> {
+    let mut asked = TopicPartitionList::new();
+    for topic in topics {
+        let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+        for partition in 0..partitions {
+            asked.add_partition(&topic.name, partition);
+        }
+    }
+    if asked.count() == 0 {
+        return Ok(Places::new());
+    }
+    let found =
+        with_client(hub, group, "show groups", move |client| client.committed_offsets(asked, PATIENCE));
+    let found = found.await?;
+    let read = found.elements().into_iter().filter_map(|place| {
+        let Offset::Offset(offset) = place.offset() else { return None };
+        let partition = u32::try_from(place.partition()).ok()?;
+        Some(((place.topic().to_owned(), partition), u64::try_from(offset).ok()?))
+    });
+    Ok(read.collect())
+}
+
+/// Does something with a client of this group that has not joined it.
+async fn with_client<T: Send + 'static>(
+    hub: &Hub,
+    group: &str,
+    what: &'static str,
+    work: impl FnOnce(&BaseConsumer<Ear>) -> KafkaResult<T> + Send + 'static,
+) -> Result<T, Failure> {
+    let (mut config, ear) = (hub.desk.settings().config(), hub.desk.ear().clone());
+    config.set("group.id", group).set("enable.auto.commit", "false");
+    let done = hub.desk.aside(move || work(&config.create_with_context(ear)?)).await?;
+    done.map_err(|error| failure::of(&error, hub.desk.ear(), what))
+}
+
+/// A group of a topic; `None` where it has nothing to do with it.
+fn shown(hub: &Hub, topic: &Topic, name: &str, told: &Told, places: &Places) -> Option<Group> {
+    let live = hub.table.find(&topic.name, name);
+    let own = told.members.iter().filter(|(_, topics)| topics.contains(&*topic.name));
+    let mut consumers: BTreeSet<Box<str>> = own.map(|(name, _)| name.as_str().into()).collect();
+    let mut partitions: Vec<Progress> = topic
+        .partitions
+        .iter()
+        .enumerate()
+        .map(|(at, extent)| {
+            let place = places.get(&(topic.name.to_string(), u32::try_from(at).ok()?)).copied();
+            Some(progress(place, *extent))
+        })
+        .collect::<Option<_>>()?;
+    if let Some(live) = live {
+        let mut state = live.lock();
+        let reading: BTreeSet<u64> = state.reading().map(|own| own.consumer).collect();
+        for member in &mut state.members {
+            let name: Box<str> = name_of(member.consumer).into();
+            // One whose stream is gone reads no more.
+            if reading.contains(&member.consumer) {
+                consumers.insert(name)
+            } else {
+                consumers.remove(&name)
+            };
+        }
+        for (partition, part) in state.parts.iter().filter(|(_, part)| part.owner.is_some()) {
+            let Some(own) = partitions.get_mut(*partition as usize) else { continue };
+            let (Some(settled), Some(next)) = (part.ledger.settled(), part.ledger.next()) else { continue };
+            own.settled = settled.max(own.settled).min(own.next);
+            own.delivered = part.ledger.delivered();
+            own.lag = part.ledger.owed() + own.next.saturating_sub(next);
+        }
+    }
+    let has_been = places.keys().any(|(own, _)| **own == *topic.name);
+    (has_been || !consumers.is_empty()).then(|| Group {
+        topic: topic.name.clone(),
+        name: name.into(),
+        consumers: consumers.into_iter().collect(),
+        partitions,
+    })
+}
+
+/// A place that the broker knows, or none yet.
+fn progress(place: Option<u64>, extent: Extent) -> Progress {
+    // What is kept no longer need not be read, and nobody has read what is not there.
+    let settled = place.unwrap_or(extent.earliest).clamp(extent.earliest.min(extent.next), extent.next);
+    Progress { settled, next: extent.next, lag: extent.next - settled, delivered: 0 }
+}
+
+/// Puts a group to a place, while nobody reads for it.
+pub(super) async fn reset(hub: &Arc<Hub>, topic: &str, group: &str, to: Position) -> Result<Group, Failure> {
+    let whole = idle(hub, topic, group).await?;
+    let mut wanted = TopicPartitionList::new();
+    for (partition, extent) in whole.partitions.iter().enumerate() {
+        let place = match to {
+            Position::Earliest => extent.earliest,
+            Position::Latest => extent.next,
+            Position::Offset(offset) => offset.clamp(extent.earliest.min(extent.next), extent.next),
+        };
+        let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+        let offset = Offset::Offset(i64::try_from(place).unwrap_or(i64::MAX));
+        let put = wanted.add_partition_offset(topic, partition, offset);
+        put.map_err(|error| failure::of(&error, hub.desk.ear(), "reset the group"))?;
+    }
+    with_client(hub, group, "reset the group", move |client| client.commit(&wanted, CommitMode::Sync))
+        .await?;
+    hub.table.forget(topic, group, Ending::GroupChanged);
+    let found = all(hub, Some(topic)).await?.into_iter().find(|own| &*own.name == group);
+    found.ok_or_else(|| failure::no_group(topic, group))
+}
+
+/// Takes a group out, while nobody reads for it.
+pub(super) async fn delete(hub: &Arc<Hub>, topic: &str, group: &str) -> Result<(), Failure> {
+    idle(hub, topic, group).await?;
+    let clerk = hub.desk.admin().await?;
+    let asked = clerk.changes()?.delete_groups(&[group], &changing());
+    let answers = asked.await.map_err(|error| failure::of(&error, hub.desk.ear(), "delete the group"))?;
+    hub.table.forget(topic, group, Ending::GroupChanged);
+    match answers.into_iter().find_map(Result::err) {
+        None | Some((_, RDKafkaErrorCode::GroupIdNotFound)) => Ok(()),
+        Some((_, code)) => Err(failure::of_code(code, hub.desk.ear(), "delete the group")),
+    }
+}
+
+/// The topic of a group for which nobody reads. Who has left already, and could come back, goes for good.
+async fn idle(hub: &Arc<Hub>, topic: &str, group: &str) -> Result<Topic, Failure> {
+    limits::group(group)?;
+    let whole = topics::one(&hub.desk, topic).await?;
+    if let Some(live) = hub.table.find(topic, group) {
+        let reading = live.lock().reading().count();
+        if reading > 0 {
+            return Err(busy(group, reading));
+        }
+        live.end(Ending::GroupChanged);
+        let until = Instant::now() + PATIENCE;
+        while !live.lock().is_empty() && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    let told = told(hub, Some(group)).await?;
+    let reading = told.values().map(|own| own.members.len()).sum();
+    if reading > 0 {
+        return Err(busy(group, reading));
+    }
+    if places(hub, group, std::slice::from_ref(&whole)).await?.is_empty() {
+        return Err(failure::no_group(topic, group));
+    }
+    Ok(whole)
+}
+
+fn busy(group: &str, reading: usize) -> Failure {
+    let detail = format!("{reading} of the group `{group}` are reading.");
+    Failure::client(Code::Conflict, detail).with_hint("Stop its consumers first.")
+}

@@ -1,0 +1,202 @@
+//! What only a `kafka` service can say.
+
+use std::time::Duration;
+
+use model::check::Problems;
+use model::cluster_fields::{PASSWORD, USERNAME};
+use model::field::{Field, Shape, field, word};
+use model::tree::Node;
+use model::{Code, Failure, ServiceSpec};
+
+use crate::options::Said;
+use crate::{size, tls};
+
+const AUTO_CREATE: &str = "auto_create";
+const BUFFER: &str = "buffer";
+const COMPRESSION: &str = "compression";
+const DELIVERY_TIMEOUT: &str = "delivery_timeout";
+const LINGER: &str = "linger";
+const MAX_MESSAGE: &str = "max_message";
+const MAX_UNSETTLED: &str = "max_unsettled";
+const NUM_PARTITIONS: &str = "num_partitions";
+const SASL: &str = "sasl";
+
+/// The keys of the kind.
+pub(super) const FIELDS: &[Field] = &[
+    USERNAME,
+    PASSWORD,
+    field(SASL, Shape::Fields(SASL_FIELDS), "How `username` and `password` are proven."),
+    tls::FIELD,
+    field(
+        NUM_PARTITIONS,
+        Shape::Integer(1, 1000),
+        "Partitions of a topic that does not say how many.",
+    )
+    .default("1"),
+    field(AUTO_CREATE, Shape::Bool, "Whether publishing to a topic that is not there makes it.")
+        .default("true"),
+    field(
+        MAX_MESSAGE,
+        Shape::Text,
+        "The largest message, key and headers included, such as `64kb` or `1mb`, or in bytes. The broker has a limit \
+         of its own, `message.max.bytes`.",
+    )
+    .default("1mb"),
+    field(
+        COMPRESSION,
+        Shape::Choice(&[word("none"), word("gzip"), word("snappy"), word("lz4")]),
+        "How messages are compressed on their way to the broker.",
+    )
+    .default("none"),
+    field(
+        LINGER,
+        Shape::Span,
+        "How long a message waits for others to be sent along with it, up to a second.",
+    )
+    .default("1ms"),
+    field(
+        DELIVERY_TIMEOUT,
+        Shape::SpanFrom(100),
+        "How long the gateway tries to publish a message, whether or not its client still waits.",
+    )
+    .default("10s"),
+    field(
+        BUFFER,
+        Shape::Text,
+        "Bytes of messages that wait to be published at a time; more are refused as `overloaded`.",
+    )
+    .default("64mb"),
+    field(
+        MAX_UNSETTLED,
+        Shape::Text,
+        "Bytes of messages that a stream may have delivered and not settled, since they stay in memory.",
+    )
+    .default("64mb"),
+];
+
+const SASL_FIELDS: &[Field] = &[field(
+    "mechanism",
+    Shape::Choice(&[word("PLAIN"), word("SCRAM-SHA-256"), word("SCRAM-SHA-512")]),
+    "By which mechanism. PLAIN sends the password as it is, and belongs behind `tls`.",
+)
+.default("PLAIN")];
+
+/// What librdkafka can be told of a message's size.
+const LARGEST_MESSAGE: u64 = 256 << 20;
+const LONGEST_LINGER: Duration = Duration::from_secs(1);
+const LONGEST_DELIVERY: Duration = Duration::from_secs(3600);
+
+/// The checked options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Options {
+    pub(super) num_partitions: u32,
+    pub(super) auto_create: bool,
+    /// In bytes.
+    pub(super) max_message: u64,
+    pub(super) compression: Box<str>,
+    pub(super) linger: Duration,
+    pub(super) delivery_timeout: Duration,
+    /// In bytes.
+    pub(super) buffer: u64,
+    /// In bytes.
+    pub(super) max_unsettled: u64,
+    /// Set where the service has a user.
+    pub(super) mechanism: Option<Box<str>>,
+}
+
+/// What the table cannot say: sizes and spans within their limits, and that a mechanism needs a user.
+pub(super) fn check(service: &Node, problems: &mut Problems) {
+    tls::check(service, problems);
+    for (key, read) in [(MAX_MESSAGE, max_message as Reader), (BUFFER, room), (MAX_UNSETTLED, room)] {
+        if let Some(node) = said(service, key)
+            && let Some(text) = node.as_text()
+            && let Err(message) = read(&text)
+        {
+            problems.at(node, key, message).suggestion = Some("write it as `1mb`".to_owned());
+        }
+    }
+    for (key, read) in [(LINGER, linger as SpanReader), (DELIVERY_TIMEOUT, delivery_timeout)] {
+        if let Some(node) = said(service, key)
+            && let Some(text) = node.as_text()
+            && let Err(message) = read(&text)
+        {
+            problems.at(node, key, message);
+        }
+    }
+    let (user, password) = (said(service, USERNAME.name), said(service, PASSWORD.name));
+    match (user, password) {
+        (Some(user), None) => problems.at(user, USERNAME.name, "needs the `password` that belongs to it"),
+        (None, Some(password)) => {
+            problems.at(password, PASSWORD.name, "needs the `username` that it belongs to")
+        }
+        (None, None) if let Some(sasl) = said(service, SASL) => {
+            problems.at(sasl, SASL, "needs a `username` and a `password`")
+        }
+        _ => return,
+    };
+}
+
+fn said<'n>(service: &'n Node, key: &str) -> Option<&'n Node> {
+    service.get(key).filter(|node| !node.is_null())
+}
+
+/// The options of a service that was checked.
+pub(super) fn of(service: &ServiceSpec) -> Result<Options, Failure> {
+    let said = Said::of(service);
+    let mechanism = match (&service.username, &service.password) {
+        (Some(_), Some(_)) => {
+            Some(Said::within(service, SASL).text("mechanism").unwrap_or("PLAIN".to_owned()))
+        }
+        (None, None) if !said.has(SASL) => None,
+        _ => {
+            let detail = "`username`, `password` and `sasl` belong together";
+            return Err(Failure::client(Code::InvalidConfig, detail));
+        }
+    };
+    Ok(Options {
+        num_partitions: said.parsed(NUM_PARTITIONS, 1)?,
+        auto_create: said.parsed(AUTO_CREATE, true)?,
+        max_message: said.read(MAX_MESSAGE, 1 << 20, max_message)?,
+        compression: said.text(COMPRESSION).unwrap_or("none".to_owned()).into(),
+        linger: said.read(LINGER, Duration::from_millis(1), linger)?,
+        delivery_timeout: said.read(DELIVERY_TIMEOUT, Duration::from_secs(10), delivery_timeout)?,
+        buffer: said.read(BUFFER, 64 << 20, room)?,
+        max_unsettled: said.read(MAX_UNSETTLED, 64 << 20, room)?,
+        mechanism: mechanism.map(Into::into),
+    })
+}
+
+type Reader = fn(&str) -> Result<u64, String>;
+type SpanReader = fn(&str) -> Result<Duration, String>;
+
+fn max_message(text: &str) -> Result<u64, String> {
+    match size::read(text)? {
+        bytes if bytes < 1000 => Err("must be at least 1000 bytes".to_owned()),
+        bytes if bytes > LARGEST_MESSAGE => Err("must be at most `256mb`".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
+fn room(text: &str) -> Result<u64, String> {
+    match size::read(text)? {
+        bytes if bytes < 64 << 10 => Err("must be at least `64kb`".to_owned()),
+        bytes if bytes > 1 << 40 => Err("must be at most `1024gb`".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
+fn linger(text: &str) -> Result<Duration, String> {
+    span(text, Duration::ZERO, LONGEST_LINGER)
+}
+
+fn delivery_timeout(text: &str) -> Result<Duration, String> {
+    span(text, Duration::from_millis(100), LONGEST_DELIVERY)
+}
+
+fn span(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let span: model::Span = text.parse().map_err(|_| format!("`{text}` is no length of time"))?;
+    if span.0 < least || span.0 > most {
+        return Err(format!("must be from {least:?} to {most:?}"));
+    }
+    Ok(span.0)
+}

@@ -1,0 +1,209 @@
+//! Topics are made, shown as they are, and deleted, by the broker's own administration.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use model::{Code, Failure};
+use rdkafka::admin::{NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication, TopicResult};
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
+
+use super::desk::{Clerk, Desk, PATIENCE, changing};
+use super::{failure, limits};
+use crate::queue::{Extent, Topic, TopicSpec};
+
+/// Between two looks at whether a change can be seen.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Topics whose settings are asked for in one question.
+const AT_ONCE: usize = 500;
+
+/// Makes a topic as asked; it can be read and published to when this returns.
+pub(super) async fn create(desk: &Desk, spec: &TopicSpec) -> Result<Topic, Failure> {
+    limits::spec(spec)?;
+    new(desk, spec, i32::from(spec.replication_factor)).await?;
+    one(desk, &spec.name).await
+}
+
+/// Makes a topic for a message that has none, with as many copies as the broker makes of its own. One that another
+/// made meanwhile serves as well.
+pub(super) async fn make(desk: &Desk, name: &str, partitions: u32) -> Result<(), Failure> {
+    let spec = TopicSpec {
+        name: name.into(),
+        partitions,
+        replication_factor: 1,
+        retention: None,
+        retention_bytes: None,
+    };
+    match new(desk, &spec, -1).await {
+        Err(failure) if failure.code() != Code::AlreadyExists => Err(failure),
+        _ => desk.partitions(name).await.map(drop),
+    }
+}
+
+async fn new(desk: &Desk, spec: &TopicSpec, copies: i32) -> Result<(), Failure> {
+    let retention = spec.retention.map(|retention| retention.as_millis().to_string());
+    let bytes = spec.retention_bytes.map(|bytes| bytes.min(i64::MAX.unsigned_abs()).to_string());
+    let partitions = i32::try_from(spec.partitions).unwrap_or(i32::MAX);
+    let clerk = desk.admin().await?;
+    let mut topic = NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(copies));
+    if let Some(retention) = &retention {
+        topic = topic.set("retention.ms", retention);
+    }
+    if let Some(bytes) = &bytes {
+        topic = topic.set("retention.bytes", bytes);
+    }
+    let asked = clerk.changes()?.create_topics([&topic], &changing());
+    changed(desk, asked.await, "create the topic")?;
+    let until = Instant::now() + PATIENCE;
+    // Each broker hears of it in its own time.
+    while desk.partitions(&spec.name).await.ok() != Some(spec.partitions) && Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+/// Takes a topic out; nobody sees it any more when this returns.
+pub(super) async fn delete(desk: &Desk, name: &str) -> Result<(), Failure> {
+    limits::writable(name)?;
+    desk.partitions(name).await?;
+    desk.forget(name);
+    let clerk = desk.admin().await?;
+    let asked = clerk.changes()?.delete_topics(&[name], &changing());
+    changed(desk, asked.await, "delete the topic")?;
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        match desk.partitions(name).await {
+            Err(failure) if failure.code() == Code::NotFound => return Ok(()),
+            _ => tokio::time::sleep(LOOK).await,
+        }
+    }
+    Err(Failure::service(Code::Timeout, format!("Kafka has not deleted the topic `{name}` in time.")))
+}
+
+fn changed(desk: &Desk, answer: KafkaResult<Vec<TopicResult>>, what: &str) -> Result<(), Failure> {
+    let answers = answer.map_err(|error| failure::of(&error, desk.ear(), what))?;
+    let refused = answers.into_iter().find_map(Result::err);
+    refused.map_or(Ok(()), |(_, code)| Err(failure::of_code(code, desk.ear(), what)))
+}
+
+/// A topic as it is.
+pub(super) async fn one(desk: &Desk, name: &str) -> Result<Topic, Failure> {
+    limits::topic(name)?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        desk.partitions(name).await?;
+        match shown(desk, Some(name)).await {
+            // New, and its partitions have no leader yet.
+            Err(failure) if is_young(&failure) && Instant::now() < until => tokio::time::sleep(LOOK).await,
+            Err(failure) => return Err(failure),
+            Ok(found) => return found.into_iter().next().ok_or_else(|| failure::no_topic(name)),
+        }
+    }
+}
+
+/// All topics but Kafka's own, by name.
+pub(super) async fn all(desk: &Desk) -> Result<Vec<Topic>, Failure> {
+    shown(desk, None).await
+}
+
+/// What the broker says of a topic that it does not know in full yet.
+fn is_young(failure: &Failure) -> bool {
+    let codes = [RDKafkaErrorCode::LeaderNotAvailable, RDKafkaErrorCode::NotLeaderForPartition];
+    failure.native().is_some_and(|(_, own)| codes.iter().any(|code| failure::native(*code) == own))
+}
+
+async fn shown(desk: &Desk, name: Option<&str>) -> Result<Vec<Topic>, Failure> {
+    let asked = name.map(str::to_owned);
+    let found = desk.ask("show topics", move |clerk| extents(clerk, asked.as_deref())).await?;
+    let found = found.map_err(|(topic, code)| {
+        let failure = failure::of_code(code, desk.ear(), "show topics");
+        failure.with_hint(format!("The topic `{topic}` has a partition without a leader."))
+    })?;
+    let names: Vec<&str> = found.keys().map(String::as_str).collect();
+    let mut settings = HashMap::new();
+    for some in names.chunks(AT_ONCE) {
+        settings.extend(retention(desk, some).await?);
+    }
+    let topics = found.into_iter().map(|(name, Shape { partitions, replication_factor })| {
+        let (retention, retention_bytes) = settings.get(&name).copied().unwrap_or_default();
+        let name = name.into();
+        Topic { name, partitions, replication_factor, retention, retention_bytes, bytes: None }
+    });
+    Ok(topics.collect())
+}
+
+struct Shape {
+    partitions: Vec<Extent>,
+    replication_factor: u16,
+}
+
+type Shapes = Result<BTreeMap<String, Shape>, (String, RDKafkaErrorCode)>;
+
+/// The partitions of topics with where they begin and end, or the topic of which that is not known.
+fn extents(clerk: &Clerk, name: Option<&str>) -> KafkaResult<Shapes> {
+    let metadata = clerk.metadata(name, PATIENCE)?;
+    let mut found = BTreeMap::new();
+    let mut asked = TopicPartitionList::new();
+    for topic in metadata.topics() {
+        if topic.error().is_some() || name.is_none() && topic.name().starts_with(limits::INTERNAL) {
+            continue;
+        }
+        for partition in topic.partitions() {
+            if partition.leader() < 0 {
+                return Ok(Err((topic.name().to_owned(), RDKafkaErrorCode::LeaderNotAvailable)));
+            }
+            asked.add_partition(topic.name(), partition.id());
+        }
+        let copies = topic.partitions().first().map_or(0, |partition| partition.replicas().len());
+        let shape = Shape {
+            partitions: vec![Extent { earliest: 0, next: 0 }; topic.partitions().len()],
+            replication_factor: u16::try_from(copies).unwrap_or(u16::MAX),
+        };
+        found.insert(topic.name().to_owned(), shape);
+    }
+    if asked.count() == 0 {
+        return Ok(Ok(found));
+    }
+    for end in [Offset::Beginning, Offset::End] {
+        for place in clerk.ends(&asked, end)?.elements() {
+            if let Err(error) = place.error() {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                return Ok(Err((place.topic().to_owned(), code)));
+            }
+            let offset = place.offset().to_raw().and_then(|offset| u64::try_from(offset).ok()).unwrap_or(0);
+            let Some(extent) = found
+                .get_mut(place.topic())
+                .and_then(|shape| shape.partitions.get_mut(usize::try_from(place.partition()).ok()?))
+            else {
+                continue;
+            };
+            match end {
+                Offset::Beginning => extent.earliest = offset,
+                _ => extent.next = offset,
+            }
+        }
+    }
+    Ok(Ok(found))
+}
+
+type Retention = (Option<Duration>, Option<u64>);
+
+/// How long, and how much of, each of these topics is kept. One that may not be asked for says nothing.
+async fn retention(desk: &Desk, names: &[&str]) -> Result<Vec<(String, Retention)>, Failure> {
+    let clerk = desk.admin().await?;
+    let asked: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+    let answers = clerk.changes()?.describe_configs(&asked, &changing());
+    let answers =
+        answers.await.map_err(|error| failure::of(&error, desk.ear(), "show settings of topics"))?;
+    let read = |answer: rdkafka::admin::ConfigResourceResult| {
+        let answer = answer.ok()?;
+        let OwnedResourceSpecifier::Topic(name) = &answer.specifier else { return None };
+        let number = |key| answer.get(key)?.value.as_deref()?.parse::<u64>().ok();
+        // Without a limit it is -1, which is no such number.
+        let retention = (number("retention.ms").map(Duration::from_millis), number("retention.bytes"));
+        Some((name.clone(), retention))
+    };
+    Ok(answers.into_iter().filter_map(read).collect())
+}

@@ -1,0 +1,80 @@
+//! Real engines under steady load while they are killed, frozen, promoted, cut off: what clients are told, and what
+//! is there afterwards. A kind or a theme a file; here is what they share.
+
+mod cut;
+mod down;
+mod kafka;
+mod mix;
+mod pool;
+mod postgres;
+mod redis;
+mod same_program;
+mod soak;
+
+use std::time::Duration;
+
+use ::engines::{Server, secrets};
+use serde_json::Value;
+use throome_e2e::Gateway;
+use throome_e2e::calls::Told;
+use throome_e2e::process::wait_for;
+
+/// The one cluster of these tests.
+const BASE: &str = "/api/v1/clusters/shop";
+
+/// The facts of a service.
+#[track_caller]
+fn facts(gateway: &Gateway, service: &str) -> Value {
+    gateway.show(&format!("{BASE}/services/{service}"))
+}
+
+/// Waits until the cluster is well.
+#[track_caller]
+fn until_healthy(gateway: &Gateway, limit: Duration) -> Duration {
+    let began = std::time::Instant::now();
+    wait_for("a healthy cluster", limit, || {
+        (gateway.show(&format!("{BASE}/health"))["status"] == "HEALTHY").then_some(())
+    });
+    began.elapsed()
+}
+
+/// No call of this word failed.
+#[track_caller]
+fn none_failed(told: &[Told], what: &str) {
+    let failed: Vec<String> =
+        told.iter().filter(|one| one.what == what && !one.good()).map(Told::to_string).collect();
+    assert!(failed.is_empty(), "{} of {what} failed: {:#?}", failed.len(), &failed[..failed.len().min(5)]);
+}
+
+/// Every call of this word that failed said one of these codes, and nobody waited longer than the limit.
+#[track_caller]
+fn failed_clearly(told: &[Told], what: &str, codes: &[&str], limit: Duration) {
+    let of_it = || told.iter().filter(|one| one.what == what);
+    let odd: Vec<String> =
+        of_it().filter(|one| !one.good() && !codes.contains(&one.code())).map(Told::to_string).collect();
+    assert!(odd.is_empty(), "{:#?}", &odd[..odd.len().min(5)]);
+    let late: Vec<String> = of_it().filter(|one| one.took() > limit).map(Told::to_string).collect();
+    assert!(late.is_empty(), "longer than {limit:?}: {:#?}", &late[..late.len().min(5)]);
+}
+
+/// How long after a moment the last call of this word that failed was made.
+fn failing_until(told: &[Told], what: &str, moment: u64) -> Duration {
+    let failed = told.iter().filter(|one| one.what == what && !one.good());
+    let last = failed.map(|one| one.at_us).max().unwrap_or(0);
+    Duration::from_micros(last.saturating_sub(moment))
+}
+
+/// A cluster of all three, without replicas: `cache`, `db` and `queue`.
+fn three(redis: &Server, postgres: &Server, kafka: &Server, timeout: Duration) -> String {
+    let (user, password) = secrets::POSTGRES_OWNER;
+    format!(
+        "services:\n  cache: {{ type: redis, host: 127.0.0.1, port: {} }}\n  db: {{ type: postgres, host: 127.0.0.1, \
+         port: {}, username: {user}, password: {password}, database: {} }}\n  queue: {{ type: kafka, host: 127.0.0.1, \
+         port: {} }}\nrouting: {{ timeout_ms: {} }}\n",
+        redis.port,
+        postgres.port,
+        secrets::POSTGRES_DATABASE,
+        kafka.port,
+        timeout.as_millis()
+    )
+}

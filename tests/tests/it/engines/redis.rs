@@ -1,0 +1,229 @@
+//! Redis with a replica. Reads are answered whatever happens to one of the two; a write is done once or not at all,
+//! and what was answered is there.
+
+use std::collections::BTreeMap;
+use std::thread::sleep;
+use std::time::Duration;
+
+use ::engines::{Engines, Server};
+use serde_json::json;
+use throome_e2e::calls::{Call, Calls, Told, counts};
+use throome_e2e::process::{now_us, wait_for};
+use throome_e2e::{Gateway, Layout, turn};
+
+use super::{BASE, facts, failed_clearly, failing_until, none_failed, until_healthy};
+
+/// Calls a second: four of five are reads.
+const RATE: u32 = 100;
+const KEYS: u64 = 50;
+/// What a call may take, over all its tries.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// And what a busy machine adds to that.
+const SLACK: Duration = Duration::from_millis(800);
+
+const READ: &str = "GET";
+const INCR: &str = "INCR";
+const APPEND: &str = "APPEND";
+
+/// What a write may be told while there is nobody to write to.
+const CODES: [&str; 4] = ["timeout", "no_endpoint", "breaker_open", "bad_gateway"];
+
+struct Pair {
+    primary: Server,
+    replica: Server,
+    gateway: Gateway,
+    _engines: Engines,
+}
+
+fn pair() -> Pair {
+    let engines = Engines::own();
+    let (primary, replica) = (engines.redis(), engines.redis_replica());
+    let mut keys = vec!["MSET".to_owned()];
+    keys.extend((0..KEYS).flat_map(|key| [format!("k{key}"), format!("value of {key}")]));
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    assert_eq!(primary.redis_cli(&keys), "OK");
+    wait_for("a replica that has it all", Duration::from_secs(5), || {
+        (replica.redis_cli(&["DBSIZE"]) == KEYS.to_string()).then_some(())
+    });
+    let layout = Layout::default();
+    layout.write_cluster(
+        "shop",
+        &format!(
+            "services:\n  cache:\n    type: redis\n    host: 127.0.0.1\n    port: {}\n    replicas: [ {{ host: 127.0.0.1, \
+             port: {} }} ]\nrouting: {{ timeout_ms: {} }}\n",
+            primary.port,
+            replica.port,
+            TIMEOUT.as_millis()
+        ),
+    );
+    let gateway = layout.start();
+    until_healthy(&gateway, Duration::from_secs(5));
+    Pair { primary, replica, gateway, _engines: engines }
+}
+
+/// Reads of keys that are there, and writes of which each has a key of its own.
+fn load(gateway: &Gateway) -> Calls {
+    Calls::begin(gateway.control, RATE, |number| match number % 10 {
+        3 => {
+            let body = json!({ "key": format!("n{number}") });
+            Call::post(INCR, format!("{BASE}/cache/incr"), body)
+        }
+        7 => {
+            let body = json!(["APPEND", format!("n{number}"), format!("<{number}>")]);
+            Call::post(APPEND, format!("{BASE}/cache/command"), body)
+        }
+        _ => {
+            let body = json!({ "key": format!("k{}", number % KEYS) });
+            Call::post(READ, format!("{BASE}/cache/get"), body)
+        }
+    })
+}
+
+fn is_write(told: &&Told) -> bool {
+    told.what != READ
+}
+
+/// What a write leaves when it was done once.
+fn once(told: &Told) -> String {
+    if told.what == INCR { "1".to_owned() } else { format!("<{}>", told.number) }
+}
+
+fn reads_are_right(told: &[Told]) {
+    none_failed(told, READ);
+    for one in told.iter().filter(|one| one.what == READ) {
+        assert_eq!(one.answer["value"], format!("value of {}", one.number % KEYS), "{}", one.answer);
+    }
+}
+
+/// Looks at what every write has left at this server: nothing is there twice. Gives those that were answered and are
+/// not there.
+fn nothing_is_there_twice<'t>(server: &Server, told: &'t [Told]) -> Vec<&'t Told> {
+    let writes: Vec<&Told> = told.iter().filter(is_write).collect();
+    let mut there: BTreeMap<u64, String> = BTreeMap::new();
+    for part in writes.chunks(500) {
+        let keys: Vec<String> = part.iter().map(|one| format!("n{}", one.number)).collect();
+        let mut words = vec!["MGET"];
+        words.extend(keys.iter().map(String::as_str));
+        let said = server.redis_cli(&words);
+        let mut values = said.lines();
+        there.extend(part.iter().map(|one| (one.number, values.next().unwrap_or_default().to_owned())));
+    }
+    let mut lost = Vec::new();
+    for one in writes {
+        let value = &there[&one.number];
+        assert!(value.is_empty() || *value == once(one), "done twice: {value}; {one}");
+        if one.good() && value.is_empty() {
+            lost.push(one);
+        }
+    }
+    lost
+}
+
+fn goes_on(gateway: &Gateway) {
+    let set = json!({ "key": "after", "value": "all" });
+    let _ = gateway.call("POST", &format!("{BASE}/cache/set"), Some(&set)).expect(200);
+}
+
+#[test]
+fn a_replica_of_redis_is_killed_and_comes_back() {
+    let _turn = turn::alone();
+    let Pair { primary, replica, gateway, _engines } = pair();
+    let load = load(&gateway);
+    sleep(Duration::from_secs(1));
+    replica.kill();
+    sleep(Duration::from_secs(3));
+    let during = facts(&gateway, "cache");
+    replica.restart();
+    let back = until_healthy(&gateway, Duration::from_secs(10));
+    sleep(Duration::from_secs(1));
+    let told = load.finish();
+    println!("replica killed: {}; healthy {back:?} after its start", counts(&told));
+    reads_are_right(&told);
+    // Whoever may be written to was there all the time.
+    none_failed(&told, INCR);
+    none_failed(&told, APPEND);
+    assert!(nothing_is_there_twice(&primary, &told).is_empty());
+    assert_eq!(during["status"], "DEGRADED", "{during:#}");
+    let reason = during["endpoints"][1]["reason"].as_str().unwrap();
+    assert!(reason.contains("refused"), "{reason}");
+}
+
+#[test]
+fn a_primary_of_redis_is_frozen() {
+    let _turn = turn::alone();
+    let Pair { primary, replica: _replica, gateway, _engines } = pair();
+    let load = load(&gateway);
+    sleep(Duration::from_secs(1));
+    primary.freeze();
+    sleep(Duration::from_secs(5));
+    let during = facts(&gateway, "cache");
+    primary.thaw();
+    let thawed = now_us();
+    let back = until_healthy(&gateway, Duration::from_secs(10));
+    sleep(Duration::from_secs(2));
+    let told = load.finish();
+    let failing = failing_until(&told, INCR, thawed).max(failing_until(&told, APPEND, thawed));
+    println!(
+        "primary frozen: {}; writes failed for {failing:?} after, healthy {back:?} after",
+        counts(&told)
+    );
+    reads_are_right(&told);
+    for what in [INCR, APPEND] {
+        failed_clearly(&told, what, &CODES, TIMEOUT + SLACK);
+    }
+    assert!(nothing_is_there_twice(&primary, &told).is_empty(), "answered, and lost");
+    assert!(told.iter().filter(is_write).filter(|one| !one.good()).count() > 20, "{}", counts(&told));
+    assert!(failing < Duration::from_secs(4), "{failing:?}");
+    assert_eq!(during["status"], "DEGRADED", "{during:#}");
+}
+
+#[test]
+fn a_replica_of_redis_is_promoted_and_the_old_primary_comes_back() {
+    let _turn = turn::alone();
+    let Pair { primary, replica, gateway, _engines } = pair();
+    let load = load(&gateway);
+    sleep(Duration::from_secs(1));
+    // It sends its replica all that it has answered before it ends.
+    primary.stop();
+    sleep(Duration::from_secs(6));
+    let leaderless = facts(&gateway, "cache");
+    assert_eq!(replica.redis_cli(&["REPLICAOF", "NO", "ONE"]), "OK");
+    let promoted = now_us();
+    sleep(Duration::from_secs(4));
+    // By mistake it comes back as what it was.
+    let before = now_us();
+    primary.restart();
+    let address = primary.address().to_string();
+    let replaced = wait_for("the old primary is found out", Duration::from_secs(10), || {
+        let facts = facts(&gateway, "cache");
+        let own =
+            facts["endpoints"].as_array().unwrap().iter().find(|one| one["address"] == address).cloned();
+        own.filter(|own| own["role"] == "replaced")
+    });
+    let found = now_us() - before;
+    sleep(Duration::from_secs(3));
+    let told = load.finish();
+    let failing = failing_until(&told, INCR, promoted).max(failing_until(&told, APPEND, promoted));
+    println!(
+        "replica promoted: {}; writes failed for {failing:?} after, the old primary found out {} ms after its start",
+        counts(&told),
+        found / 1_000
+    );
+    reads_are_right(&told);
+    for what in [INCR, APPEND] {
+        failed_clearly(&told, what, &CODES, TIMEOUT + SLACK);
+    }
+    assert!(failing < Duration::from_secs(3), "{failing:?}");
+    let lost = nothing_is_there_twice(&replica, &told);
+    assert!(lost.is_empty(), "answered, and lost: {lost:?}");
+    // What was written after the promotion is at nobody's but the new one's.
+    let since: Vec<Told> = told.iter().filter(|one| one.at_us > promoted).cloned().collect();
+    let at_the_old = nothing_is_there_twice(&primary, &since);
+    let good = since.iter().filter(is_write).filter(|one| one.good()).count();
+    assert_eq!(at_the_old.len(), good, "the old primary was written to");
+    assert!(good > 50, "{good}");
+    let reason = replaced["reason"].as_str().unwrap();
+    assert!(reason.contains("promoted in its place"), "{reason}");
+    assert_eq!(leaderless["status"], "DEGRADED", "somebody answers reads: {leaderless:#}");
+    goes_on(&gateway);
+}
