@@ -33,6 +33,25 @@ pub struct PostgresDriver;
 /// What is otherwise than with other kinds that run SQL.
 const FACTS: &[Fact] = &[
     Fact {
+        name: "durability",
+        says: "What was answered is as durable as `synchronous_commit` of the server makes it. A standby that is \
+               promoted lacks what had not reached it.",
+    },
+    Fact {
+        name: "concurrent_writes",
+        says: "Transactions write side by side, and wait for each other where they change the same rows.",
+    },
+    Fact {
+        name: "isolation",
+        says: "As asked for, else as `default_transaction_isolation` of the server says. A transaction that is \
+               `repeatable_read` or `serializable` may be refused (40001), and has to be run again.",
+    },
+    Fact {
+        name: "replica_reads",
+        says: "A query may be answered by a standby, which is a little behind its primary. `after` asks for one that \
+               has come as far.",
+    },
+    Fact {
         name: "session",
         says: "Connections are shared. After a statement that may leave its session changed (SET, LISTEN, PREPARE, \
                temporary tables, advisory locks, DO, CALL and the like) the session is set back, so what must hold \
