@@ -7,7 +7,7 @@ use bytes::Bytes;
 use postgres_protocol::message::frontend;
 
 use super::super::types::{Catalog, Known};
-use super::frames::{OVERSIZED, broken};
+use super::frames::broken;
 use super::statements::{Column, Prepared};
 use super::{Answer, Conn, Trouble, bind};
 
