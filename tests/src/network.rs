@@ -61,7 +61,9 @@ impl Network {
     pub fn layout(&self) -> Layout {
         let address = self.address();
         let mut layout = Layout::default()
-            .with_file(&format!("server: {{ host: {address} }}\nproxy: {{ host: {address} }}\nauth: {{ mode: off }}\n"))
+            .with_file(&format!(
+                "server: {{ host: {address} }}\nproxy: {{ host: {address} }}\nauth: {{ mode: off }}\n"
+            ))
             .with_args(&["--insecure"])
             .with_wrapper(&["ip", "netns", "exec", &self.name]);
         layout.control.set_ip(address);

@@ -4,11 +4,11 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use ::engines::Engines;
 use throome_e2e::calls::{Told, counts};
 use throome_e2e::network::{Cut, Network};
 use throome_e2e::process::{Memory, now_us};
 use throome_e2e::turn;
-use throome_engines::Engines;
 
 use super::mix::{self, ALL, TOPIC};
 use super::{failed_clearly, three, until_healthy};
@@ -82,14 +82,15 @@ fn recovery(told: &[Told], what: &str, mended: &[u64]) -> Duration {
     let lasts = u64::try_from(KAFKA_BACK.as_micros()).unwrap() - 1_000_000;
     let after = |moment: u64| {
         let failed = told.iter().filter(|one| one.what == what && !one.good());
-        let late = failed.filter(|one| (moment..moment + lasts).contains(&one.at_us)).map(|one| one.at_us - moment);
+        let late =
+            failed.filter(|one| (moment..moment + lasts).contains(&one.at_us)).map(|one| one.at_us - moment);
         late.max().unwrap_or_default()
     };
     Duration::from_micros(mended.iter().map(|moment| after(*moment)).max().unwrap_or_default())
 }
 
 /// Messages of the topic, as Kafka itself counts them.
-fn published(kafka: &throome_engines::Server) -> usize {
+fn published(kafka: &::engines::Server) -> usize {
     let server = kafka.address().to_string();
     let words = ["--bootstrap-server", &server, "--topic", TOPIC];
     let said = kafka.kafka_tool("org.apache.kafka.tools.GetOffsetShell", &words);

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use ::engines::{Engines, Server};
 use serde_json::{Value, json};
 use throome_e2e::process::wait_for;
 use throome_e2e::{Gateway, Layout, turn};
-use throome_engines::{Engines, Server};
 
 use super::{BASE, facts, three};
 
@@ -51,7 +51,10 @@ fn engines_that_are_down_at_the_start_are_said_and_recover() {
         assert!(problem["detail"].as_str().unwrap().contains("refused"), "{path}: {reply}");
         slowest = slowest.max(took);
     }
-    assert!(slowest < Duration::from_secs(1), "a service that is known to be down is no reason to wait: {slowest:?}");
+    assert!(
+        slowest < Duration::from_secs(1),
+        "a service that is known to be down is no reason to wait: {slowest:?}"
+    );
     let mut back = Vec::new();
     for (name, server) in &servers {
         back.push((name, recovery(&gateway, name, server)));
@@ -68,7 +71,9 @@ fn recovery(gateway: &Gateway, name: &str, server: &Server) -> Duration {
         let mut all = CALLS.iter().filter(|(service, ..)| *service == name);
         all.all(|(_, path, body)| ask(gateway, path, body).0.status == 200).then_some(())
     });
-    wait_for(&format!("{name} is well"), limit, || (facts(gateway, name)["status"] == "HEALTHY").then_some(()));
+    wait_for(&format!("{name} is well"), limit, || {
+        (facts(gateway, name)["status"] == "HEALTHY").then_some(())
+    });
     up.elapsed()
 }
 

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
+use ::engines::{Engines, Server};
 use serde_json::{Value, json};
 use throome_e2e::calls::{Call, Calls, Told, counts};
 use throome_e2e::gateway::request;
 use throome_e2e::lines::{Line, Lines};
 use throome_e2e::{Gateway, Layout, turn};
-use throome_engines::{Engines, Server};
 
 use super::{BASE, failed_clearly, failing_until, until_healthy};
 
@@ -62,7 +62,8 @@ fn a_broker_of_kafka_is_restarted_and_killed() {
     let stop = Arc::new(AtomicBool::new(false));
     let reader = read(&gateway, &stop);
     let load = Calls::begin(gateway.control, RATE, |number| {
-        let body = json!({ "topic": TOPIC, "message": format!("m{number}"), "key": (number % 7).to_string() });
+        let body =
+            json!({ "topic": TOPIC, "message": format!("m{number}"), "key": (number % 7).to_string() });
         Call::post("PUBLISH", format!("{BASE}/queue/publish"), body)
     });
     sleep(Duration::from_secs(2));
@@ -109,7 +110,8 @@ fn read(gateway: &Gateway, stop: &Arc<AtomicBool>) -> JoinHandle<Read> {
     std::thread::spawn(move || {
         let (mut read, mut last) = (Read::default(), None::<String>);
         while !stop.load(Ordering::Relaxed) {
-            let path = format!("{BASE}/queue/consume?topic={TOPIC}&group=workers&lease_ms=2000&format=ndjson");
+            let path =
+                format!("{BASE}/queue/consume?topic={TOPIC}&group=workers&lease_ms=2000&format=ndjson");
             let resume = last.as_ref().map(|last| format!("Last-Event-ID: {last}\r\n")).unwrap_or_default();
             let Some(mut lines) = Lines::open(door, &path, &resume) else { continue };
             if !lines.head().starts_with("HTTP/1.1 200") {

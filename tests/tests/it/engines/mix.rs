@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use ::engines::{Server, secrets};
 use serde_json::json;
 use throome_e2e::Gateway;
 use throome_e2e::calls::{Call, Calls, Told};
-use throome_engines::{Server, secrets};
 
 use super::BASE;
 
@@ -25,7 +25,8 @@ pub(super) fn prepare(redis: &Server, postgres: &Server, gateway: &Gateway) {
         "CREATE TABLE written (id bigint); GRANT ALL ON written TO {}",
         secrets::POSTGRES_OWNER.0
     ));
-    let _ = gateway.call("POST", &format!("{BASE}/queue/topics"), Some(&json!({ "topic": TOPIC }))).expect(201);
+    let _ =
+        gateway.call("POST", &format!("{BASE}/queue/topics"), Some(&json!({ "topic": TOPIC }))).expect(201);
 }
 
 pub(super) fn load(gateway: &Gateway, per_second: u32) -> Calls {

@@ -13,11 +13,11 @@ mod soak;
 
 use std::time::Duration;
 
+use ::engines::{Server, secrets};
 use serde_json::Value;
 use throome_e2e::Gateway;
 use throome_e2e::calls::Told;
 use throome_e2e::process::wait_for;
-use throome_engines::{Server, secrets};
 
 /// The one cluster of these tests.
 const BASE: &str = "/api/v1/clusters/shop";

@@ -4,12 +4,12 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use ::engines::{Engines, Server, secrets};
 use serde_json::json;
 use throome_e2e::calls::{Call, Calls, counts};
 use throome_e2e::gateway::request;
 use throome_e2e::process::wait_for;
 use throome_e2e::{Gateway, Layout, turn};
-use throome_engines::{Engines, Server, secrets};
 
 use super::{BASE, failed_clearly, until_healthy};
 
@@ -88,7 +88,9 @@ fn a_client_that_leaves_takes_its_statement_with_it() {
         let body = json!({ "query": "SELECT pg_sleep(60)" }).to_string();
         let mut client = gateway.control();
         client.send(request(gateway.control, "POST", &format!("{BASE}/db/query"), Some(&body)));
-        wait_for("the statement", Duration::from_secs(2), || (connections(&postgres, runs) == 1).then_some(()));
+        wait_for("the statement", Duration::from_secs(2), || {
+            (connections(&postgres, runs) == 1).then_some(())
+        });
         drop(client);
         let left = Instant::now();
         wait_for("its end", Duration::from_secs(2), || (connections(&postgres, runs) == 0).then_some(()));

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
 use std::time::Duration;
 
+use ::engines::{Engines, Server, secrets};
 use serde_json::{Value, json};
 use throome_e2e::calls::{Call, Calls, Told, counts};
 use throome_e2e::process::{now_us, wait_for};
 use throome_e2e::{Gateway, Layout, turn};
-use throome_engines::{Engines, Server, secrets};
 
 use super::{BASE, facts, failed_clearly, failing_until, none_failed, until_healthy};
 
@@ -146,7 +146,10 @@ fn a_primary_of_postgres_is_frozen() {
     sleep(Duration::from_secs(2));
     let told = load.finish();
     let failing = failing_until(&told, WRITE, thawed);
-    println!("primary frozen: {}; inserts failed for {failing:?} after, healthy {back:?} after", counts(&told));
+    println!(
+        "primary frozen: {}; inserts failed for {failing:?} after, healthy {back:?} after",
+        counts(&told)
+    );
     reads_are_right(&told);
     failed_clearly(&told, WRITE, &CODES, TIMEOUT + SLACK);
     assert!(none_is_there_twice(&primary, &told).is_empty(), "answered, and lost");
@@ -170,7 +173,10 @@ fn a_primary_of_postgres_is_restarted() {
     sleep(Duration::from_secs(1));
     let told = load.finish();
     let failing = failing_until(&told, WRITE, up);
-    println!("primary restarted: {}; inserts failed for {failing:?} after, healthy {back:?} after", counts(&told));
+    println!(
+        "primary restarted: {}; inserts failed for {failing:?} after, healthy {back:?} after",
+        counts(&told)
+    );
     reads_are_right(&told);
     failed_clearly(&told, WRITE, &CODES, TIMEOUT + SLACK);
     assert!(none_is_there_twice(&primary, &told).is_empty(), "answered, and lost");
@@ -288,7 +294,9 @@ fn a_position_reads_what_was_written() {
         assert_eq!(read(&json!({ "after": position })), 1, "row {id} was written, and is not read");
         stale += u64::from(read(&json!({})) == 0);
     }
-    println!("a paused replica: 20 of 20 read what they wrote, of those who did not ask for it {stale} did not");
+    println!(
+        "a paused replica: 20 of 20 read what they wrote, of those who did not ask for it {stale} did not"
+    );
     assert!(stale > 0, "the replica was never asked: the test shows nothing");
     let _ = replica.psql("SELECT pg_wal_replay_resume()");
 }

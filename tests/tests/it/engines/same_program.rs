@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
+use ::engines::{Engines, secrets};
 use serde_json::{Value, json};
 use throome_e2e::lines::{Line, Lines};
 use throome_e2e::{Gateway, Layout, turn};
-use throome_engines::{Engines, secrets};
 
 use super::{BASE, until_healthy};
 
-const EMBEDDED: &str = "services:\n  cache: { type: memory }\n  db: { type: sqlite }\n  queue: { type: log }\n";
+const EMBEDDED: &str =
+    "services:\n  cache: { type: memory }\n  db: { type: sqlite }\n  queue: { type: log }\n";
 
 /// What was answered, step by step, without what is another each time.
 type Transcript = Vec<(String, Value)>;
@@ -180,8 +181,20 @@ impl Program {
 /// Names, tokens and times are another each time; what engines say of a refusal, and how they call types, is theirs.
 fn forget_what_differs(value: &mut Value) {
     const THEIRS: [&str; 14] = [
-        "tx", "expires_at", "ack", "timestamp", "request_id", "detail", "message", "hint", "sqlstate", "redis", "kafka",
-        "sqlite", "type", "errors",
+        "tx",
+        "expires_at",
+        "ack",
+        "timestamp",
+        "request_id",
+        "detail",
+        "message",
+        "hint",
+        "sqlstate",
+        "redis",
+        "kafka",
+        "sqlite",
+        "type",
+        "errors",
     ];
     match value {
         Value::Object(fields) => {
@@ -197,7 +210,9 @@ fn forget_what_differs(value: &mut Value) {
 fn event(stream: &mut Lines) -> (String, Value, String) {
     let (mut name, mut data, mut id) = (String::new(), Value::Null, String::new());
     loop {
-        let Line::Text(line) = stream.next(Duration::from_secs(10)) else { panic!("no event: {name} {data}") };
+        let Line::Text(line) = stream.next(Duration::from_secs(10)) else {
+            panic!("no event: {name} {data}")
+        };
         match line.split_once(':').map(|(field, value)| (field, value.trim_start())) {
             Some(("event", value)) => value.clone_into(&mut name),
             Some(("data", value)) => data = serde_json::from_str(value).unwrap(),

@@ -3,10 +3,10 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use ::engines::Engines;
 use throome_e2e::calls::counts;
 use throome_e2e::process::{Memory, resident_kib};
 use throome_e2e::{Layout, turn};
-use throome_engines::Engines;
 
 use super::{mix, three, until_healthy};
 
