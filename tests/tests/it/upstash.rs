@@ -38,7 +38,6 @@ fn run(mode: &str, service: &str, passed: u32) {
         .output()
         .unwrap();
     let (said, told) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    println!("{said}");
     assert!(run.status.success(), "{said}{told}");
     assert!(said.contains(&format!("# pass {passed}\n")), "the client's own tests did not run: {said}");
 }

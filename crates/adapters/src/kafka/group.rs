@@ -27,7 +27,10 @@ const MOST_REMEMBERED: usize = 10_000;
 
 /// The groups of one service.
 #[derive(Default)]
-pub(super) struct Table(Mutex<HashMap<Box<str>, HashMap<Box<str>, Arc<Group>>>>);
+pub(super) struct Table(Mutex<Groups>);
+
+/// By topic and name.
+type Groups = HashMap<Box<str>, HashMap<Box<str>, Arc<Group>>>;
 
 /// A topic's group.
 pub(super) struct Group {
@@ -248,7 +251,7 @@ impl State {
 }
 
 impl Table {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, HashMap<Box<str>, Arc<Group>>>> {
+    fn lock(&self) -> MutexGuard<'_, Groups> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

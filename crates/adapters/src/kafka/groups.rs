@@ -122,7 +122,9 @@ async fn places(hub: &Hub, group: &str, topics: &[Topic]) -> Result<Places, Fail
     let mut asked = TopicPartitionList::new();
     for topic in topics {
         let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
-        (0..partitions).for_each(|partition| drop(asked.add_partition(&topic.name, partition)));
+        for partition in 0..partitions {
+            asked.add_partition(&topic.name, partition);
+        }
     }
     if asked.count() == 0 {
         return Ok(Places::new());

@@ -107,6 +107,10 @@ pub(super) struct Options {
 /// What the table cannot say: sizes and spans within their limits, and that a mechanism needs a user.
 pub(super) fn check(service: &Node, problems: &mut Problems) {
     tls::check(service, problems);
+    if let Some(sni) = said(service, tls::TLS).and_then(|tls| said(tls, "sni")) {
+        let message = "is not taken here: a broker is checked by the name under which it is announced";
+        problems.at(sni, "tls.sni", message);
+    }
     for (key, read) in [(MAX_MESSAGE, max_message as Reader), (BUFFER, room), (MAX_UNSETTLED, room)] {
         if let Some(node) = said(service, key)
             && let Some(text) = node.as_text()
@@ -199,4 +203,62 @@ fn span(text: &str, least: Duration, most: Duration) -> Result<Duration, String>
         return Err(format!("must be from {least:?} to {most:?}"));
     }
     Ok(span.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(yaml: &str) -> Vec<String> {
+        let mut problems = Problems::new(None);
+        check(&model::yaml::parse(yaml).expect("it is YAML"), &mut problems);
+        problems.into_vec().into_iter().map(|problem| problem.path).collect()
+    }
+
+    #[test]
+    fn a_document_is_told_which_key_is_wrong() {
+        for (yaml, path) in [
+            ("max_message: 999", "max_message"),
+            ("max_message: 1gb", "max_message"),
+            ("buffer: 1kb", "buffer"),
+            ("max_unsettled: much", "max_unsettled"),
+            ("linger: 2s", "linger"),
+            ("delivery_timeout: 2h", "delivery_timeout"),
+            ("username: me", "username"),
+            ("password: canary", "password"),
+            ("sasl: {mechanism: PLAIN}", "sasl"),
+            ("tls: {sni: broker}", "tls.sni"),
+            ("tls: {cert: a.pem}", "tls.cert"),
+        ] {
+            assert_eq!(problems(yaml), [path], "{yaml}");
+        }
+        for yaml in [
+            "{}",
+            "{username: me, password: canary, sasl: {mechanism: SCRAM-SHA-256}}",
+            "{linger: 0ms, buffer: ~}",
+        ] {
+            assert_eq!(problems(yaml), Vec::<String>::new(), "{yaml}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_read() {
+        let mut service = ServiceSpec::of_kind("kafka");
+        let defaults = of(&service).unwrap();
+        assert_eq!((defaults.max_message, defaults.auto_create, defaults.mechanism), (1 << 20, true, None));
+        for (key, value) in
+            [("linger", "5ms"), ("buffer", "2mb"), ("compression", "lz4"), ("auto_create", "false")]
+        {
+            service.options.insert(key.to_owned(), value.into());
+        }
+        (service.username, service.password) = (Some("me".to_owned()), Some(model::Secret::new("canary")));
+        let said = of(&service).unwrap();
+        assert_eq!(
+            (said.linger, said.buffer, &*said.compression),
+            (Duration::from_millis(5), 2 << 20, "lz4")
+        );
+        assert_eq!((said.auto_create, said.mechanism.as_deref()), (false, Some("PLAIN")));
+        service.password = None;
+        assert_eq!(of(&service).unwrap_err().code(), Code::InvalidConfig);
+    }
 }

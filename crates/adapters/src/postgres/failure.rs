@@ -171,6 +171,15 @@ pub(super) fn full(most: usize) -> Failure {
     .with_hint("Raise `pool.max_connections` of the service, or ask for less at once.")
 }
 
+/// All connections are in use, and the server does not answer on them. Nothing has left.
+pub(super) fn stuck(address: &Address) -> Failure {
+    Failure::service(
+        Code::Timeout,
+        format!("{address} answers on none of the connections, and none came free in time."),
+    )
+    .with_retryable(true)
+}
+
 /// The adapter was closed.
 pub(super) fn closed() -> Failure {
     Failure::gateway(Code::Draining, "The connections to the server are closed.")

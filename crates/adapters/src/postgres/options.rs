@@ -233,10 +233,10 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
             );
         }
     }
+    let enabled = said(tls::TLS).and_then(|tls| tls.get("enabled")).map(Node::to_json);
     if let Some(mode) = said(SSLMODE)
         && mode.as_str() == Some("disable")
-        && said(tls::TLS)
-            .is_some_and(|tls| tls.get("enabled").and_then(Node::as_text).as_deref() == Some("true"))
+        && enabled == Some(true.into())
     {
         problems.at(mode, SSLMODE, "says no to what `tls.enabled` says yes to; leave one of them out");
     }

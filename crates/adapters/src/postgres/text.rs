@@ -86,8 +86,10 @@ fn controls(words: &Words, first: &str, place: Place) -> Result<(), Failure> {
         )
         .with_hint("Use `db/batch` or `db/transactions`."));
     }
-    let reopens = first == "SET" && words.has("WRITE") || words.has("TRANSACTION_READ_ONLY");
-    if place == Place::WithinReadOnly && (reopens || words.has("SET_CONFIG")) {
+    // A function that tries comes too late: its own statement has begun to look already.
+    let reopens =
+        matches!(first, "SET" | "RESET") && (words.has("WRITE") || words.has("TRANSACTION_READ_ONLY"));
+    if place == Place::WithinReadOnly && reopens {
         return Err(Failure::client(
             Code::QueryFailed,
             "The transaction is read-only, and stays so: the statement would change that.",
@@ -132,7 +134,7 @@ struct Words {
 }
 
 /// Words that are looked for anywhere.
-const SOUGHT: [&str; 17] = [
+const SOUGHT: [&str; 16] = [
     "INSERT",
     "UPDATE",
     "DELETE",
@@ -148,7 +150,6 @@ const SOUGHT: [&str; 17] = [
     "PG_TEMP",
     "WRITE",
     "TRANSACTION_READ_ONLY",
-    "SET_CONFIG",
     "TRANSACTION",
 ];
 

@@ -8,7 +8,8 @@ use super::*;
 async fn a_statement_ends_at_the_server_when_its_caller_leaves() {
     let server = Engines::shared().postgres();
     let name = "faults_cancel";
-    let adapter = connected(&named(name, &[("pool", json!({"max_connections": 3}))]), server.port);
+    let options = [("pool", json!({"max_connections": 3})), ("sslmode", json!("disable"))];
+    let adapter = connected(&named(name, &options), server.port);
     for _ in 0..3 {
         let own = Arc::clone(&adapter);
         let caller = tokio::spawn(async move { executed(&own, SLEEP).await });
@@ -16,10 +17,18 @@ async fn a_statement_ends_at_the_server_when_its_caller_leaves() {
         caller.abort();
         until("it has ended", || listed(&server, name, "active") == 0).await;
     }
-    let deadline = Instant::now() + Duration::from_millis(200);
-    let failure = adapter.sql().unwrap().execute(&statement(SLEEP), deadline).await.unwrap_err();
-    assert_eq!((failure.code(), failure.origin()), (Code::Timeout, Origin::Service), "{failure}");
-    assert!(failure.detail().contains("nothing of it is kept"), "the server said so in time: {failure}");
+    // The server says soon that it has ended it; on a busy machine not always in time.
+    let mut told = false;
+    for _ in 0..20 {
+        let deadline = Instant::now() + Duration::from_millis(100);
+        let failure = adapter.sql().unwrap().execute(&statement(SLEEP), deadline).await.unwrap_err();
+        assert_eq!((failure.code(), failure.origin()), (Code::Timeout, Origin::Service), "{failure}");
+        told |= failure.detail().contains("nothing of it is kept");
+        if told {
+            break;
+        }
+    }
+    assert!(told, "what became of it is never heard");
     until("it has ended", || listed(&server, name, "active") == 0).await;
     // In a transaction, too.
     let mut transaction = adapter.sql().unwrap().begin(Default::default(), within(10)).await.unwrap();

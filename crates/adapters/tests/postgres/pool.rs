@@ -146,9 +146,13 @@ async fn connections_are_kept_and_let_go_of_as_said() {
     })
     .await;
     // One that the server ends is replaced.
-    tell(&server, &format!(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'"
-    ));
+    tell(
+        &server,
+        &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'"),
+    );
+    until("they are gone", || listed(&server, name, "%") == 0).await;
+    // And until the runtime has heard of it.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     executed(&adapter, "SELECT 1").await.expect("a connection that was ended meanwhile is nobody's trouble");
     until("there are two again", || {
         adapter.sweep();

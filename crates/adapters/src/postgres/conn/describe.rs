@@ -7,7 +7,7 @@ use bytes::Bytes;
 use postgres_protocol::message::frontend;
 
 use super::super::types::{Catalog, Known};
-use super::frames::{OVERSIZED, broken};
+use super::frames::broken;
 use super::statements::{Column, Prepared};
 use super::{Answer, Conn, Trouble, bind};
 
@@ -98,7 +98,7 @@ impl Conn {
                 b'E' => return Err(self.refusal(frame)),
                 b'C' => self.commands = self.commands.saturating_sub(1),
                 b'1' | b'2' | b'3' => {}
-                OVERSIZED | _ => return Err(self.broke(broken("it described what nobody asked about"))),
+                _ => return Err(self.broke(broken("it described what nobody asked about"))),
             }
         }
     }

@@ -201,6 +201,12 @@ impl Conn {
         frontend::execute("", rows, out)
     }
 
+    /// Asks for more rows of the statement that was asked last, in a transaction.
+    pub(super) fn go_on(&mut self, rows: i32) -> io::Result<()> {
+        self.unsynced = true;
+        frontend::execute("", rows, self.frames.out())
+    }
+
     /// Ends what was asked: whatever is neither within a transaction nor has failed is done then.
     pub(super) fn sync(&mut self) {
         frontend::sync(self.frames.out());

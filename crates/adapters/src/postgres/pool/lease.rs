@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
 
 use super::super::conn::Conn;
@@ -37,8 +37,9 @@ impl Lease {
     /// Ends whatever runs on it, and says what became of that if it is heard soon.
     pub(in crate::postgres) async fn end(mut self) -> Ended {
         let Some((pooled, place)) = self.held.take() else { return Ended::Unknown };
-        let cleaning = tokio::spawn(clean::clean(Arc::clone(&self.shared), pooled, place));
-        match timeout(LAST_WORD, cleaning).await {
+        let (told, heard) = oneshot::channel();
+        tokio::spawn(clean::clean(Arc::clone(&self.shared), pooled, place, Some(told)));
+        match timeout(LAST_WORD, heard).await {
             Ok(Ok(ended)) => ended,
             _ => Ended::Unknown,
         }
@@ -53,7 +54,7 @@ impl Drop for Lease {
         } else if !pooled.conn.is_broken()
             && let Ok(runtime) = Handle::try_current()
         {
-            runtime.spawn(clean::clean(Arc::clone(&self.shared), pooled, place));
+            runtime.spawn(clean::clean(Arc::clone(&self.shared), pooled, place, None));
         }
     }
 }

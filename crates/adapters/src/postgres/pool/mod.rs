@@ -35,6 +35,8 @@ struct Shared {
     places: Arc<Semaphore>,
     /// Connections that there are, in use, at rest, and being opened.
     open: AtomicUsize,
+    /// Connections in use on which the server has yet to end what nobody waits for any more.
+    ending: AtomicUsize,
     closed: AtomicBool,
     warming: Mutex<Warming>,
 }
@@ -69,6 +71,7 @@ impl Pool {
             idle: PerCore::new(Mutex::default),
             places: Arc::new(Semaphore::new(options.most)),
             open: AtomicUsize::new(0),
+            ending: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             warming: Mutex::default(),
         }))
@@ -97,7 +100,7 @@ impl Pool {
                 match timeout_at(deadline, Arc::clone(&shared.places).acquire_owned()).await {
                     Ok(Ok(place)) => place,
                     Ok(Err(AcquireError { .. })) => return Err(failure::closed()),
-                    Err(_) => return Err(failure::full(shared.options.most)),
+                    Err(_) => return Err(shared.full()),
                 }
             }
         };
@@ -160,6 +163,16 @@ impl Pool {
 }
 
 impl Shared {
+    /// Why none came free: they are in use, or else the server does not even end what it was told to end.
+    fn full(&self) -> Failure {
+        let most = self.options.most;
+        if self.ending.load(Ordering::Relaxed) * 2 >= most {
+            failure::stuck(&self.target.address)
+        } else {
+            failure::full(most)
+        }
+    }
+
     /// A connection at rest: of this core, or else of another.
     fn at_rest(&self) -> Option<Pooled> {
         let here = self.idle.here();

@@ -56,7 +56,7 @@ impl Form for Json {
         let tag = loop {
             match reader.fill(conn, usize::MAX).await? {
                 Filled::End(tag) => break tag,
-                Filled::Cut | Filled::Piece => {}
+                Filled::Cut | Filled::Piece | Filled::Page => {}
             }
         };
         let bytes = reader.bytes;

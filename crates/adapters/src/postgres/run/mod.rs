@@ -46,9 +46,14 @@ pub(super) struct Terms {
     pub(super) rows: bool,
     /// It is one of several: it does not stand for itself, and its rows are held whole.
     pub(super) within: bool,
+    /// The server is asked for a page of rows after the other, so that a cut ends it without ending its transaction.
+    pub(super) paged: bool,
     /// Bytes of JSON at most.
     pub(super) room: u64,
 }
+
+/// Rows of a page. Most results are one.
+const PAGE: i32 = 4096;
 
 impl Terms {
     /// For rows as these options ask for them.
@@ -74,6 +79,7 @@ impl Terms {
             only_looks: limits.read_only,
             rows: false,
             within: false,
+            paged: false,
             room: limits.max_result,
         }
     }
@@ -83,12 +89,19 @@ impl Terms {
         Terms { within: true, room: self.room.min(room), ..self }
     }
 
-    /// Rows that the server is asked for; 0 is all. One more than is wanted tells a whole result from a cut one.
+    /// In a transaction of several calls.
+    pub(super) fn paged(self) -> Terms {
+        Terms { paged: self.rows, ..self.within(self.limits.max_collected) }
+    }
+
+    /// Rows that the server is asked for at once; 0 is all. One more than is wanted tells a whole result from a cut
+    /// one.
     fn asked_rows(&self) -> i32 {
-        if !self.rows || !(self.counted || self.within) {
+        if !self.rows || !(self.counted || self.paged) {
             return 0;
         }
-        i32::try_from(self.max_rows.saturating_add(1)).unwrap_or(0)
+        let wanted = i32::try_from(self.max_rows.saturating_add(1)).unwrap_or(i32::MAX);
+        if self.paged { wanted.min(PAGE) } else { wanted }
     }
 
     /// How a refusal is judged.

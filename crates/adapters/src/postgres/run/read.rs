@@ -26,6 +26,8 @@ pub(in crate::postgres) struct Reader {
 pub(in crate::postgres) enum Filled {
     /// There is more to come, and enough is written to go on its way.
     Piece,
+    /// The server waits to be asked for more.
+    Page,
     /// Nobody needs what is still to come: the statement can be ended.
     Cut,
     /// All is read.
@@ -66,6 +68,7 @@ impl Reader {
                 Answer::Oversized => {
                     return Err(Trouble::Ours(failure::oversized(self.terms.limits.max_value)));
                 }
+                Answer::More if self.terms.paged && !self.truncated => return Ok(Filled::Page),
                 Answer::More => {
                     self.truncated = true;
                     return Ok(Filled::End(Tag::default()));

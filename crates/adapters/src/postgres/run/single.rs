@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::Failure;
 
-use super::super::conn::{Conn, Standing, Tag, Trouble};
+use super::super::conn::{Conn, Tag, Trouble};
 use super::super::failure;
 use super::super::types::Catalog;
 use super::read::{Filled, Reader};
@@ -56,6 +56,9 @@ pub(in crate::postgres) async fn start(
     let circumstances = terms.circumstances(conn);
     if !terms.within {
         undo(conn).await;
+    } else if matches!(trouble, Trouble::Ours(_)) {
+        // The transaction goes on; if it cannot, the next call finds that.
+        let _ = conn.rest().await;
     }
     Err(failure::of(trouble, circumstances))
 }
@@ -85,18 +88,21 @@ async fn attempt(
     conn.sync();
     let mut reader = Reader::new(prepared, terms);
     let most = if terms.within { usize::MAX } else { HELD_BACK };
-    match reader.fill(conn, most).await? {
-        Filled::Piece => Ok(Progress::Begun(reader.writer.take(), reader)),
-        // It is not at rest, and is cleaned by ending what runs.
-        Filled::Cut => Ok(Progress::Done(done(reader, Tag::default()))),
-        Filled::End(tag) => {
-            // What is checked at the end of a transaction may fail yet.
-            conn.rest().await?;
-            debug_assert!(
-                terms.within || conn.standing() == Standing::Free,
-                "a statement by itself leaves nothing open"
-            );
-            Ok(Progress::Done(done(reader, tag)))
+    loop {
+        match reader.fill(conn, most).await? {
+            Filled::Piece => return Ok(Progress::Begun(reader.writer.take(), reader)),
+            // It is not at rest, and is cleaned by ending what runs.
+            Filled::Cut => return Ok(Progress::Done(done(reader, Tag::default()))),
+            Filled::Page => {
+                conn.rest().await?;
+                conn.go_on(terms.asked_rows())?;
+                conn.sync();
+            }
+            Filled::End(tag) => {
+                // What is checked at the end of a transaction may fail yet.
+                conn.rest().await?;
+                return Ok(Progress::Done(done(reader, tag)));
+            }
         }
     }
 }

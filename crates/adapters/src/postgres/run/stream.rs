@@ -42,7 +42,8 @@ async fn read_on(mut lease: Lease, mut reader: Reader, to: Way, end: Instant) {
             }
         };
         let ended = match filled {
-            Ok(Filled::Piece) => None,
+            // Pages are for transactions, which do not stream.
+            Ok(Filled::Piece | Filled::Page) => None,
             Ok(Filled::Cut) => Some(Ok(())),
             // What is checked at the end of a transaction may fail yet.
             Ok(Filled::End(_)) => match timeout_at(end, lease.conn().rest()).await {

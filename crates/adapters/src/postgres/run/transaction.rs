@@ -53,7 +53,7 @@ impl PostgresTransaction {
         check_sizes(&statement.args, &limits)?;
         let only_looks = self.read_only;
         let lease = self.lease()?;
-        let terms = terms(limits, look).within(limits.max_collected);
+        let terms = terms(limits, look).paged();
         let terms = Terms { only_looks, ..terms };
         let started = timeout_at(deadline, start(lease.conn(), statement, terms, pool.catalog())).await;
         match started {

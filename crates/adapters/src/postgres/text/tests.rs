@@ -73,10 +73,14 @@ fn read_only_stays_so() {
         "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
         "set transaction_read_only = off",
         "RESET transaction_read_only",
-        "SELECT set_config('transaction_read_only', 'off', true)",
     ] {
         assert_eq!(refused(sql, Place::WithinReadOnly), Some(Code::QueryFailed), "{sql}");
         assert_eq!(refused(sql, Place::Within), None, "{sql}");
+    }
+    for sql in
+        ["SHOW transaction_read_only", "SET LOCAL a.user = 1", "SELECT set_config('a.user', '1', true)"]
+    {
+        assert_eq!(refused(sql, Place::WithinReadOnly), None, "{sql}");
     }
 }
 
