@@ -34,7 +34,7 @@ pub(super) fn told(failure: Failure, several: bool, id: RequestId) -> Result<Res
         document.insert((*name).to_owned(), word.as_str().into());
     }
     let body = Value::Object(document).to_string();
-    let mut response = respond::with(STATUS, HeaderValue::from_static("application/json"), body);
+    let mut response = respond::with(STATUS, HeaderValue::from_static(problem::CONTENT_TYPE), body);
     response.extensions_mut().insert(Refused(failure.code()));
     response.extensions_mut().insert(Fate::of(&failure));
     Ok(response)

@@ -151,7 +151,7 @@ async fn a_statement_is_told_as_the_client_reads_it() {
         NativeResult { fields: vec![], rows: vec![], command: "CREATE TABLE".into(), row_count: None };
     let done = answer(&Fake::new(vec![nothing]), &body, &[]).await.unwrap();
     let expected =
-        json!({ "fields": [], "command": "CREATE TABLE", "rowCount": null, "rowAsArray": false, "rows": [] });
+        json!({ "fields": [], "command": "CREATE", "rowCount": null, "rowAsArray": false, "rows": [] });
     assert_eq!(done, expected);
 }
 
@@ -268,6 +268,11 @@ fn a_refusal_has_the_engines_words_and_the_problems() {
     let told = |several| {
         let response = refusal::told(failure(), several, RequestId::make()).unwrap();
         assert_eq!(response.status(), 400);
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json",
+            "so that no door tells it anew"
+        );
         serde_json::from_slice::<Value>(response.body()).unwrap()
     };
     let document = told(true);
