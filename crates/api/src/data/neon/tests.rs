@@ -291,6 +291,10 @@ fn a_refusal_has_the_engines_words_and_the_problems() {
         assert_eq!(document[name], expected, "{name}");
     }
     assert_eq!(told(false)["message"], json!("statement 2: duplicate key value"));
+    let own = failure().with_engine_words(vec![("message", "its own sentence".to_owned())]);
+    let response = refusal::told(own, true, RequestId::make()).unwrap();
+    let document: Value = serde_json::from_slice(response.body()).unwrap();
+    assert_eq!((&document["message"], &document["hint"]), (&json!("its own sentence"), &Value::Null));
     let away = Failure::service(Code::Timeout, "late").with_native("sqlstate", "57014");
     assert_eq!(refusal::told(away, false, RequestId::make()).unwrap_err().code(), Code::Timeout);
     let own = Failure::client(Code::InvalidRequest, "no");
