@@ -26,6 +26,10 @@ use crate::queue::From;
 /// as soon after.
 const NAP: Duration = Duration::from_millis(100);
 
+/// Between two looks at whether the topic is there, and between two that must agree that it is not.
+const LOOK: Duration = Duration::from_secs(3);
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 /// A member's client and the queues of its partitions. Empty before it has joined and after it has left.
 #[derive(Default)]
 pub(super) struct Link(Mutex<Wires>);
@@ -335,7 +339,11 @@ impl Joined {
             tracing::warn!(%error, group = %self.group.name, "a topic could not be subscribed to");
             self.end(Ending::Refused(RDKafkaErrorCode::InvalidArgument));
         }
+        let mut watch = Watch { looks_at: Instant::now() + LOOK, missed: 0 };
         while self.group.lock().stays(self.consumer) {
+            if watch.looks_at <= Instant::now() && self.is_gone(&mut watch) {
+                self.table.forget_topic(&self.group.topic, Ending::TopicDeleted);
+            }
             match self.client.poll(NAP) {
                 None => {}
                 // Each partition has its queue before anything of it is fetched; a message that went elsewhere must
@@ -362,9 +370,6 @@ impl Joined {
         use RDKafkaErrorCode as E;
         let code = error.rdkafka_error_code().unwrap_or(E::Unknown);
         match code {
-            E::UnknownTopicOrPartition | E::UnknownTopic if self.is_deleted() => {
-                self.table.forget_topic(&self.group.topic, Ending::TopicDeleted);
-            }
             E::GroupAuthorizationFailed
             | E::TopicAuthorizationFailed
             | E::InconsistentGroupProtocol
@@ -377,15 +382,23 @@ impl Joined {
         }
     }
 
-    /// Whether the topic is gone, and not only on its way to a broker.
-    fn is_deleted(&self) -> bool {
-        let Ok(metadata) = self.client.fetch_metadata(Some(&self.group.topic), PATIENCE) else {
-            return false;
-        };
+    /// Whether others have deleted the topic. The client would ask again and again for what is not there, and say
+    /// nothing.
+    fn is_gone(&self, watch: &mut Watch) -> bool {
+        let topic = &*self.group.topic;
         let unknown = RDKafkaErrorCode::UnknownTopicOrPartition;
-        metadata
-            .topics()
-            .iter()
-            .any(|topic| topic.error().is_some_and(|code| RDKafkaErrorCode::from(code) == unknown))
+        let missing = self.client.fetch_metadata(Some(topic), LOOK).is_ok_and(|metadata| {
+            let own = metadata.topics().iter().find(|own| own.name() == topic);
+            own.and_then(|own| own.error()).is_some_and(|code| RDKafkaErrorCode::from(code) == unknown)
+        });
+        watch.missed = if missing { watch.missed + 1 } else { 0 };
+        watch.looks_at = Instant::now() + if missing { LOOK_AGAIN } else { LOOK };
+        watch.missed > 1
     }
+}
+
+/// When the topic is looked for again, and how often in a row it was not there: one broker may not know it yet.
+struct Watch {
+    looks_at: Instant,
+    missed: u32,
 }
