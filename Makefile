@@ -36,6 +36,7 @@ all: check build test ## Check, build and test
 build: build-gateway build-cli ## Build bin/throome and bin/throome-cli
 
 build-gateway: ## Build bin/throome
+	@scripts/setup.sh build
 	@cargo build --profile $(PROFILE) --package throome
 	@mkdir -p bin && ln -sf "$(BIN)" bin/throome
 

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Makes a machine ready to build and test Throome: looks for the Rust toolchain, and installs the Debian or Ubuntu
 # packages that are missing. Without root it says what to run. Running it again changes nothing.
+#
+#   scripts/setup.sh          everything
+#   scripts/setup.sh build    what building needs, and nothing else
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,12 +32,14 @@ command -v make >/dev/null || packages+=(build-essential)
 if ! pkg-config --exists openssl zlib 2>/dev/null; then
     packages+=(pkg-config libssl-dev zlib1g-dev)
 fi
-command -v curl >/dev/null || packages+=(curl)
-command -v python3 >/dev/null || packages+=(python3)
-# Tests install Schemathesis from PyPI, and a client that exists from npm, both for themselves alone.
-python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
-command -v node >/dev/null || packages+=(nodejs)
-command -v npm >/dev/null || packages+=(npm)
+if [ "${1:-}" != build ]; then
+    command -v curl >/dev/null || packages+=(curl)
+    command -v python3 >/dev/null || packages+=(python3)
+    # Tests install Schemathesis from PyPI, and a client that exists from npm, both for themselves alone.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+    command -v node >/dev/null || packages+=(nodejs)
+    command -v npm >/dev/null || packages+=(npm)
+fi
 if [ "${#packages[@]}" -gt 0 ]; then
     if [ "$(id -u)" -ne 0 ]; then
         echo "setup.sh: installing needs root: apt-get update && apt-get install ${packages[*]}" >&2
@@ -43,6 +48,7 @@ if [ "${#packages[@]}" -gt 0 ]; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"
 fi
+[ "${1:-}" != build ] || exit 0
 
 # The servers that tests and benchmarks run beside Throome.
 scripts/install-peers.sh

@@ -95,11 +95,7 @@ pub struct Calls {
 impl Calls {
     /// Begins to make so many calls a second of this door, evenly; `make` says what the next one is, by its number.
     #[must_use]
-    pub fn begin(
-        door: SocketAddr,
-        per_second: u32,
-        make: impl FnMut(u64) -> Call + Send + 'static,
-    ) -> Calls {
+    pub fn begin(door: SocketAddr, per_second: u32, make: impl FnMut(u64) -> Call + Send + 'static) -> Calls {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {

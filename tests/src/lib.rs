@@ -10,6 +10,7 @@ pub mod gateway;
 pub mod idle;
 pub mod lines;
 pub mod load;
+pub mod network;
 pub mod process;
 pub mod reply;
 pub mod service;

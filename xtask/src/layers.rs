@@ -80,6 +80,7 @@ pub const PLACES: &[Place] = &[
     Place::of("rusqlite", &["throome-disk", "throome-bench"]),
     // The same for the engines that are servers.
     Place::of("tokio-postgres", &["throome-bench"]),
+    Place::of("redis", &["throome-adapters"]),
     Place::of("rdkafka", &["throome-adapters", "throome-bench"]),
     Place::of("axum", &["throome-api"]),
     Place::of("tower", &["throome-api"]),

@@ -27,12 +27,10 @@ pub mod kafka;
 pub mod log;
 pub mod memory;
 mod options;
-#[expect(dead_code, reason = "the connections that speak by it come next")]
-mod postgres;
+pub mod postgres;
 pub mod redis;
 mod size;
 pub mod sqlite;
-#[expect(dead_code, reason = "the kinds that dial by it come next")]
 mod tls;
 
 pub use key_value::KeyValue;
@@ -147,13 +145,13 @@ pub static DRIVERS: &[&dyn Driver] = &[
     &kafka::KAFKA,
     &log::LOG,
     &memory::MEMORY,
+    &postgres::POSTGRES,
     &redis::REDIS,
     &sqlite::SQLITE,
 ];
 
 /// Kinds that are known and not built yet, and what each waits for.
 const LATER: &[(&str, &str)] = &[
-    ("postgres", "real engines"),
     #[cfg(not(feature = "kafka"))]
     ("kafka", "a program that was built with the feature `kafka`; this one was built without it"),
     ("grpc", "the traffic door in full"),

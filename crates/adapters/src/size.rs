@@ -20,6 +20,15 @@ pub(crate) fn read(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` is more than any machine has"))
 }
 
+/// The same within bounds, both included.
+pub(crate) fn between(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let bytes = read(text)?;
+    if bytes < least || bytes > most {
+        return Err(format!("must be between {least} and {most} bytes, and `{text}` is {bytes}"));
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

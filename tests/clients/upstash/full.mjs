@@ -137,7 +137,8 @@ export function full(clients, { url, token, key, Redis }) {
       assert.equal(await client.bitcount(b, 0, -1), 1);
       assert.equal(await client.bitpos(b, 1), 7);
       assert.equal(await client.bitop("not", key(`${name}:not`), b), 1);
-      assert.deepEqual(await client.bitfield(b).set("u8", 0, 255).get("u8", 0).incrby("u8", 0, 1).exec(), [1, 255, 0]);
+      // The client offers this builder only where it does not gather commands by itself.
+      assert.deepEqual(await clients.single.bitfield(b).set("u8", 0, 255).get("u8", 0).incrby("u8", 0, 1).exec(), [1, 255, 0]);
 
       assert.equal(await client.pfadd(p, "a", "b", "a"), 1);
       assert.equal(await client.pfcount(p), 2);
@@ -189,7 +190,7 @@ export function full(clients, { url, token, key, Redis }) {
         [["SUBSCRIBE", "x"], 422],
         [["MONITOR"], 422],
         [["GET"], 400],
-        [["NOSUCH", "x"], 400],
+        [["NOSUCH", "x"], 422],
       ]) {
         const reply = await raw(command);
         const body = await reply.json();

@@ -69,6 +69,25 @@ fn a_set_of_ones_own_ends_with_it() {
     assert!(!Path::new(&lock).exists());
 }
 
+/// Also the log of a server is told, so that nobody has to look for it.
+#[test]
+fn a_start_that_fails_says_why() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let told = |name: &str| {
+        let name = name.to_owned();
+        let started = std::panic::catch_unwind(move || Engines::own().start(&name));
+        *started.unwrap_err().downcast::<String>().unwrap()
+    };
+    let said = told(&format!("redis@{port}"));
+    assert!(said.contains(&format!("port {port} for redis is taken")), "{said}");
+    let said = told("redos");
+    assert!(said.contains("there is no server \"redos\"; known are: "), "{said}");
+    // Beyond 65535 Redis refuses to start at all.
+    let said = told("redis@99999");
+    assert!(said.contains("log says last:") && said.contains("Invalid port"), "{said}");
+}
+
 #[test]
 #[should_panic(expected = "is shared with other tests")]
 fn a_shared_server_is_not_broken() {

@@ -23,6 +23,7 @@ mod forwarding;
 mod guides;
 mod limits;
 mod mistakes;
+mod neon;
 mod openapi;
 mod outages;
 mod protocol;

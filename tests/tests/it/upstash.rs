@@ -15,7 +15,8 @@ fn the_published_client_works_as_it_is() {
 fn the_published_client_has_all_of_redis() {
     let engines = engines::Engines::shared();
     let redis = engines.redis();
-    let service = format!("{{ type: redis, host: {}, port: {} }}", redis.address().ip(), redis.address().port());
+    let service =
+        format!("{{ type: redis, host: {}, port: {} }}", redis.address().ip(), redis.address().port());
     run("redis", &service, 53);
 }
 
@@ -37,7 +38,6 @@ fn run(mode: &str, service: &str, passed: u32) {
         .output()
         .unwrap();
     let (said, told) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    println!("{said}");
     assert!(run.status.success(), "{said}{told}");
     assert!(said.contains(&format!("# pass {passed}\n")), "the client's own tests did not run: {said}");
 }

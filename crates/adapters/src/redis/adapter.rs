@@ -1,6 +1,6 @@
 //! The adapter: whom it asks, what it lets through, and what was last seen of the server.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::{Code, Failure, Role, Seen};
@@ -9,6 +9,7 @@ use redis::{ServerError, Value, cmd};
 use super::failure;
 use super::gate::Gate;
 use super::role::replication;
+use super::room::Room;
 use super::server::On;
 use super::whole::Whole;
 use crate::key_value::KeyValue;
@@ -19,14 +20,15 @@ use crate::{Adapter, Call};
 pub(super) struct RedisAdapter {
     whole: Whole,
     gate: Gate,
+    room: Arc<Room>,
     /// So many connections stay open.
     least: usize,
     seen: Mutex<Option<Seen>>,
 }
 
 impl RedisAdapter {
-    pub(super) fn new(whole: Whole, gate: Gate, least: usize) -> Self {
-        RedisAdapter { whole, gate, least, seen: Mutex::new(None) }
+    pub(super) fn new(whole: Whole, gate: Gate, room: Arc<Room>, least: usize) -> Self {
+        RedisAdapter { whole, gate, room, least, seen: Mutex::new(None) }
     }
 
     pub(super) fn whole(&self) -> &Whole {
@@ -105,6 +107,7 @@ impl Adapter for RedisAdapter {
 
     fn close(&self) -> Call<'_, ()> {
         Box::pin(async {
+            self.room.close();
             self.whole.close();
             Ok(())
         })

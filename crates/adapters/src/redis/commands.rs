@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::{Code, Failure};
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Pipeline, ServerError, Value};
 use tokio::time::Instant;
 
 use super::adapter::RedisAdapter;
@@ -53,6 +53,7 @@ impl Commands for RedisAdapter {
             } else {
                 within(deadline, self.whole().ask_each(on, &asked)).await?
             };
+            self.all_done(&sent, &answers)?;
             let mut answers = answers.into_iter();
             sorted
                 .into_iter()
@@ -89,10 +90,7 @@ impl Commands for RedisAdapter {
                 }
                 // What was refused before it ran says why; that the whole was discarded says less.
                 Some(Value::ServerError(discarded)) => {
-                    let first = answers.iter().find_map(|answer| match answer {
-                        Value::ServerError(refusal) => Some(refusal),
-                        _ => None,
-                    });
+                    let first = answers.iter().find_map(refusal_in);
                     Err(self.refused(first.unwrap_or(&discarded)))
                 }
                 _ => Err(failure::odd("EXEC")),
@@ -120,6 +118,20 @@ impl RedisAdapter {
         self.said(answer)
     }
 
+    /// Whether a server that did none of what writes is to be passed over: it only reads, or does nothing now. Another
+    /// may do all of it.
+    fn all_done(&self, sent: &[(&Sorted, &[Bytes])], answers: &[Value]) -> Result<(), Failure> {
+        let Some(not_now) =
+            answers.iter().filter_map(refusal_in).find(|refusal| failure::is_not_now(refusal))
+        else {
+            return Ok(());
+        };
+        let written = |((sorted, _), answer): (&(&Sorted, &[Bytes]), &Value)| {
+            !sorted.sort.reads && refusal_in(answer).is_none_or(|refusal| !failure::is_not_now(refusal))
+        };
+        if sent.iter().zip(answers).any(written) { Ok(()) } else { Err(self.refused(not_now)) }
+    }
+
     /// Where some of them concern all nodes, each goes by itself.
     async fn run_apart(
         &self,
@@ -138,6 +150,13 @@ impl RedisAdapter {
 
     fn said(&self, answer: Value) -> Result<Reply, Failure> {
         reply(answer).map_err(|refusal| self.refused(&refusal))
+    }
+}
+
+fn refusal_in(answer: &Value) -> Option<&ServerError> {
+    match answer {
+        Value::ServerError(refusal) => Some(refusal),
+        _ => None,
     }
 }
 

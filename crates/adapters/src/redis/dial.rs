@@ -183,3 +183,6 @@ pub(super) fn secured(tls: &crate::tls::Tls) -> Result<Secured, model::Failure> 
     let connector = TlsConnector::from(Arc::clone(&tls.client()?));
     Ok(Secured { connector, name: tls.sni.as_deref().map(Into::into) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,6 +51,12 @@ impl Refusal {
         }
     }
 
+    /// The service was deleted, or the gateway stops.
+    pub(super) fn closed() -> Self {
+        let detail = "The service is closed.".into();
+        Refusal { origin: Origin::Gateway, code: Code::Draining, detail, native: None, hint: None }
+    }
+
     /// Nobody knows a server to ask.
     pub(super) fn nobody(detail: impl Into<Box<str>>) -> Self {
         Refusal::service(Code::NoEndpoint, detail)
@@ -171,6 +177,11 @@ pub(super) fn moving() -> Failure {
     not_now(Code::Busy, "The keys are being moved to another node of the cluster.")
 }
 
+/// Whether a refusal says more of the server, as it is now, than of the command.
+pub(super) fn is_not_now(refusal: &ServerError) -> bool {
+    refused(refusal).origin() == Origin::Service
+}
+
 /// It has done nothing, and neither would it do anything else now.
 fn not_now(code: Code, detail: &'static str) -> Failure {
     Failure::service(code, detail).with_retryable(true)
@@ -187,11 +198,81 @@ fn word_of(error: &RedisError) -> String {
     }
 }
 
-/// The kind says more to a reader than the number of the system's error.
+/// The kind says more to a reader than the system's text with its number, where there is one.
 fn told(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => "closed by the server".to_owned(),
-        io::ErrorKind::Other | io::ErrorKind::InvalidData => error.to_string(),
-        kind => kind.to_string(),
+        kind @ (io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::TimedOut) => kind.to_string(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::{Value, parse_redis_value};
+
+    use super::*;
+
+    fn refusal(line: &str) -> ServerError {
+        match parse_redis_value(format!("-{line}\r\n").as_bytes()) {
+            Ok(Value::ServerError(refusal)) => refusal,
+            other => panic!("{line} is no refusal: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_refusal_has_its_code_its_origin_and_whether_anything_was_done() {
+        use Origin::{Client, Gateway, Service};
+        for (line, code, origin, retryable) in [
+            ("ERR syntax error", Code::CommandFailed, Client, false),
+            ("WRONGTYPE Operation against a key", Code::CommandFailed, Client, false),
+            ("BUSYGROUP Consumer Group name already exists", Code::CommandFailed, Client, false),
+            ("CROSSSLOT Keys in request", Code::CommandFailed, Client, false),
+            ("MINE of a script", Code::CommandFailed, Client, false),
+            ("NOPERM this user", Code::PermissionDenied, Client, false),
+            ("READONLY You can't write", Code::NoEndpoint, Service, true),
+            ("LOADING Redis is loading", Code::Busy, Service, true),
+            ("BUSY Redis is busy running a script", Code::Busy, Service, true),
+            ("TRYAGAIN Multiple keys", Code::Busy, Service, true),
+            ("MASTERDOWN Link with MASTER is down", Code::NoEndpoint, Service, true),
+            ("CLUSTERDOWN Hash slot not served", Code::NoEndpoint, Service, true),
+            ("NOAUTH Authentication required.", Code::BadGateway, Service, true),
+            ("MOVED 1 127.0.0.1:1", Code::BadGateway, Service, true),
+            ("OOM command not allowed", Code::Overloaded, Gateway, true),
+            ("MISCONF Redis is configured", Code::Overloaded, Gateway, true),
+            ("NOREPLICAS Not enough good replicas", Code::Overloaded, Gateway, true),
+        ] {
+            let failure = refused(&refusal(line));
+            assert_eq!((failure.code(), failure.origin()), (code, origin), "{line}");
+            assert_eq!(failure.retryable(), retryable, "{line}");
+            assert_eq!(failure.native(), line.split_once(' ').map(|(word, _)| (NATIVE, word)), "{line}");
+            assert_eq!(failure.wants_primary(), line.starts_with("READONLY"), "{line}");
+        }
+        assert_eq!(refused(&refusal("ERR syntax error")).detail(), "ERR syntax error");
+    }
+
+    #[test]
+    fn a_server_that_lets_nobody_in_is_not_quoted() {
+        let echo = "ERR unknown command 'AUTH', with args beginning with: 'app' 'canary'";
+        for line in [echo, "WRONGPASS canary", "NOAUTH canary", "SOMETHING canary"] {
+            let failure = Refusal::unwelcome("10.0.0.1:6379", &refusal(line)).failure();
+            assert!(!format!("{failure} {failure:?}").contains("canary"), "{failure:?}");
+            assert!(failure.detail().starts_with("10.0.0.1:6379: "), "{failure}");
+            assert!(failure.retryable());
+        }
+        let many = Refusal::unwelcome("a", &refusal("ERR max number of clients reached")).failure();
+        assert!(many.detail().contains("too many clients"), "{many}");
+    }
+
+    #[test]
+    fn errors_of_the_network_are_told_in_words() {
+        let refused = io::Error::from_raw_os_error(111);
+        assert_eq!(told(&refused), "connection refused");
+        assert_eq!(told(&io::Error::from(io::ErrorKind::BrokenPipe)), "closed by the server");
+        assert_eq!(told(&io::Error::other("tls: no")), "tls: no");
     }
 }

@@ -91,7 +91,7 @@ impl Links {
                 match self.shared() {
                     Shared::Ready(link) => return Ok(link),
                     Shared::Coming(coming) => coming,
-                    Shared::None => return Err(Refusal::full(self.room.most())),
+                    Shared::None => return Err(self.room.refusal()),
                 }
             }
         };
@@ -152,8 +152,8 @@ impl Links {
                 let mut slot = lock(slot);
                 slot.coming = None;
                 match &dialled {
-                    Ok(link) => slot.live = Some(Arc::clone(link)),
-                    Err(_) => slot.live = slot.ready(),
+                    Ok(link) if !links.room.is_closed() => slot.live = Some(Arc::clone(link)),
+                    Ok(_) | Err(_) => slot.live = slot.ready(),
                 }
             }
             let _ = tell.send(Some(dialled));

@@ -90,9 +90,10 @@ impl Driver for RedisDriver {
         _home: &Home,
     ) -> Result<Arc<dyn Adapter>, Failure> {
         let options = options::of(service)?;
-        let whole = whole::Whole::new(endpoint, service, &options)?;
+        let room = room::Room::new(options.most_connections);
+        let whole = whole::Whole::new(endpoint, service, &options, &room)?;
         let gate = gate::Gate::new(options.allow, options.deny);
-        Ok(Arc::new(adapter::RedisAdapter::new(whole, gate, options.keep.least)))
+        Ok(Arc::new(adapter::RedisAdapter::new(whole, gate, room, options.keep.least)))
     }
 }
 

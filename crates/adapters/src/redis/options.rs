@@ -241,3 +241,6 @@ fn names(service: &ServiceSpec, list: &str) -> Vec<Box<str>> {
 fn wrong(detail: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
     Failure::client(Code::InvalidConfig, detail)
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,7 @@ impl OwnLinks {
         if let Some(link) = self.pop() {
             return Ok(OwnLink { link, home: self });
         }
-        let permit = self.room.take().ok_or_else(|| Refusal::full(self.room.most()))?;
+        let permit = self.room.take().ok_or_else(|| self.room.refusal())?;
         let link = self.dialer.dial(&self.address, Speak::Second, permit).await?;
         Ok(OwnLink { link, home: self })
     }
@@ -92,7 +92,7 @@ impl OwnLink<'_> {
     /// Everything that was asked on it was answered.
     pub(super) fn give_back(self) {
         let OwnLink { link, home } = self;
-        if link.usable() && link.age(Instant::now()) < home.keep.lifetime {
+        if link.usable() && link.age(Instant::now()) < home.keep.lifetime && !home.room.is_closed() {
             lock(&home.idle).push(link);
         }
     }

@@ -1,14 +1,17 @@
 //! How many connections a service may have open, counted over all cores and nodes.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use super::failure::Refusal;
 
 /// The count, with its limit.
 #[derive(Debug)]
 pub(super) struct Room {
     open: AtomicUsize,
     most: usize,
+    closed: AtomicBool,
 }
 
 /// The right to one open connection, given back when it is dropped.
@@ -20,7 +23,7 @@ pub(super) struct Permit {
 
 impl Room {
     pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Room { open: AtomicUsize::new(0), most })
+        Arc::new(Room { open: AtomicUsize::new(0), most, closed: AtomicBool::new(false) })
     }
 
     pub(super) fn most(&self) -> usize {
@@ -30,6 +33,20 @@ impl Room {
     /// How many are open.
     pub(super) fn open(&self) -> usize {
         self.open.load(Relaxed)
+    }
+
+    /// From now on there is room for none.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Relaxed);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Relaxed)
+    }
+
+    /// Why there is no room.
+    pub(super) fn refusal(&self) -> Refusal {
+        if self.is_closed() { Refusal::closed() } else { Refusal::full(self.most) }
     }
 
     /// One more, if the limit has room for it.
@@ -51,6 +68,9 @@ impl Room {
     }
 
     fn take_leaving(self: &Arc<Self>, left: usize) -> Option<Permit> {
+        if self.is_closed() {
+            return None;
+        }
         let most = self.most - left;
         let more = |open| (open < most).then_some(open + 1);
         let taken = self.open.fetch_update(Relaxed, Relaxed, more);
@@ -84,6 +104,17 @@ mod tests {
         assert_eq!(room.open(), 2);
         assert!(room.take().is_some());
         drop(third);
+    }
+
+    #[test]
+    fn what_is_closed_has_room_for_none() {
+        let room = Room::new(2);
+        let open = room.take();
+        room.close();
+        assert!(room.take().is_none());
+        assert_eq!(room.refusal().failure().code(), model::Code::Draining);
+        drop(open);
+        assert_eq!(room.open(), 0);
     }
 
     #[test]

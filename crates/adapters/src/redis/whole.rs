@@ -38,9 +38,9 @@ impl Whole {
         endpoint: &EndpointSpec,
         service: &ServiceSpec,
         options: &Options,
+        room: &Arc<Room>,
     ) -> Result<Self, Failure> {
-        let keep = options.keep;
-        let room = Room::new(options.most_connections);
+        let (keep, room) = (options.keep, Arc::clone(room));
         let dialer = |login: &Login| {
             let secured = options.tls.as_ref().map(secured).transpose()?;
             Ok::<_, Failure>(Arc::new(Dialer::new(login.clone(), secured)))

@@ -113,7 +113,7 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
     for (key, least, most) in SIZES {
         if let Some(node) = said(key)
             && let Some(text) = node.as_text()
-            && let Err(message) = bounded(&text, least, most)
+            && let Err(message) = size::between(&text, least, most)
         {
             problems.at(node, key, message).suggestion = Some("write it as `16mb`".to_owned());
         }
@@ -128,7 +128,8 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
 
 /// The options of a service that was checked.
 pub(super) fn of(service: &ServiceSpec) -> Result<Options, Failure> {
-    let sized = |(key, least, most), default| said(service, key, |text| bounded(text, least, most), default);
+    let sized =
+        |(key, least, most), default| said(service, key, |text| size::between(text, least, most), default);
     let [max_result, max_collected, max_statement, max_value] = SIZES;
     Ok(Options {
         path: said(service, PATH, |text| path(text).map(Some), None)?,
@@ -161,14 +162,6 @@ fn said<T>(
 
 fn parsed<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("`{text}` is not what is expected here"))
-}
-
-fn bounded(text: &str, least: u64, most: u64) -> Result<u64, String> {
-    let bytes = size::read(text)?;
-    if bytes < least || bytes > most {
-        return Err(format!("must be between {least} and {most} bytes, and `{text}` is {bytes}"));
-    }
-    Ok(bytes)
 }
 
 fn path(text: &str) -> Result<String, String> {

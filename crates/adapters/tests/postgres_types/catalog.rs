@@ -1,10 +1,10 @@
 //! Which types there are, by the server's own list, and some of the test's own of each sort.
 
-use throome_engines::Server;
+use engines::Server;
 
 /// Types without values, or without a way for anybody to print or give one, and why. All pseudo types are left out
 /// beside these: no column and no value is of one.
-pub const SKIPPED: &[(&str, &str)] = &[
+pub(crate) const SKIPPED: &[(&str, &str)] = &[
     ("gtsvector", "it has neither values outside an index nor an input function"),
     ("gtsvector[]", "its elements have no values"),
     ("pg_brin_bloom_summary", "it has neither values outside an index nor an input function"),
@@ -17,35 +17,37 @@ pub const SKIPPED: &[(&str, &str)] = &[
 
 /// A type of the server.
 #[derive(Debug, Clone)]
-pub struct Type {
-    pub oid: u32,
+pub(crate) struct Type {
+    pub(crate) oid: u32,
     /// Its name as SQL writes it, without a length that it would be cut to.
-    pub sql: String,
+    pub(crate) sql: String,
     /// `pg_type.typname`.
-    pub name: String,
+    pub(crate) name: String,
     /// What the type of a column is to be told as.
-    pub told_as: String,
+    pub(crate) told_as: String,
     /// `b`, `e`, `d`, `r`, `m` or `c`.
-    pub sort: char,
+    pub(crate) sort: char,
     /// What it is an array of, or a domain over, or a range of.
-    pub of: Option<u32>,
-    pub is_array: bool,
+    pub(crate) of: Option<u32>,
+    pub(crate) is_array: bool,
+    /// How many arrays deep the base type stands: two where the elements of an array are a domain over arrays.
+    pub(crate) arrays: usize,
     /// The base type of a domain, of its elements for an array: what decides how a value is told.
-    pub base: String,
+    pub(crate) base: String,
     /// How many attributes a composite has.
-    pub attributes: usize,
+    pub(crate) attributes: usize,
     /// Whether a value can be given: there is an input function that takes some.
-    pub taken: bool,
+    pub(crate) taken: bool,
 }
 
 /// Types of the test's own, taken away at its end.
-pub struct Schema {
+pub(crate) struct Schema {
     server: Server,
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl Schema {
-    pub fn create(server: &Server) -> Schema {
+    pub(crate) fn create(server: &Server) -> Schema {
         let name = format!("types_{}", std::process::id());
         let _ = server.psql(&format!(
             "SET client_min_messages = warning;
@@ -72,12 +74,14 @@ impl Schema {
 
 impl Drop for Schema {
     fn drop(&mut self) {
-        let _ = self.server.psql(&format!("SET client_min_messages = warning; DROP SCHEMA {} CASCADE", self.name));
+        let _ = self
+            .server
+            .psql(&format!("SET client_min_messages = warning; DROP SCHEMA {} CASCADE", self.name));
     }
 }
 
 /// Every type but pseudo types and those that are skipped. Of other tests' schemas nothing is seen: they come and go.
-pub fn of(server: &Server, schema: &Schema) -> Vec<Type> {
+pub(crate) fn of(server: &Server, schema: &Schema) -> Vec<Type> {
     let own = &schema.name;
     let lines = server.psql(&format!(
         "WITH RECURSIVE seen AS (
@@ -97,7 +101,7 @@ pub fn of(server: &Server, schema: &Schema) -> Vec<Type> {
              CASE WHEN s.typtype = 'd' THEN s.typbasetype WHEN s.is_array THEN s.typelem
                   WHEN s.typtype = 'r' THEN (SELECT rngsubtype FROM pg_range WHERE rngtypid = s.oid)
                   WHEN s.typtype = 'm' THEN (SELECT rngtypid FROM pg_range WHERE rngmultitypid = s.oid) ELSE 0 END,
-             s.is_array AND s.typtype <> 'd', b.typname, base.arrays > 0,
+             s.is_array AND s.typtype <> 'd', b.typname, base.arrays,
              (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = s.typrelid AND attnum > 0 AND NOT attisdropped)
          FROM seen s JOIN base ON base.oid = s.oid JOIN pg_type b ON b.oid = base.at
          WHERE s.typtype <> 'p' ORDER BY s.oid"
@@ -109,15 +113,15 @@ pub fn of(server: &Server, schema: &Schema) -> Vec<Type> {
 fn read(line: &str) -> Type {
     let cells: Vec<&str> = line.split('|').collect();
     let number = |at: usize| cells[at].parse::<u32>().unwrap_or_else(|error| panic!("{line}: {error}"));
-    let brackets = if cells[7] == "t" { "[]" } else { "" };
     Type {
         oid: number(0),
         sql: cells[1].to_owned(),
         name: cells[2].to_owned(),
-        told_as: format!("{}{brackets}", cells[6]),
+        told_as: format!("{}{}", cells[6], "[]".repeat(number(7) as usize)),
         sort: cells[3].chars().next().expect("it has a sort"),
         of: Some(number(4)).filter(|of| *of != 0),
         is_array: cells[5] == "t",
+        arrays: number(7) as usize,
         base: cells[6].to_owned(),
         attributes: number(8) as usize,
         // What the planner writes cannot be given.

@@ -12,12 +12,19 @@ use super::catalog::Type;
 const EXACT: i128 = 1 << 53;
 
 /// Whether a value is told as it should be; `text` is the server's own, none for null.
-pub fn told(kind: &Type, text: Option<&str>, json: &str) -> Result<(), String> {
+pub(crate) fn told(kind: &Type, text: Option<&str>, json: &str) -> Result<(), String> {
     match text {
         None if json == "null" => Ok(()),
         None => Err("null is told as something".to_owned()),
-        Some(text) if kind.told_as.ends_with("[]") => list(&kind.base, text, json),
-        Some(text) => scalar(&kind.base, text, json),
+        Some(text) => value(&kind.base, kind.arrays, text, json),
+    }
+}
+
+/// A value that stands so many arrays deep.
+fn value(base: &str, arrays: usize, text: &str, json: &str) -> Result<(), String> {
+    match arrays.checked_sub(1) {
+        None => scalar(base, text, json),
+        Some(deeper) => list(base, deeper, text, json),
     }
 }
 
@@ -36,10 +43,12 @@ fn scalar(base: &str, text: &str, json: &str) -> Result<(), String> {
             if value.abs() <= EXACT { expect(text) } else { expect(&format!("\"{text}\"")) }
         }
         "float4" | "float8" if text.parse::<f64>().is_ok_and(f64::is_finite) => {
-            let (told, meant): (f64, f64) = (json.parse().map_err(|_| "no number")?, text.parse().map_err(|_| "no number")?);
+            let (told, meant): (f64, f64) =
+                (json.parse().map_err(|_| "no number")?, text.parse().map_err(|_| "no number")?);
             if told.to_bits() == meant.to_bits() { Ok(()) } else { Err("another number".to_owned()) }
         }
-        "json" | "jsonb" => expect(text),
+        // Space around it is no part of a value where it is nested.
+        "json" | "jsonb" => expect(text.trim()),
         "bytea" => {
             let base64: String = serde_json::from_str(json).map_err(|error| error.to_string())?;
             let bytes = STANDARD.decode(base64).map_err(|error| error.to_string())?;
@@ -60,18 +69,24 @@ fn in_rfc_3339(text: &str) -> bool {
 }
 
 /// Arrays: the same elements in the same order and depth.
-fn list(base: &str, text: &str, json: &str) -> Result<(), String> {
+fn list(base: &str, deeper: usize, text: &str, json: &str) -> Result<(), String> {
     let delimiter = if base == "box" { ';' } else { ',' };
     let mut left = text.trim_start_matches(|c| c != '{').chars().peekable();
     let whole: &RawValue = serde_json::from_str(json).map_err(|error| error.to_string())?;
-    nested(base, delimiter, &mut left, whole)?;
+    nested(base, deeper, delimiter, &mut left, whole)?;
     if left.next().is_none() { Ok(()) } else { Err("there is more in the text".to_owned()) }
 }
 
 type Left<'t> = std::iter::Peekable<std::str::Chars<'t>>;
 
 /// Reads the text as the manual describes it, element by element beside the JSON.
-fn nested(base: &str, delimiter: char, left: &mut Left<'_>, json: &RawValue) -> Result<(), String> {
+fn nested(
+    base: &str,
+    deeper: usize,
+    delimiter: char,
+    left: &mut Left<'_>,
+    json: &RawValue,
+) -> Result<(), String> {
     if left.next() != Some('{') {
         return Err("a list is told where the text has none".to_owned());
     }
@@ -84,7 +99,7 @@ fn nested(base: &str, delimiter: char, left: &mut Left<'_>, json: &RawValue) -> 
                 left.next();
                 return if elements.next().is_none() { Ok(()) } else { Err("too many elements".to_owned()) };
             }
-            Some('{') => nested(base, delimiter, left, element()?)?,
+            Some('{') => nested(base, deeper, delimiter, left, element()?)?,
             Some('"') => {
                 left.next();
                 let mut text = String::new();
@@ -95,7 +110,7 @@ fn nested(base: &str, delimiter: char, left: &mut Left<'_>, json: &RawValue) -> 
                         plain => text.push(plain),
                     }
                 }
-                scalar(base, &text, element()?.get())?;
+                value(base, deeper, &text, element()?.get())?;
             }
             _ => {
                 let mut text = String::new();
@@ -106,7 +121,7 @@ fn nested(base: &str, delimiter: char, left: &mut Left<'_>, json: &RawValue) -> 
                 match text.as_str() {
                     "NULL" if element == "null" => {}
                     "NULL" => return Err("null is told as something".to_owned()),
-                    text => scalar(base, text, element)?,
+                    text => value(base, deeper, text, element)?,
                 }
             }
         }
@@ -116,9 +131,9 @@ fn nested(base: &str, delimiter: char, left: &mut Left<'_>, json: &RawValue) -> 
 
 /// What came out as something to give, as whoever sends JSON has it; none where that is known to be something else:
 /// the null of JSON is told as the null of SQL is.
-pub fn argument(kind: &Type, json: &str) -> Option<Argument> {
+pub(crate) fn argument(kind: &Type, json: &str) -> Option<Argument> {
     let is_json = matches!(kind.base.as_str(), "json" | "jsonb");
-    let is_list = kind.told_as.ends_with("[]");
+    let is_list = kind.arrays > 0;
     if is_json && is_list {
         // Strings in an array of JSON are JSON text, and nulls are those of SQL.
         let elements: Vec<&RawValue> = serde_json::from_str(json).ok()?;
@@ -154,13 +169,14 @@ fn is_plain_number(json: &str) -> bool {
 }
 
 /// The SQL that says whether what was given is the value: by their texts, since not every type has an equality.
-pub fn same(kind: &Type, given: &str, value: &str) -> String {
+pub(crate) fn same(kind: &Type, given: &str, value: &str) -> String {
     match kind.base.as_str() {
         // Lists begin at one, and a number has no sign of nought.
-        _ if kind.told_as.ends_with("[]") => format!(
+        _ if kind.arrays > 0 => format!(
             "format('%s', ARRAY(SELECT unnest({given}))) = format('%s', ARRAY(SELECT unnest({value}))) \
              AND array_ndims({given}) IS NOT DISTINCT FROM array_ndims({value})"
         ),
+        "json" => format!("btrim(({given})::text) IS NOT DISTINCT FROM btrim(({value})::text)"),
         "float4" | "float8" => format!("{given} IS NOT DISTINCT FROM {value}"),
         _ => format!("format('%L', {given}) = format('%L', {value})"),
     }

@@ -3,33 +3,35 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{EndpointSpec, Failure, Role, ServiceSpec};
+use engines::{Server, secrets};
+use model::{EndpointSpec, Failure, Role, Secret, ServiceSpec};
 use serde_json::value::RawValue;
 use throome_adapters::sql::{
     Argument, Chunk, Piece, QueryOptions, Rest, RowShape, Rows, Statement, TransactionOptions,
 };
 use throome_adapters::{Adapter, Home, driver};
-use throome_engines::{Server, secrets};
 use tokio::time::Instant;
 
 /// Ample, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The adapter, connected as the superuser, who may see every type.
-pub struct Session(Arc<dyn Adapter>);
+pub(crate) struct Session(Arc<dyn Adapter>);
 
 impl Session {
-    pub fn new(server: &Server) -> Session {
-        let endpoint =
-            EndpointSpec { host: server.host().to_owned(), port: server.port, weight: 1, role: Role::Primary };
+    pub(crate) fn new(server: &Server) -> Session {
+        let endpoint = EndpointSpec {
+            host: server.host().to_owned(),
+            port: server.port,
+            weight: 1,
+            role: Role::Primary,
+        };
         let home = Home { cluster: "types".into(), service: "db".into(), dir: std::env::temp_dir() };
         let mut service = ServiceSpec::of_kind("postgres");
         let (user, password) = secrets::POSTGRES;
-        for (key, value) in
-            [("username", user), ("password", password), ("database", secrets::POSTGRES_DATABASE)]
-        {
-            service.options.insert(key.to_owned(), value.into());
-        }
+        service.username = Some(user.to_owned());
+        service.password = Some(Secret::new(password));
+        service.database = Some(secrets::POSTGRES_DATABASE.to_owned());
         let driver = driver("postgres").expect("the kind is in the list");
         Session(driver.connect(&endpoint, &service, &home).expect("the options are right"))
     }
@@ -77,7 +79,7 @@ async fn values(rows: Rows) -> Result<Vec<String>, Failure> {
 }
 
 /// The server's own text of each value, as psql prints it; in between it is hexadecimal, so that lines stay lines.
-pub fn said_by_psql(server: &Server, expressions: &[String]) -> Vec<Option<String>> {
+pub(crate) fn said_by_psql(server: &Server, expressions: &[String]) -> Vec<Option<String>> {
     let column = |value: &String| format!("encode(convert_to(format('%s', {value}), 'UTF8'), 'hex')");
     let nulls = expressions.iter().map(|value| format!("format('%L', {value}) = 'NULL'"));
     let columns: Vec<String> = expressions.iter().map(column).chain(nulls).collect();

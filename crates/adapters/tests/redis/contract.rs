@@ -125,6 +125,7 @@ async fn a_user_who_may_not_write_is_told() {
     said["username"] = json!(secrets::REDIS_READER.0);
     said["password"] = json!(secrets::REDIS_READER.1);
     let adapter = connected(said);
+    probe(&adapter).await.expect("it may not ask for the role, and is well all the same");
     assert_eq!(kv(&adapter).get(b"absent").await.expect("it may read"), None);
     let failure = kv(&adapter).incr(b"n", 1).await.expect_err("it may not write");
     assert_eq!(failure.code(), Code::PermissionDenied);

@@ -122,10 +122,20 @@ async fn idle_ones_are_closed_and_all_of_them_at_the_end() {
     run(&adapter, "BLPOP nothing 0.1").await.expect("it answers");
     kv(&adapter).get(b"k").await.expect("it answers");
     assert_eq!(connections(&server), 3);
+    let all = server.redis_cli(&["CLIENT", "LIST"]);
+    let ours =
+        |version: &str| all.lines().filter(|l| l.contains("name=throome") && l.contains(version)).count();
+    assert_eq!((ours("resp=3"), ours("resp=2")), (1, 2), "{all}");
     tokio::time::sleep(Duration::from_millis(1100)).await;
     adapter.sweep();
     eventually("all are closed", Duration::from_secs(2), || async { connections(&server) == 0 }).await;
     kv(&adapter).get(b"k").await.expect("one is made again");
     adapter.close().await.expect("it closes");
     eventually("it is closed", Duration::from_secs(2), || async { connections(&server) == 0 }).await;
+    for failure in [
+        kv(&adapter).get(b"k").await.expect_err("it is closed"),
+        run(&adapter, "BLPOP nothing 1").await.expect_err("it is closed"),
+    ] {
+        assert_eq!(failure.code(), Code::Draining, "{failure}");
+    }
 }

@@ -10,7 +10,7 @@ use throome_adapters::Adapter;
 use throome_adapters::key_value::{SetOptions, Value};
 use tokio::time::Instant;
 
-use crate::{at, connected, eventually, kv, probe, run};
+use crate::{at, connected, eventually, kv, native, probe, run, soon, words};
 
 async fn set(adapter: &Arc<dyn Adapter>, key: &str) -> Result<bool, Failure> {
     kv(adapter).set(key.as_bytes(), Value::plain("v"), SetOptions::default()).await
@@ -102,6 +102,13 @@ async fn roles_are_seen_as_they_change() {
         assert_eq!(failure.native(), Some(("redis", "READONLY")));
     }
 
+    // Of a pipeline nothing was done either, as long as it only reads beside.
+    let pipeline = [words("GET k"), words("SET k v"), words("INCR n")];
+    let failure = native(&replica).run_all(&pipeline, soon()).await.expect_err("nothing of it was done");
+    assert!(failure.wants_primary(), "{failure}");
+    let reads = native(&replica).run_all(&pipeline[..1], soon()).await.expect("it reads");
+    assert!(reads.iter().all(Result::is_ok));
+
     server.kill();
     eventually("a replica without a primary is not well", Duration::from_secs(10), || async {
         probe(&replica).await.is_err_and(|failure| failure.detail().contains("lost its primary"))
@@ -159,4 +166,38 @@ async fn sentinels_choose_another_and_it_is_followed() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cluster_that_lost_a_node_heals_when_it_is_back() {
+    let engines = Engines::own();
+    let nodes = engines.redis_cluster();
+    let adapter = connected(json!({ "endpoints": [at(nodes[0].port)], "mode": "cluster" }));
+    for n in 0..20 {
+        set(&adapter, &format!("key:{n}")).await.expect("all nodes answer");
+    }
+    nodes[2].kill();
+    let (mut served, mut lost) = (0, 0);
+    let began = Instant::now();
+    for n in 0..20 {
+        match kv(&adapter).get(format!("key:{n}").as_bytes()).await {
+            Ok(_) => served += 1,
+            Err(failure) => {
+                assert_eq!(failure.origin(), Origin::Service, "{failure}");
+                lost += 1;
+            }
+        }
+    }
+    assert!(lost > 0 && served > 0, "{served} served, {lost} lost");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    nodes[2].restart();
+    eventually("all of it is there again", Duration::from_secs(20), || async {
+        for n in 0..20 {
+            if set(&adapter, &format!("key:{n}")).await.is_err() {
+                return false;
+            }
+        }
+        probe(&adapter).await.is_ok()
+    })
+    .await;
 }

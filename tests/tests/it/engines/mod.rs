@@ -1,10 +1,19 @@
 //! Real engines under steady load while they are killed, frozen, promoted, cut off: what clients are told, and what
 //! is there afterwards. A kind or a theme a file; here is what they share.
 
+mod cut;
+mod down;
+mod kafka;
+mod mix;
+mod pool;
+mod postgres;
 mod redis;
+mod same_program;
+mod soak;
 
 use std::time::Duration;
 
+use ::engines::{Server, secrets};
 use serde_json::Value;
 use throome_e2e::Gateway;
 use throome_e2e::calls::Told;
@@ -53,4 +62,19 @@ fn failing_until(told: &[Told], what: &str, moment: u64) -> Duration {
     let failed = told.iter().filter(|one| one.what == what && !one.good());
     let last = failed.map(|one| one.at_us).max().unwrap_or(0);
     Duration::from_micros(last.saturating_sub(moment))
+}
+
+/// A cluster of all three, without replicas: `cache`, `db` and `queue`.
+fn three(redis: &Server, postgres: &Server, kafka: &Server, timeout: Duration) -> String {
+    let (user, password) = secrets::POSTGRES_OWNER;
+    format!(
+        "services:\n  cache: {{ type: redis, host: 127.0.0.1, port: {} }}\n  db: {{ type: postgres, host: 127.0.0.1, \
+         port: {}, username: {user}, password: {password}, database: {} }}\n  queue: {{ type: kafka, host: 127.0.0.1, \
+         port: {} }}\nrouting: {{ timeout_ms: {} }}\n",
+        redis.port,
+        postgres.port,
+        secrets::POSTGRES_DATABASE,
+        kafka.port,
+        timeout.as_millis()
+    )
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
+use ::engines::{Engines, Server};
 use serde_json::json;
 use throome_e2e::calls::{Call, Calls, Told, counts};
 use throome_e2e::process::{now_us, wait_for};
 use throome_e2e::{Gateway, Layout, turn};
-use throome_engines::{Engines, Server};
 
 use super::{BASE, facts, failed_clearly, failing_until, none_failed, until_healthy};
 
@@ -163,7 +163,10 @@ fn a_primary_of_redis_is_frozen() {
     sleep(Duration::from_secs(2));
     let told = load.finish();
     let failing = failing_until(&told, INCR, thawed).max(failing_until(&told, APPEND, thawed));
-    println!("primary frozen: {}; writes failed for {failing:?} after, healthy {back:?} after", counts(&told));
+    println!(
+        "primary frozen: {}; writes failed for {failing:?} after, healthy {back:?} after",
+        counts(&told)
+    );
     reads_are_right(&told);
     for what in [INCR, APPEND] {
         failed_clearly(&told, what, &CODES, TIMEOUT + SLACK);
@@ -193,7 +196,8 @@ fn a_replica_of_redis_is_promoted_and_the_old_primary_comes_back() {
     let address = primary.address().to_string();
     let replaced = wait_for("the old primary is found out", Duration::from_secs(10), || {
         let facts = facts(&gateway, "cache");
-        let own = facts["endpoints"].as_array().unwrap().iter().find(|one| one["address"] == address).cloned();
+        let own =
+            facts["endpoints"].as_array().unwrap().iter().find(|one| one["address"] == address).cloned();
         own.filter(|own| own["role"] == "replaced")
     });
     let found = now_us() - before;

@@ -5,7 +5,8 @@
 //! - Text is the server's own text form of any type. For `json` and `jsonb` that is JSON text, so the string `a` is sent
 //!   as `"\"a\""`: a text that were JSON only at times would be stored as something else at times. For `bytea` it is
 //!   base64, as bytes are told, or the server's `\x0aff`.
-//! - A list is an array, list in list for each dimension, or JSON. In an array of JSON what stands in the list is JSON.
+//! - A list is an array, list in list for each dimension, or JSON. In an array of JSON what stands in the list is JSON, so
+//!   that such an array has one dimension, as has one whose elements are arrays by the name of a domain.
 //! - An object is JSON, or bytes where it is `{"value": "…", "encoding": "base64"}`.
 
 use std::borrow::Cow;
@@ -171,13 +172,17 @@ impl Place<'_> {
             if at > 0 {
                 out.push(char::from(self.delimiter.0));
             }
-            match Said::within(raw)? {
-                Said::Null => out.push_str("NULL"),
-                // In an array of JSON it is an element, in all others a dimension.
-                Said::List(inner) if **self.element != Kind::Json => self.list(inner, out)?,
-                said => {
-                    let element = self.name.strip_suffix("[]").unwrap_or(self.name);
-                    let text = scalar(said, self.element, element)
+            match (Said::within(raw)?, &**self.element) {
+                (Said::Null, _) => out.push_str("NULL"),
+                // Where elements are lists themselves it is one of them, in all other arrays a dimension.
+                (Said::List(inner), Kind::Array(element, delimiter)) => {
+                    let mut text = String::with_capacity(inner.len() + 2);
+                    Place { element, delimiter: *delimiter, name: self.inner() }.list(inner, &mut text)?;
+                    quote(&text, out);
+                }
+                (Said::List(inner), kind) if *kind != Kind::Json => self.list(inner, out)?,
+                (said, kind) => {
+                    let text = scalar(said, kind, self.inner())
                         .map_err(|fault| format!("has an element, number {}, that {fault}", at + 1))?;
                     quote(&text, out);
                 }
@@ -185,6 +190,11 @@ impl Place<'_> {
         }
         out.push('}');
         Ok(())
+    }
+
+    /// The type of its elements.
+    fn inner(&self) -> &str {
+        self.name.strip_suffix("[]").unwrap_or(self.name)
     }
 }
 

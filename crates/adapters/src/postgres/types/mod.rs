@@ -24,12 +24,9 @@ mod tests;
 
 use std::sync::Arc;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the connections that call them come next"))]
 pub(super) use argument::argument;
 pub(super) use catalog::Catalog;
-#[expect(unused_imports, reason = "the connections that call them come next")]
 pub(super) use native::{tell, verbatim};
-#[cfg_attr(not(test), expect(unused_imports, reason = "the connections that call it come next"))]
 pub(super) use write::{NotText, write};
 
 /// How values of a type are told in JSON, and what may be given for them.

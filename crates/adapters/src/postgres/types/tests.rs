@@ -152,6 +152,24 @@ fn arguments_are_what_the_server_reads() {
     assert_eq!(argument(&Argument::Null, &known("int4")), Ok(None));
 }
 
+/// An array of a domain over an array: its elements are arrays in quotes.
+#[test]
+fn elements_may_be_arrays() {
+    let catalog = Catalog::default();
+    let row = |cells: [&str; 5]| cells.map(|cell| Some(cell.to_owned()));
+    catalog.learn([row(["16400", "ints", "1007", "0", ","]), row(["16401", "_ints", "0", "16400", ","])]);
+    let known = catalog.find(16_401).unwrap();
+    assert_eq!(&*known.name, "int4[][]");
+    let mut rows = RowWriter::new([("a".to_owned(), String::new())], RowShape::Arrays);
+    rows.begin();
+    write(Some(br#"{"{1,2}",NULL,"{}"}"#), &known.kind, &mut rows).unwrap();
+    assert_eq!(rows.take().json, b"[[[1,2],null,[]]");
+    let text = argument(&json("[[1, 2], null, []]"), &known).unwrap().unwrap();
+    assert_eq!(String::from_utf8(text).unwrap(), r#"{"{\"1\",\"2\"}",NULL,"{}"}"#);
+    let fault = argument(&json("[1]"), &known).unwrap_err();
+    assert!(fault.contains("that is a number, and `int4[]` wants a list"), "{fault}");
+}
+
 #[test]
 fn what_a_type_cannot_take_is_said() {
     let bytes = Argument::Bytes(Bytes::from_static(b"\0"));

@@ -1,0 +1,266 @@
+//! What goes wrong, in the codes that clients know. Only a fault of the server counts against the endpoint; what a
+//! statement did wrong is its client's.
+
+use std::io;
+use std::time::Duration;
+
+use model::{Address, Code, Failure};
+
+use super::conn::{ServerError, Trouble};
+
+/// Where the server's own code is told.
+const NATIVE: &str = "sqlstate";
+
+/// When to come back if all connections are in use.
+const SOON: Duration = Duration::from_secs(1);
+
+/// What must be known to judge a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Circumstances {
+    /// Something was asked to be done that may have been done.
+    pub(super) asked: bool,
+    /// Who asked said that it only looks.
+    pub(super) only_looks: bool,
+    /// It may commit in the middle, so that a part of it may have been done though it failed.
+    pub(super) in_parts: bool,
+    /// The server is a standby.
+    pub(super) standby: bool,
+}
+
+/// The failure of a statement.
+pub(super) fn of(trouble: Trouble, circumstances: Circumstances) -> Failure {
+    match trouble {
+        Trouble::Ours(failure) => failure,
+        Trouble::Broken(error) => broken(&error, circumstances),
+        Trouble::Refused(error) => refused(&error, circumstances),
+    }
+}
+
+/// The connection broke.
+fn broken(error: &io::Error, circumstances: Circumstances) -> Failure {
+    let may = if circumstances.asked && !circumstances.only_looks {
+        " The statement may have been carried out all the same."
+    } else {
+        ""
+    };
+    Failure::service(Code::BadGateway, format!("The connection to the server broke: {error}.{may}"))
+        .with_retryable(!circumstances.asked)
+}
+
+/// The server refused a statement.
+fn refused(error: &ServerError, circumstances: Circumstances) -> Failure {
+    let code = error.code();
+    let message = error.message().trim_end_matches('.');
+    let detail = format!("The statement was refused: {message}.");
+    let failure = match code {
+        "25006" if circumstances.standby && !circumstances.only_looks => {
+            Failure::client(Code::QueryFailed, detail).with_primary_wanted()
+        }
+        "25006" => Failure::client(Code::QueryFailed, detail)
+            .with_hint("What was said to be read-only may not write."),
+        "25P02" => Failure::client(Code::QueryFailed, detail)
+            .with_hint("Roll the transaction back and begin another."),
+        "25P03" => {
+            Failure::client(Code::TransactionEnded, format!("The server ended the transaction: {message}."))
+        }
+        "40001" | "40P01" | "55P03" => {
+            Failure::client(Code::Conflict, detail).with_retryable(true).with_hint(
+                "Another transaction was in the way; nothing was done. Send all of the transaction again.",
+            )
+        }
+        "42501" => Failure::client(Code::PermissionDenied, detail),
+        "57014" => Failure::client(Code::Timeout, format!("The server ended the statement: {message}.")),
+        // Whoever says so has undone what it was doing.
+        "57P01" | "57P03" | "57P05" => {
+            Failure::service(Code::BadGateway, format!("The server ended the connection: {message}."))
+                .with_retryable(!(circumstances.asked && circumstances.in_parts))
+        }
+        "53300" => {
+            Failure::service(Code::Overloaded, format!("The server takes no more connections: {message}."))
+                .with_retryable(true)
+        }
+        "53100" => Failure::gateway(Code::Overloaded, detail)
+            .with_hint("Free some space on the server's disk; nothing was changed."),
+        "42601" if message.contains("multiple commands") => {
+            Failure::client(Code::QueryFailed, "The text holds several statements; one is taken.")
+                .with_hint("Send a list of them to `db/batch`, which runs all or none.")
+        }
+        "XX001" | "XX002" => {
+            Failure::service(Code::BadGateway, format!("The server's data are damaged: {message}."))
+        }
+        _ => match code.get(..2).unwrap_or_default() {
+            "23" => Failure::client(Code::ConstraintViolation, detail),
+            "53" => Failure::gateway(Code::Overloaded, detail),
+            "08" | "57" | "58" => {
+                Failure::service(Code::BadGateway, format!("The server could not go on: {message}."))
+            }
+            _ => Failure::client(Code::QueryFailed, detail),
+        },
+    };
+    let failure = match (error.hint(), failure.hint()) {
+        (Some(hint), None) => failure.with_hint(hint.to_owned()),
+        _ => failure,
+    };
+    failure.with_native(NATIVE, code).with_engine_words(error.words())
+}
+
+/// No connection was opened. Nothing has left.
+pub(super) fn unopened(address: &Address, trouble: Trouble) -> Failure {
+    let failure = match trouble {
+        Trouble::Ours(failure) => failure,
+        Trouble::Broken(error) => {
+            Failure::service(Code::BadGateway, format!("No connection to {address}: {}.", reason(&error)))
+        }
+        Trouble::Refused(error) => {
+            let message = error.message().trim_end_matches('.');
+            let (code, hint) = match error.code() {
+                "28P01" => (Code::BadGateway, Some("Look at `username` and `password` of the service.")),
+                "28000" => (
+                    Code::BadGateway,
+                    Some("Look at the server's `pg_hba.conf`, and at `sslmode` of the service."),
+                ),
+                "3D000" => (Code::BadGateway, Some("Look at `database` of the service.")),
+                "53300" => {
+                    (Code::Overloaded, Some("Lower `pool.max_connections`, or raise the server's limit."))
+                }
+                _ => (Code::BadGateway, None),
+            };
+            let failure = Failure::service(code, format!("{address} lets nobody in: {message}."))
+                .with_native(NATIVE, error.code())
+                .with_engine_words(error.words());
+            match hint {
+                Some(hint) => failure.with_hint(hint),
+                None => failure,
+            }
+        }
+    };
+    failure.with_retryable(true)
+}
+
+/// An error in words that name what is wrong, without the words of the layers in between.
+fn reason(error: &io::Error) -> String {
+    error.to_string().trim_end_matches('.').to_owned()
+}
+
+/// No connection was opened in time. Nothing has left.
+pub(super) fn unopened_in_time(address: &Address) -> Failure {
+    Failure::service(Code::Timeout, format!("No connection to {address} in time.")).with_retryable(true)
+}
+
+/// The server cannot encrypt.
+pub(super) fn unencrypted(address: &Address) -> Failure {
+    Failure::service(
+        Code::BadGateway,
+        format!("{address} does not encrypt connections, and the service wants it."),
+    )
+    .with_hint("Turn `ssl` on at the server, or set `sslmode` to `prefer` or `disable`.")
+}
+
+/// No certificate can be for that name.
+pub(super) fn no_name(host: &str) -> Failure {
+    Failure::client(Code::InvalidConfig, format!("tls.sni: `{host}` is no name that a certificate can have"))
+}
+
+/// All connections are in use.
+pub(super) fn full(most: usize) -> Failure {
+    Failure::gateway(
+        Code::Busy,
+        format!("All {most} connections of the pool are in use, and none came free in time."),
+    )
+    .with_retry_after(SOON)
+    .with_hint("Raise `pool.max_connections` of the service, or ask for less at once.")
+}
+
+/// All connections are in use, and the server does not answer on them. Nothing has left.
+pub(super) fn stuck(address: &Address) -> Failure {
+    Failure::service(
+        Code::Timeout,
+        format!("{address} answers on none of the connections, and none came free in time."),
+    )
+    .with_retryable(true)
+}
+
+/// The adapter was closed.
+pub(super) fn closed() -> Failure {
+    Failure::gateway(Code::Draining, "The connections to the server are closed.")
+}
+
+/// The statement's time is over.
+pub(super) fn late(ended: Ended) -> Failure {
+    let detail = match ended {
+        Ended::NotBegun => "There was no time left to ask the server; nothing was done.",
+        Ended::Undone => "The statement took too long and was ended; nothing of it is kept.",
+        Ended::Unknown => {
+            "The statement took too long and is being ended; it may have been carried out all the same."
+        }
+    };
+    match ended {
+        Ended::NotBegun => Failure::gateway(Code::Timeout, detail),
+        Ended::Undone | Ended::Unknown => Failure::service(Code::Timeout, detail),
+    }
+}
+
+/// What became of a statement whose time was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    NotBegun,
+    Undone,
+    Unknown,
+}
+
+/// The transaction is over.
+pub(super) fn ended() -> Failure {
+    Failure::client(Code::TransactionEnded, "The transaction is over; nothing of it is kept.")
+        .with_hint("Begin another.")
+}
+
+/// The transaction had failed before it was to be kept.
+pub(super) fn ended_by_failure() -> Failure {
+    let detail = "A statement of the transaction had failed, so that the server rolled it back; nothing of it is kept.";
+    Failure::client(Code::TransactionEnded, detail).with_hint("Begin another.")
+}
+
+/// A statement that moves files or streams.
+pub(super) fn copy() -> Failure {
+    Failure::client(Code::QueryFailed, "`COPY` from and to the client is not carried.")
+        .with_hint("Insert with a batch, or with arrays and `unnest`; read with a query, whose rows stream.")
+}
+
+/// A row that is larger than what is taken.
+pub(super) fn oversized(most: u64) -> Failure {
+    Failure::client(Code::TooLarge, format!("A row of the result is larger than {most} bytes."))
+        .with_hint("Raise `max_value` of the service.")
+}
+
+/// A result that has to be held whole and does not fit.
+pub(super) fn too_much(most: u64) -> Failure {
+    Failure::client(Code::TooLarge, format!("The result is larger than {most} bytes."))
+        .with_hint("Ask for less, or raise `max_collected` of the service.")
+}
+
+/// A cell that JSON cannot hold.
+pub(super) fn no_text(column: &str) -> Failure {
+    Failure::client(
+        Code::QueryFailed,
+        format!("Column `{column}` holds what is no UTF-8, which JSON cannot hold."),
+    )
+    .with_hint("Cast it to `bytea`, or convert the database.")
+}
+
+/// The same failure, with words before its detail.
+pub(super) fn prefixed(prefix: &str, failure: &Failure) -> Failure {
+    let detail = format!("{prefix}{}", failure.detail());
+    let mut named = Failure::new(failure.code(), failure.origin(), detail)
+        .with_retryable(failure.retryable())
+        .with_engine_words(failure.engine_words().to_vec());
+    if let Some((field, value)) = failure.native() {
+        named = named.with_native(field, value);
+    }
+    if let Some(hint) = failure.hint() {
+        named = named.with_hint(hint.to_owned());
+    }
+    if let Some(after) = failure.retry_after() {
+        named = named.with_retry_after(after);
+    }
+    if failure.wants_primary() { named.with_primary_wanted() } else { named }
+}

@@ -1,0 +1,238 @@
+//! The connections to one endpoint: no more than there may be of the whole process, those that rest stay with the
+//! core that opened them, and whoever finds none free waits in turn.
+
+mod clean;
+mod lease;
+mod warm;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::Failure;
+use tokio::sync::{AcquireError, Semaphore, TryAcquireError};
+use tokio::time::{Instant, timeout_at};
+use wire::cores::PerCore;
+
+use super::conn::{Conn, Target};
+use super::failure;
+use super::options::PoolOptions;
+use super::types::Catalog;
+
+pub(super) use lease::Lease;
+use warm::Warming;
+
+/// Connections to one endpoint. Clones share them.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Shared>);
+
+struct Shared {
+    target: Target,
+    options: PoolOptions,
+    catalog: Catalog,
+    /// Those that rest, the last used on top.
+    idle: PerCore<Mutex<Vec<Idle>>>,
+    /// A place for each connection that somebody uses: whoever has one finds a connection at rest or may open one.
+    places: Arc<Semaphore>,
+    /// Connections that there are, in use, at rest, and being opened.
+    open: AtomicUsize,
+    /// Connections in use on which the server has yet to end what nobody waits for any more.
+    ending: AtomicUsize,
+    closed: AtomicBool,
+    warming: Mutex<Warming>,
+}
+
+/// A connection that rests.
+struct Idle {
+    pooled: Pooled,
+    since: Instant,
+}
+
+/// A connection that is counted as long as it is there.
+struct Pooled {
+    conn: Box<Conn>,
+    slot: Slot,
+}
+
+/// A place in the count of connections.
+struct Slot(Arc<Shared>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Pool {
+    pub(super) fn new(target: Target, options: PoolOptions) -> Self {
+        Pool(Arc::new(Shared {
+            target,
+            options,
+            catalog: Catalog::default(),
+            idle: PerCore::new(Mutex::default),
+            places: Arc::new(Semaphore::new(options.most)),
+            open: AtomicUsize::new(0),
+            ending: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            warming: Mutex::default(),
+        }))
+    }
+
+    /// The types that the server has told.
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.0.catalog
+    }
+
+    /// Where the server is.
+    pub(super) fn target(&self) -> &Target {
+        &self.0.target
+    }
+
+    /// A connection, for as long as the lease lives.
+    ///
+    /// # Errors
+    /// `busy` when none comes free in time; why none can be opened. Nothing has left then.
+    pub(super) async fn take(&self, deadline: Instant) -> Result<Lease, Failure> {
+        let shared = &self.0;
+        let place = match Arc::clone(&shared.places).try_acquire_owned() {
+            Ok(place) => place,
+            Err(TryAcquireError::Closed) => return Err(failure::closed()),
+            Err(TryAcquireError::NoPermits) => {
+                match timeout_at(deadline, Arc::clone(&shared.places).acquire_owned()).await {
+                    Ok(Ok(place)) => place,
+                    Ok(Err(AcquireError { .. })) => return Err(failure::closed()),
+                    Err(_) => return Err(shared.full()),
+                }
+            }
+        };
+        loop {
+            if let Some(pooled) = shared.at_rest() {
+                return Ok(Lease::new(Arc::clone(shared), pooled, place));
+            }
+            if let Some(slot) = shared.slot() {
+                let opened = timeout_at(deadline, shared.target.open()).await;
+                let conn =
+                    opened.unwrap_or_else(|_| Err(failure::unopened_in_time(&shared.target.address)))?;
+                return Ok(Lease::new(Arc::clone(shared), Pooled { conn: Box::new(conn), slot }, place));
+            }
+            // Somebody has just put one to rest where this one had looked already.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Lets go of connections of this core that rest for too long, and sees to it that there are as many as asked.
+    pub(super) fn sweep(&self) {
+        let shared = &self.0;
+        let now = Instant::now();
+        let gone: Vec<Idle> = {
+            let mut idle = lock(shared.idle.here());
+            let spare = shared.open.load(Ordering::Acquire).saturating_sub(shared.options.least);
+            let mut spent = 0;
+            idle.extract_if(.., |idle| {
+                let stale = now.duration_since(idle.since) > shared.options.idle && spent < spare;
+                let goes = stale || shared.is_old(&idle.pooled, now) || !idle.pooled.conn.is_fresh();
+                spent += usize::from(goes);
+                goes
+            })
+            .collect()
+        };
+        gone.into_iter().for_each(|idle| idle.pooled.part());
+        self.warm(now);
+    }
+
+    /// Lets go of all connections, for good.
+    pub(super) fn close(&self) {
+        let shared = &self.0;
+        shared.closed.store(true, Ordering::Release);
+        shared.places.close();
+        for idle in shared.idle.iter() {
+            let gone = std::mem::take(&mut *lock(idle));
+            gone.into_iter().for_each(|idle| idle.pooled.part());
+        }
+    }
+
+    /// Whether it was closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
+    }
+
+    /// Connections that there are.
+    #[cfg(test)]
+    pub(super) fn open(&self) -> usize {
+        self.0.open.load(Ordering::Acquire)
+    }
+}
+
+impl Shared {
+    /// Why none came free: they are in use, or else the server does not even end what it was told to end.
+    fn full(&self) -> Failure {
+        let most = self.options.most;
+        if self.ending.load(Ordering::Relaxed) * 2 >= most {
+            failure::stuck(&self.target.address)
+        } else {
+            failure::full(most)
+        }
+    }
+
+    /// A connection at rest: of this core, or else of another.
+    fn at_rest(&self) -> Option<Pooled> {
+        let here = self.idle.here();
+        let others = self.idle.iter().filter(|idle| !std::ptr::eq(*idle, here));
+        std::iter::once(here).chain(others).find_map(|idle| self.top_of(idle))
+    }
+
+    fn top_of(&self, idle: &Mutex<Vec<Idle>>) -> Option<Pooled> {
+        let now = Instant::now();
+        loop {
+            let mut pooled = lock(idle).pop()?.pooled;
+            if !self.is_old(&pooled, now) && pooled.conn.is_fresh() {
+                return Some(pooled);
+            }
+            pooled.part();
+        }
+    }
+
+    /// Room for one more connection, if there is.
+    fn slot(self: &Arc<Self>) -> Option<Slot> {
+        let most = self.options.most;
+        let more = |open| (open < most).then_some(open + 1);
+        self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
+        Some(Slot(Arc::clone(self)))
+    }
+
+    /// Puts a connection to rest with the core that opened it.
+    fn put_to_rest(&self, mut pooled: Pooled) {
+        let now = Instant::now();
+        if self.closed.load(Ordering::Acquire) || self.is_old(&pooled, now) {
+            pooled.part();
+            return;
+        }
+        pooled.conn.lie_down();
+        let home = pooled.conn.home;
+        let idle = self.idle.iter().nth(home).unwrap_or_else(|| self.idle.here());
+        lock(idle).push(Idle { pooled, since: now });
+        if self.closed.load(Ordering::Acquire) {
+            // Whoever closed the pool may have looked here already.
+            lock(idle).clear();
+        }
+    }
+
+    /// Connections of one age do not all end in the same moment.
+    fn is_old(&self, pooled: &Pooled, now: Instant) -> bool {
+        let lifetime = self.options.lifetime;
+        let earlier = lifetime.mul_f64(f64::from(pooled.conn.lot()) / f64::from(u8::MAX) / 10.0);
+        now.duration_since(pooled.conn.born()) > lifetime.saturating_sub(earlier)
+    }
+}
+
+impl Pooled {
+    /// Says farewell, as far as the socket takes it at once.
+    fn part(mut self) {
+        self.conn.farewell();
+        drop(self.slot);
+    }
+}
+
+/// What these locks guard is whole between any two statements, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,98 @@
+//! The network between gateway and engines loses everything that is sent one way, and then the other. Nobody closes a
+//! connection, and the kernel would wait for a quarter of an hour.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ::engines::Engines;
+use throome_e2e::calls::{Told, counts};
+use throome_e2e::network::{Cut, Network};
+use throome_e2e::process::{Memory, now_us};
+use throome_e2e::turn;
+
+use super::mix::{self, ALL, TOPIC};
+use super::{failed_clearly, three, until_healthy};
+
+const RATE: u32 = 100;
+const TIMEOUT: Duration = Duration::from_secs(2);
+const SLACK: Duration = Duration::from_millis(800);
+const ROUNDS: usize = 3;
+const LASTS: Duration = Duration::from_secs(4);
+/// Within this time after it is mended everything is answered again; Kafka's client looks for its broker in steps.
+const BACK: Duration = Duration::from_secs(2);
+const KAFKA_BACK: Duration = Duration::from_secs(4);
+/// In KiB.
+const MORE: u64 = 24 * 1024;
+
+#[test]
+fn a_network_that_is_cut_both_ways_recovers_by_itself() {
+    let _turn = turn::alone();
+    let engines = Engines::own();
+    let (redis, postgres, kafka) = (engines.redis(), engines.postgres(), engines.kafka());
+    let network = Network::new();
+    let layout = network.layout();
+    layout.write_cluster("shop", &three(&redis, &postgres, &kafka, TIMEOUT));
+    let gateway = layout.start();
+    until_healthy(&gateway, Duration::from_secs(10));
+    mix::prepare(&redis, &postgres, &gateway);
+
+    let load = mix::load(&gateway, RATE);
+    sleep(Duration::from_secs(2));
+    let (mut mended, mut memory) = (Vec::new(), None::<Memory>);
+    for _ in 0..ROUNDS {
+        for cut in [Cut::Sent, Cut::Received] {
+            network.cut(cut);
+            sleep(LASTS);
+            network.mend(cut);
+            mended.push(now_us());
+            sleep(KAFKA_BACK - Duration::from_secs(1));
+        }
+        // What a first cut needs is needed again with each.
+        memory.get_or_insert_with(|| Memory::of(gateway.pid())).look();
+    }
+    let well = Instant::now();
+    until_healthy(&gateway, Duration::from_secs(10));
+    let well = well.elapsed();
+    sleep(Duration::from_secs(1));
+    let told = load.finish();
+    let slowest: Vec<Duration> = ALL.iter().map(|what| recovery(&told, what, &mended)).collect();
+    let grew = memory.map(|memory| memory.grew()).unwrap_or_default();
+    println!(
+        "network cut {} times: {}; {ALL:?} failed for {slowest:?} after at most, {grew} KiB more",
+        2 * ROUNDS,
+        counts(&told)
+    );
+    for what in ALL {
+        let codes = ["timeout", "no_endpoint", "breaker_open", "bad_gateway", "busy", "overloaded"];
+        failed_clearly(&told, what, &codes, TIMEOUT + SLACK);
+        assert!(told.iter().any(|one| one.what == what && !one.good()), "{what} was never cut off");
+    }
+    mix::all_is_there_once(&told, &redis, &postgres);
+    for (what, slowest) in ALL.iter().zip(slowest) {
+        let limit = if *what == "PUBLISH" { KAFKA_BACK } else { BACK };
+        assert!(slowest < limit, "{what}: {slowest:?}");
+    }
+    assert!(well < Duration::from_secs(3), "{well:?}");
+    assert!(grew < MORE, "{grew} KiB");
+    assert!(published(&kafka) >= told.iter().filter(|one| one.what == "PUBLISH" && one.good()).count());
+}
+
+/// How long after the network was joined the last call failed that was made since, at most over all times.
+fn recovery(told: &[Told], what: &str, mended: &[u64]) -> Duration {
+    let lasts = u64::try_from(KAFKA_BACK.as_micros()).unwrap() - 1_000_000;
+    let after = |moment: u64| {
+        let failed = told.iter().filter(|one| one.what == what && !one.good());
+        let late =
+            failed.filter(|one| (moment..moment + lasts).contains(&one.at_us)).map(|one| one.at_us - moment);
+        late.max().unwrap_or_default()
+    };
+    Duration::from_micros(mended.iter().map(|moment| after(*moment)).max().unwrap_or_default())
+}
+
+/// Messages of the topic, as Kafka itself counts them.
+fn published(kafka: &::engines::Server) -> usize {
+    let server = kafka.address().to_string();
+    let words = ["--bootstrap-server", &server, "--topic", TOPIC];
+    let said = kafka.kafka_tool("org.apache.kafka.tools.GetOffsetShell", &words);
+    said.lines().filter_map(|line| line.rsplit(':').next()?.parse::<usize>().ok()).sum()
+}
