@@ -1,6 +1,8 @@
 //! Who of a service's endpoints may be written to, by what the servers say of themselves.
 
-use policy::{Lead, leads};
+use std::sync::Arc;
+
+use policy::{HealthState, Lead, Server, leads};
 
 use crate::clock;
 use crate::endpoint::Endpoint;
@@ -17,10 +19,18 @@ impl Service {
         if seen.iter().all(Option::is_none) {
             return;
         }
-        let seen: Vec<_> = seen.iter().map(Option::as_ref).collect();
-        for (endpoint, lead) in self.endpoints.iter().zip(leads(&seen)) {
+        let server = |(endpoint, seen): (&Arc<Endpoint>, _)| Server {
+            seen,
+            asked: endpoint.role,
+            before: endpoint.lead(),
+            up: endpoint.health_state() != HealthState::Unhealthy,
+        };
+        let servers: Vec<_> =
+            self.endpoints.iter().zip(seen.iter().map(Option::as_ref)).map(server).collect();
+        for (endpoint, lead) in self.endpoints.iter().zip(leads(&servers)) {
             let before = endpoint.takes_writes();
-            if endpoint.set_lead(lead) && (before != endpoint.takes_writes() || lead == Lead::Contested) {
+            let worth_a_word = matches!(lead, Lead::Contested | Lead::Adrift);
+            if endpoint.set_lead(lead) && (before != endpoint.takes_writes() || worth_a_word) {
                 self.tell_lead(endpoint, lead);
             }
         }
@@ -60,6 +70,7 @@ fn kind(lead: Lead) -> &'static str {
     match lead {
         Lead::Leads | Lead::Unsaid => "primary",
         Lead::Follows => "replica",
+        Lead::Adrift => "adrift",
         Lead::Replaced => "replaced",
         Lead::Contested => "contested",
     }
@@ -71,6 +82,9 @@ pub(crate) fn about(lead: Lead) -> &'static str {
         Lead::Unsaid => "says nothing of its role",
         Lead::Leads => "takes writes",
         Lead::Follows => "takes reads only",
+        Lead::Adrift => {
+            "has lost its primary, so that what it has grows old: it is asked when nobody else answers"
+        }
         Lead::Replaced => "another was promoted in its place, so that what it has is old: it is not asked",
         Lead::Contested => {
             "another takes writes with as much right: neither is written to until one is stopped or made a replica"

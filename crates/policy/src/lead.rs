@@ -3,6 +3,19 @@
 
 use model::{History, Role, Seen};
 
+/// A server, as far as it matters who is written to.
+#[derive(Debug, Clone, Copy)]
+pub struct Server<'s> {
+    /// What it said of itself, if it ever did.
+    pub seen: Option<&'s Seen>,
+    /// What was asked for.
+    pub asked: Role,
+    /// What came of it before.
+    pub before: Lead,
+    /// Whether it is there, as far as probes can say.
+    pub up: bool,
+}
+
 /// What a server may be asked, by what all of them say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lead {
@@ -12,6 +25,8 @@ pub enum Lead {
     Leads,
     /// It takes reads.
     Follows,
+    /// It takes reads, and has lost its primary: what it has grows old.
+    Adrift,
     /// It believes to take writes, and another has been promoted in its place: what it has is old.
     Replaced,
     /// Another believes so too, with as much right: neither may be written to.
@@ -20,20 +35,27 @@ pub enum Lead {
 
 /// What each server may be asked, in their order.
 #[must_use]
-pub fn leads(servers: &[Option<&Seen>]) -> Vec<Lead> {
-    let lead = |(at, seen): (usize, &Option<&Seen>)| match seen {
+pub fn leads(servers: &[Server<'_>]) -> Vec<Lead> {
+    let one_was_asked_for = servers.iter().any(|server| server.asked == Role::Replica);
+    let lead = |(at, server): (usize, &Server<'_>)| match server.seen {
         None => Lead::Unsaid,
+        Some(Seen { role: Role::Replica, lag: Some(Seen::LOST), .. }) => Lead::Adrift,
         Some(Seen { role: Role::Replica, .. }) => Lead::Follows,
         Some(Seen { history: None, .. }) => Lead::Leads,
         Some(Seen { history: Some(own), .. }) => {
             let others = servers.iter().enumerate().filter(|(other, _)| *other != at);
-            others.filter_map(|(_, other)| primary(*other)).fold(Lead::Leads, |lead, other| {
-                match rank(own, other) {
+            others.filter_map(|(_, other)| Some((other, primary(other.seen)?))).fold(
+                Lead::Leads,
+                |lead, (other, history)| match rank(own, history) {
                     Rank::Older => Lead::Replaced,
-                    Rank::Equal if lead == Lead::Leads => Lead::Contested,
-                    Rank::Equal | Rank::Newer | Rank::Apart => lead,
-                }
-            })
+                    // It was restarted, and its engine forgets by that what it went on from.
+                    Rank::Apart if one_was_asked_for && server.before == Lead::Replaced => Lead::Replaced,
+                    Rank::Apart if !one_was_asked_for || other.before == Lead::Replaced => lead,
+                    // One that was stopped is no rival, until it is back.
+                    Rank::Equal | Rank::Apart if other.up && lead == Lead::Leads => Lead::Contested,
+                    Rank::Equal | Rank::Apart | Rank::Newer => lead,
+                },
+            )
         }
     };
     servers.iter().enumerate().map(lead).collect()
@@ -47,7 +69,7 @@ enum Rank {
     Older,
     Newer,
     Equal,
-    /// They have nothing to do with each other, and may.
+    /// They have nothing to do with each other, as far as one can see, and may.
     Apart,
 }
 
@@ -82,9 +104,19 @@ mod tests {
         Seen { role: Role::Replica, history: None, lag: None }
     }
 
+    /// Servers of which each was asked for as a primary.
     fn check(servers: &[Option<Seen>], expected: &[Lead]) {
-        let seen: Vec<_> = servers.iter().map(Option::as_ref).collect();
-        assert_eq!(leads(&seen), expected, "{servers:?}");
+        check_asked(Role::Primary, servers, &[Lead::Unsaid; 3], expected);
+    }
+
+    /// Servers of which all but the first were asked for as this.
+    fn check_asked(others: Role, servers: &[Option<Seen>], before: &[Lead], expected: &[Lead]) {
+        let mut all = Vec::new();
+        for (at, (seen, before)) in servers.iter().zip(before).enumerate() {
+            let asked = if at == 0 { Role::Primary } else { others };
+            all.push(Server { seen: seen.as_ref(), asked, before: *before, up: true });
+        }
+        assert_eq!(leads(&all), expected, "{all:?}");
     }
 
     #[test]
@@ -117,5 +149,37 @@ mod tests {
     fn those_that_may_stand_alone_do() {
         let alone = |id| Some(primary(id, 0, None, false));
         check(&[alone("a"), alone("b")], &[Lead::Leads, Lead::Leads]);
+    }
+
+    #[test]
+    fn one_that_was_replaced_and_restarted_stays_replaced() {
+        // Redis forgets by a restart what its history was called.
+        let restarted = || Some(primary("z", 0, None, false));
+        let promoted = || Some(primary("b", 0, Some("a"), false));
+        let pair = [restarted(), promoted()];
+        let replaced = [Lead::Replaced, Lead::Leads];
+        check_asked(Role::Replica, &pair, &replaced, &replaced);
+        // Until it follows.
+        check_asked(Role::Replica, &[Some(replica()), promoted()], &replaced, &[Lead::Follows, Lead::Leads]);
+        // Whoever did not see the promotion cannot say which of the two is right.
+        let contested = [Lead::Contested, Lead::Contested];
+        check_asked(Role::Replica, &pair, &[Lead::Leads, Lead::Follows], &contested);
+        check_asked(Role::Replica, &pair, &[Lead::Unsaid, Lead::Unsaid], &contested);
+        check_asked(Role::Replica, &pair, &contested, &contested);
+    }
+
+    #[test]
+    fn one_that_is_stopped_contests_nothing() {
+        let timeline = Some(primary("cluster", 2, None, true));
+        let server =
+            |up| Server { seen: timeline.as_ref(), asked: Role::Primary, before: Lead::Contested, up };
+        assert_eq!(leads(&[server(true), server(false)])[0], Lead::Leads);
+        assert_eq!(leads(&[server(true), server(true)]), [Lead::Contested, Lead::Contested]);
+    }
+
+    #[test]
+    fn a_replica_without_its_primary_is_adrift() {
+        let lost = Seen { lag: Some(Seen::LOST), ..replica() };
+        check(&[None, Some(lost)], &[Lead::Unsaid, Lead::Adrift]);
     }
 }
