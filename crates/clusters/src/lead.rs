@@ -1,6 +1,7 @@
 //! Who of a service's endpoints may be written to, by what the servers say of themselves.
 
-use policy::{Lead, Server, leads};
+use model::Seen;
+use policy::{HealthState, Lead, Server, leads};
 
 use crate::clock;
 use crate::endpoint::Endpoint;
@@ -17,9 +18,8 @@ impl Service {
         if seen.iter().all(Option::is_none) {
             return;
         }
-        let each = self.endpoints.iter().zip(&seen);
         let servers: Vec<_> =
-            each.map(|(endpoint, seen)| Server { asked: endpoint.role, seen: seen.as_ref() }).collect();
+            self.endpoints.iter().zip(&seen).map(|(e, seen)| server(e, seen.as_ref())).collect();
         for (endpoint, lead) in self.endpoints.iter().zip(leads(&servers)) {
             let before = endpoint.takes_writes();
             if endpoint.set_lead(lead) && (before != endpoint.takes_writes() || lead == Lead::Contested) {
@@ -56,6 +56,11 @@ impl Service {
             ..Happening::default()
         });
     }
+}
+
+fn server<'s>(endpoint: &Endpoint, seen: Option<&'s Seen>) -> Server<'s> {
+    let up = endpoint.health_state() != HealthState::Unhealthy;
+    Server { asked: endpoint.role, seen, up }
 }
 
 fn kind(lead: Lead) -> &'static str {

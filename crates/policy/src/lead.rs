@@ -27,6 +27,8 @@ pub struct Server<'s> {
     pub asked: Role,
     /// What it said of itself, if it said anything.
     pub seen: Option<&'s Seen>,
+    /// Whether it is there, as far as probes can say.
+    pub up: bool,
 }
 
 /// What each server may be asked, in their order.
@@ -46,10 +48,11 @@ pub fn leads(servers: &[Server<'_>]) -> Vec<Lead> {
         Some(Seen { history: None, .. }) => Lead::Leads,
         Some(Seen { history: Some(own), .. }) => {
             let others = servers.iter().enumerate().filter(|(other, _)| *other != at);
-            let rivals = others.filter_map(|(_, other)| primary(other.seen));
-            rivals.fold(Lead::Leads, |lead, other| match rank(own, other, together) {
+            let rivals = others.filter_map(|(_, other)| Some((primary(other.seen)?, other.up)));
+            rivals.fold(Lead::Leads, |lead, (other, up)| match rank(own, other, together) {
                 Rank::Older => Lead::Replaced,
-                Rank::Equal if lead == Lead::Leads => Lead::Contested,
+                // One that was stopped contests nothing, until it is back.
+                Rank::Equal if up && lead == Lead::Leads => Lead::Contested,
                 Rank::Equal | Rank::Newer | Rank::Apart => lead,
             })
         }
@@ -117,7 +120,7 @@ mod tests {
         let servers: Vec<_> = servers
             .iter()
             .zip(asked)
-            .map(|(seen, asked)| Server { asked: *asked, seen: seen.as_ref() })
+            .map(|(seen, asked)| Server { asked: *asked, seen: seen.as_ref(), up: true })
             .collect();
         assert_eq!(leads(&servers), expected, "{servers:?}");
     }
@@ -168,5 +171,13 @@ mod tests {
     fn a_replica_without_its_primary_says_so() {
         let alone = Seen { cut_off: true, ..replica() };
         check(&[None, Some(alone)], &[Lead::Unsaid, Lead::CutOff]);
+    }
+
+    #[test]
+    fn one_that_is_stopped_contests_nothing() {
+        let timeline = primary("cluster", 2, None, true);
+        let server = |up| Server { asked: Role::Primary, seen: Some(&timeline), up };
+        assert_eq!(leads(&[server(true), server(false)])[0], Lead::Leads);
+        assert_eq!(leads(&[server(true), server(true)]), [Lead::Contested, Lead::Contested]);
     }
 }
