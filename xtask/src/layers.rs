@@ -82,6 +82,7 @@ pub const PLACES: &[Place] = &[
     Place::of("tokio-postgres", &["throome-bench"]),
     Place::of("redis", &["throome-adapters"]),
     Place::of("rdkafka", &["throome-adapters", "throome-bench"]),
+    Place::of("postgres-protocol", &["throome-adapters"]),
     Place::of("axum", &["throome-api"]),
     Place::of("tower", &["throome-api"]),
     Place::of("utoipa-swagger-ui", &["throome-api"]),

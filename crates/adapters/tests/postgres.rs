@@ -1,5 +1,7 @@
 //! PostgreSQL as it is: the contract, and what connections, pool and roles promise.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by failing there")]
+
 #[path = "postgres/access.rs"]
 mod access;
 #[path = "postgres/faults.rs"]

@@ -33,15 +33,25 @@ pub struct PostgresDriver;
 /// What is otherwise than with other kinds that run SQL.
 const FACTS: &[Fact] = &[
     Fact {
-        name: "session",
-        says: "Connections are shared. After a statement that may leave its session changed (SET, LISTEN, PREPARE, \
-               temporary tables, advisory locks, DO, CALL and the like) the session is set back, so what must hold \
-               for several statements belongs into one transaction. What a function does inside is not seen.",
+        name: "durability",
+        says: "As `synchronous_commit` and `synchronous_standby_names` of the server say; by default what was \
+               answered is on the primary's disk. A standby that is promoted may lack what it had not yet received.",
     },
     Fact {
-        name: "refused_statements",
-        says: "COPY from and to the client is not carried. ALTER SYSTEM and COPY … PROGRAM are refused unless \
-               `allow_admin` is set; this looks at the text, so that the rights of the role remain the wall.",
+        name: "concurrent_writes",
+        says: "Those who write the same rows wait for each other until their deadline, and end with `timeout` then; \
+               those who read wait for nobody.",
+    },
+    Fact {
+        name: "isolation",
+        says: "As asked for; unsaid, what the server has as default, `read_committed` unless changed. A batch that \
+               others are in the way of begins anew within its time; a statement or an interactive transaction ends \
+               with `conflict`, and its client may begin it again.",
+    },
+    Fact {
+        name: "failed_transactions",
+        says: "A statement that fails ends what its transaction can do: only a rollback, to a savepoint or of all, \
+               goes on from there. A statement that is cut off ends it.",
     },
     Fact {
         name: "cut_results",
@@ -49,14 +59,22 @@ const FACTS: &[Fact] = &[
                changed is undone then. A statement that writes is always carried out whole.",
     },
     Fact {
-        name: "lag",
-        says: "A standby's lag is how long ago what it applied last was done at the primary, while it has received \
-               more than it applied; one that receives nothing does not know its lag.",
+        name: "session",
+        says: "Connections are shared. After a statement that may leave its session changed (SET, LISTEN, PREPARE, \
+               temporary tables, advisory locks, DO, CALL and the like) the session is set back, so what must hold \
+               for several statements belongs into one transaction. What a function does inside is not seen.",
     },
     Fact {
-        name: "failed_transactions",
-        says: "A statement that fails ends what its transaction can do: only a rollback, to a savepoint or of all, \
-               goes on from there.",
+        name: "refused_statements",
+        says: "BEGIN, COMMIT and ROLLBACK as statements, and COPY from and to the client. ALTER SYSTEM and COPY … \
+               PROGRAM unless `allow_admin` is set; this looks at the text, so that the rights of the role remain \
+               the wall.",
+    },
+    Fact {
+        name: "replica_reads",
+        says: "A standby may not have what was just written; who needs it says so. One that has received more than it \
+               applied for `max_lag` is not asked. One that receives nothing, since its primary is gone, does not \
+               know its lag, and is.",
     },
 ];
 

@@ -7,6 +7,7 @@ mod warm;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use model::Failure;
 use tokio::sync::{AcquireError, Semaphore, TryAcquireError};
@@ -20,6 +21,9 @@ use super::types::Catalog;
 
 pub(super) use lease::Lease;
 use warm::Warming;
+
+/// A connection that was used within this time is believed to be there still (`docs/decisions/0006`).
+const TRUSTED: Duration = Duration::from_secs(2);
 
 /// Connections to one endpoint. Clones share them.
 #[derive(Clone)]
@@ -105,8 +109,11 @@ impl Pool {
             }
         };
         loop {
-            if let Some(pooled) = shared.at_rest() {
-                return Ok(Lease::new(Arc::clone(shared), pooled, place));
+            if let Some(idle) = shared.at_rest() {
+                if let Some(pooled) = awake(idle, deadline).await {
+                    return Ok(Lease::new(Arc::clone(shared), pooled, place));
+                }
+                continue;
             }
             if let Some(slot) = shared.slot() {
                 let opened = timeout_at(deadline, shared.target.open()).await;
@@ -174,20 +181,20 @@ impl Shared {
     }
 
     /// A connection at rest: of this core, or else of another.
-    fn at_rest(&self) -> Option<Pooled> {
+    fn at_rest(&self) -> Option<Idle> {
         let here = self.idle.here();
         let others = self.idle.iter().filter(|idle| !std::ptr::eq(*idle, here));
         std::iter::once(here).chain(others).find_map(|idle| self.top_of(idle))
     }
 
-    fn top_of(&self, idle: &Mutex<Vec<Idle>>) -> Option<Pooled> {
+    fn top_of(&self, idle: &Mutex<Vec<Idle>>) -> Option<Idle> {
         let now = Instant::now();
         loop {
-            let mut pooled = lock(idle).pop()?.pooled;
-            if !self.is_old(&pooled, now) && pooled.conn.is_fresh() {
-                return Some(pooled);
+            let mut top = lock(idle).pop()?;
+            if !self.is_old(&top.pooled, now) && top.pooled.conn.is_fresh() {
+                return Some(top);
             }
-            pooled.part();
+            top.pooled.part();
         }
     }
 
@@ -221,6 +228,21 @@ impl Shared {
         let lifetime = self.options.lifetime;
         let earlier = lifetime.mul_f64(f64::from(pooled.conn.lot()) / f64::from(u8::MAX) / 10.0);
         now.duration_since(pooled.conn.born()) > lifetime.saturating_sub(earlier)
+    }
+}
+
+/// A connection that was used lately, or that answers: what waits for one that died in its sleep could not be sent
+/// again by anybody.
+async fn awake(idle: Idle, deadline: Instant) -> Option<Pooled> {
+    let (mut pooled, now) = (idle.pooled, Instant::now());
+    if now.duration_since(idle.since) < TRUSTED {
+        return Some(pooled);
+    }
+    // Some of the time is left for another one.
+    let end = now + deadline.saturating_duration_since(now) / 4;
+    match timeout_at(end, pooled.conn.settle()).await {
+        Ok(Ok(())) => Some(pooled),
+        _ => None,
     }
 }
 

@@ -119,7 +119,7 @@ pub(super) async fn run<F: Form>(
         match statement {
             Some(statement) if stale && std::mem::take(&mut anew) => conn.forget(&statement.query),
             // Nothing of it is kept, and all that it does is known: it can begin anew.
-            _ if failure.code() == Code::Conflict && conflicts < CONFLICTS && conn.is_at_rest() => {
+            _ if is_in_conflict(&failure) && conflicts < CONFLICTS && conn.is_at_rest() => {
                 conflicts += 1;
                 tokio::time::sleep(pause(conflicts)).await;
             }
@@ -127,6 +127,12 @@ pub(super) async fn run<F: Form>(
             None => return Err(failure::prefixed("commit: ", &failure)),
         }
     }
+}
+
+/// Whether the server ended it for the sake of another transaction. A lock that was not to be waited for is another
+/// matter: whoever says so wants to hear it.
+fn is_in_conflict(failure: &Failure) -> bool {
+    matches!(failure.native(), Some((_, "40001" | "40P01")))
 }
 
 /// How long to stay out of the way of others after so many conflicts: longer each time, and never in step with them.
