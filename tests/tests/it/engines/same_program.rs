@@ -180,7 +180,7 @@ impl Program {
 
 /// Names, tokens and times are another each time; what engines say of a refusal, and how they call types, is theirs.
 fn forget_what_differs(value: &mut Value) {
-    const THEIRS: [&str; 14] = [
+    const THEIRS: [&str; 15] = [
         "tx",
         "expires_at",
         "ack",
@@ -188,6 +188,7 @@ fn forget_what_differs(value: &mut Value) {
         "request_id",
         "detail",
         "message",
+        "error",
         "hint",
         "sqlstate",
         "redis",
