@@ -81,8 +81,7 @@ fn resort(endpoint: &Endpoint, access: Access, rerun: bool, now: Time) -> Resort
         Standing::Open(_) | Standing::Unhealthy | Standing::Out => Resort::Never,
     };
     // What it has is old: better than nothing, and no more.
-    let old = matches!(endpoint.lead(), Lead::Replaced | Lead::Adrift);
-    if old { resort.max(Resort::Third) } else { resort }
+    if matches!(endpoint.lead(), Lead::Replaced | Lead::CutOff) { resort.max(Resort::Third) } else { resort }
 }
 
 fn pick(

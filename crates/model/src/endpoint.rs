@@ -25,13 +25,10 @@ pub struct Seen {
     pub role: Role,
     /// The history that it writes, which tells a server that was replaced from the one that replaced it.
     pub history: Option<History>,
-    /// How far it is behind its primary, where it knows; [`Seen::LOST`] where it has none.
+    /// How far it is behind its primary, where it knows.
     pub lag: Option<Duration>,
-}
-
-impl Seen {
-    /// How far a replica is behind that has lost its primary: what it has grows old, and nobody knows how old.
-    pub const LOST: Duration = Duration::MAX;
+    /// It only reads and has lost its primary: what it has grows old.
+    pub cut_off: bool,
 }
 
 /// Where the data of a primary comes from.

@@ -3,19 +3,6 @@
 
 use model::{History, Role, Seen};
 
-/// A server, as far as it matters who is written to.
-#[derive(Debug, Clone, Copy)]
-pub struct Server<'s> {
-    /// What it said of itself, if it ever did.
-    pub seen: Option<&'s Seen>,
-    /// What was asked for.
-    pub asked: Role,
-    /// What came of it before.
-    pub before: Lead,
-    /// Whether it is there, as far as probes can say.
-    pub up: bool,
-}
-
 /// What a server may be asked, by what all of them say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lead {
@@ -26,36 +13,48 @@ pub enum Lead {
     /// It takes reads.
     Follows,
     /// It takes reads, and has lost its primary: what it has grows old.
-    Adrift,
+    CutOff,
     /// It believes to take writes, and another has been promoted in its place: what it has is old.
     Replaced,
     /// Another believes so too, with as much right: neither may be written to.
     Contested,
 }
 
+/// One of a service's servers.
+#[derive(Debug, Clone, Copy)]
+pub struct Server<'s> {
+    /// What it was asked for as.
+    pub asked: Role,
+    /// What it said of itself, if it said anything.
+    pub seen: Option<&'s Seen>,
+    /// Whether it is there, as far as probes can say.
+    pub up: bool,
+}
+
 /// What each server may be asked, in their order.
 #[must_use]
 pub fn leads(servers: &[Server<'_>]) -> Vec<Lead> {
-    let one_was_asked_for = servers.iter().any(|server| server.asked == Role::Replica);
+    // Who asks for a replica asks for servers that have the same data: none of them stands alone.
+    let together = servers.iter().any(|server| server.asked == Role::Replica);
     let lead = |(at, server): (usize, &Server<'_>)| match server.seen {
         None => Lead::Unsaid,
-        Some(Seen { role: Role::Replica, lag: Some(Seen::LOST), .. }) => Lead::Adrift,
-        Some(Seen { role: Role::Replica, .. }) => Lead::Follows,
+        Some(Seen { role: Role::Replica, cut_off, .. }) => {
+            if *cut_off {
+                Lead::CutOff
+            } else {
+                Lead::Follows
+            }
+        }
         Some(Seen { history: None, .. }) => Lead::Leads,
         Some(Seen { history: Some(own), .. }) => {
             let others = servers.iter().enumerate().filter(|(other, _)| *other != at);
-            others.filter_map(|(_, other)| Some((other, primary(other.seen)?))).fold(
-                Lead::Leads,
-                |lead, (other, history)| match rank(own, history) {
-                    Rank::Older => Lead::Replaced,
-                    // It was restarted, and its engine forgets by that what it went on from.
-                    Rank::Apart if one_was_asked_for && server.before == Lead::Replaced => Lead::Replaced,
-                    Rank::Apart if !one_was_asked_for || other.before == Lead::Replaced => lead,
-                    // One that was stopped is no rival, until it is back.
-                    Rank::Equal | Rank::Apart if other.up && lead == Lead::Leads => Lead::Contested,
-                    Rank::Equal | Rank::Apart | Rank::Newer => lead,
-                },
-            )
+            let rivals = others.filter_map(|(_, other)| Some((primary(other.seen)?, other.up)));
+            rivals.fold(Lead::Leads, |lead, (other, up)| match rank(own, other, together) {
+                Rank::Older => Lead::Replaced,
+                // One that was stopped contests nothing, until it is back.
+                Rank::Equal if up && lead == Lead::Leads => Lead::Contested,
+                Rank::Equal | Rank::Newer | Rank::Apart => lead,
+            })
         }
     };
     servers.iter().enumerate().map(lead).collect()
@@ -69,11 +68,11 @@ enum Rank {
     Older,
     Newer,
     Equal,
-    /// They have nothing to do with each other, as far as one can see, and may.
+    /// They have nothing to do with each other, and may.
     Apart,
 }
 
-fn rank(own: &History, other: &History) -> Rank {
+fn rank(own: &History, other: &History, together: bool) -> Rank {
     if own.id == other.id {
         return match own.number.cmp(&other.number) {
             std::cmp::Ordering::Less => Rank::Older,
@@ -87,8 +86,17 @@ fn rank(own: &History, other: &History) -> Rank {
     if own.came_from.as_ref() == Some(&other.id) {
         return Rank::Newer;
     }
-    let same_root = own.came_from.is_some() && own.came_from == other.came_from;
-    if own.shared || other.shared || same_root { Rank::Equal } else { Rank::Apart }
+    match (&own.came_from, &other.came_from) {
+        // Promoted from the same history, both.
+        (Some(own), Some(other)) if own == other => Rank::Equal,
+        _ if own.shared || other.shared => Rank::Equal,
+        _ if !together => Rank::Apart,
+        // A primary that was started again begins a history of its own, and has forgotten that there was another. Who
+        // remembers having been promoted came after it.
+        (None, Some(_)) => Rank::Older,
+        (Some(_), None) => Rank::Newer,
+        _ => Rank::Equal,
+    }
 }
 
 #[cfg(test)]
@@ -97,26 +105,24 @@ mod tests {
 
     fn primary(id: &str, number: u64, came_from: Option<&str>, shared: bool) -> Seen {
         let history = History { id: id.into(), number, came_from: came_from.map(Into::into), shared };
-        Seen { role: Role::Primary, history: Some(history), lag: None }
+        Seen { role: Role::Primary, history: Some(history), lag: None, cut_off: false }
     }
 
     fn replica() -> Seen {
-        Seen { role: Role::Replica, history: None, lag: None }
+        Seen { role: Role::Replica, history: None, lag: None, cut_off: false }
     }
 
-    /// Servers of which each was asked for as a primary.
     fn check(servers: &[Option<Seen>], expected: &[Lead]) {
-        check_asked(Role::Primary, servers, &[Lead::Unsaid; 3], expected);
+        check_as(&[Role::Primary; 8], servers, expected);
     }
 
-    /// Servers of which all but the first were asked for as this.
-    fn check_asked(others: Role, servers: &[Option<Seen>], before: &[Lead], expected: &[Lead]) {
-        let mut all = Vec::new();
-        for (at, (seen, before)) in servers.iter().zip(before).enumerate() {
-            let asked = if at == 0 { Role::Primary } else { others };
-            all.push(Server { seen: seen.as_ref(), asked, before: *before, up: true });
-        }
-        assert_eq!(leads(&all), expected, "{all:?}");
+    fn check_as(asked: &[Role], servers: &[Option<Seen>], expected: &[Lead]) {
+        let servers: Vec<_> = servers
+            .iter()
+            .zip(asked)
+            .map(|(seen, asked)| Server { asked: *asked, seen: seen.as_ref(), up: true })
+            .collect();
+        assert_eq!(leads(&servers), expected, "{servers:?}");
     }
 
     #[test]
@@ -152,34 +158,26 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_replaced_and_restarted_stays_replaced() {
-        // Redis forgets by a restart what its history was called.
-        let restarted = || Some(primary("z", 0, None, false));
-        let promoted = || Some(primary("b", 0, Some("a"), false));
-        let pair = [restarted(), promoted()];
-        let replaced = [Lead::Replaced, Lead::Leads];
-        check_asked(Role::Replica, &pair, &replaced, &replaced);
-        // Until it follows.
-        check_asked(Role::Replica, &[Some(replica()), promoted()], &replaced, &[Lead::Follows, Lead::Leads]);
-        // Whoever did not see the promotion cannot say which of the two is right.
-        let contested = [Lead::Contested, Lead::Contested];
-        check_asked(Role::Replica, &pair, &[Lead::Leads, Lead::Follows], &contested);
-        check_asked(Role::Replica, &pair, &[Lead::Unsaid, Lead::Unsaid], &contested);
-        check_asked(Role::Replica, &pair, &contested, &contested);
+    fn a_primary_that_was_started_again_gives_way_to_the_replica_that_was_promoted() {
+        let asked = [Role::Primary, Role::Replica];
+        let again = || Some(primary("c", 0, None, false));
+        let promoted = Some(primary("b", 0, Some("a"), false));
+        check_as(&asked, &[again(), promoted], &[Lead::Replaced, Lead::Leads]);
+        // Both were started again: nobody remembers anything.
+        check_as(&asked, &[again(), Some(primary("d", 0, None, false))], &[Lead::Contested, Lead::Contested]);
+    }
+
+    #[test]
+    fn a_replica_without_its_primary_says_so() {
+        let alone = Seen { cut_off: true, ..replica() };
+        check(&[None, Some(alone)], &[Lead::Unsaid, Lead::CutOff]);
     }
 
     #[test]
     fn one_that_is_stopped_contests_nothing() {
-        let timeline = Some(primary("cluster", 2, None, true));
-        let server =
-            |up| Server { seen: timeline.as_ref(), asked: Role::Primary, before: Lead::Contested, up };
+        let timeline = primary("cluster", 2, None, true);
+        let server = |up| Server { asked: Role::Primary, seen: Some(&timeline), up };
         assert_eq!(leads(&[server(true), server(false)])[0], Lead::Leads);
         assert_eq!(leads(&[server(true), server(true)]), [Lead::Contested, Lead::Contested]);
-    }
-
-    #[test]
-    fn a_replica_without_its_primary_is_adrift() {
-        let lost = Seen { lag: Some(Seen::LOST), ..replica() };
-        check(&[None, Some(lost)], &[Lead::Unsaid, Lead::Adrift]);
     }
 }

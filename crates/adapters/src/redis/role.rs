@@ -27,32 +27,21 @@ pub(super) fn replication(answer: &Value) -> Option<Seen> {
     let linked = field("master_link_status").is_none_or(|status| status == "up");
     // A primary that has nothing to say says so every ten seconds; seconds are all that is told.
     let silent = field("master_last_io_seconds_ago").and_then(|seconds| seconds.parse::<u64>().ok());
+    let down = field("master_link_down_since_seconds").and_then(|seconds| seconds.parse::<u64>().ok());
     let lag = match role {
         Role::Primary => None,
         Role::Replica if linked => silent.map(Duration::from_secs),
-        Role::Replica => Some(Seen::LOST),
+        Role::Replica => down.map(Duration::from_secs),
     };
-    Some(Seen { role, history, lag })
-}
-
-/// Whether what a replica has is not yet what its primary had at any time: it receives it, or never did since it was
-/// started.
-pub(super) fn unfilled(answer: &Value) -> bool {
-    let Some(told) = text(answer) else { return false };
-    let says = |words: &str| told.lines().any(|line| line.trim() == words);
-    says("master_sync_in_progress:1") || says("master_link_down_since_seconds:-1")
+    Some(Seen { role, history, lag, cut_off: role == Role::Replica && !linked })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answer(text: &str) -> Value {
-        Value::BulkString(text.replace('\n', "\r\n").into_bytes())
-    }
-
     fn read(text: &str) -> Option<Seen> {
-        replication(&answer(text))
+        replication(&Value::BulkString(text.replace('\n', "\r\n").into_bytes()))
     }
 
     #[test]
@@ -60,7 +49,7 @@ mod tests {
         let told = "# Replication\nrole:master\nconnected_slaves:0\nmaster_replid:abc1\n\
                     master_replid2:0000000000000000000000000000000000000000\n";
         let seen = read(told).unwrap();
-        assert_eq!((seen.role, seen.lag), (Role::Primary, None));
+        assert_eq!((seen.role, seen.lag, seen.cut_off), (Role::Primary, None, false));
         let history = seen.history.unwrap();
         assert_eq!((&*history.id, history.came_from, history.shared), ("abc1", None, false));
 
@@ -70,16 +59,14 @@ mod tests {
 
     #[test]
     fn a_replica_tells_how_far_it_is_behind() {
-        let up = read("role:slave\nmaster_link_status:up\nmaster_last_io_seconds_ago:3\nmaster_replid:a\n");
-        let up = up.unwrap();
-        assert_eq!((up.role, up.lag), (Role::Replica, Some(Duration::from_secs(3))));
-        let told = "role:slave\nmaster_link_status:down\nmaster_last_io_seconds_ago:-1\n";
-        let lost = format!("{told}master_sync_in_progress:0\nmaster_link_down_since_seconds:40\n");
-        assert_eq!(read(&lost).unwrap().lag, Some(Seen::LOST));
-        assert!(!unfilled(&answer(&lost)));
-        for unfit in ["master_sync_in_progress:1\n", "master_link_down_since_seconds:-1\n"] {
-            assert!(unfilled(&answer(&format!("{told}{unfit}"))), "{unfit}");
-        }
+        let up = read("role:slave\nmaster_link_status:up\nmaster_last_io_seconds_ago:3\nmaster_replid:a\n")
+            .unwrap();
+        assert_eq!((up.role, up.lag, up.cut_off), (Role::Replica, Some(Duration::from_secs(3)), false));
+        let down = read(
+            "role:slave\nmaster_link_status:down\nmaster_last_io_seconds_ago:-1\nmaster_link_down_since_seconds:40\n",
+        );
+        let down = down.unwrap();
+        assert_eq!((down.lag, down.cut_off), (Some(Duration::from_secs(40)), true));
     }
 
     #[test]

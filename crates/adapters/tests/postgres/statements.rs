@@ -121,11 +121,7 @@ async fn arguments_are_told_by_their_number() {
     let many: Vec<_> = (0..65_535).map(Argument::Integer).collect();
     let places: Vec<_> = (1..=many.len()).map(|n| format!("${n}::int")).collect();
     let sum = format!("SELECT cardinality(ARRAY[{}])", places.join(","));
-    assert_eq!(asked(&adapter, &asking(&sql_of(&sum), &many), &arrays()).await.unwrap(), [json!([65_535])]);
-}
-
-fn sql_of(sql: &str) -> String {
-    sql.to_owned()
+    assert_eq!(asked(&adapter, &asking(&sum, &many), &arrays()).await.unwrap(), [json!([65_535])]);
 }
 
 /// Types that nobody has met yet are asked for, also where nothing stays prepared.
@@ -277,6 +273,35 @@ async fn a_failed_transaction_is_not_kept() {
     let failure = adapter.sql().unwrap().batch(&batch, Default::default(), within(10)).await.unwrap_err();
     assert_eq!(failure.code(), Code::ConstraintViolation, "{failure}");
     assert_eq!(rows(&adapter, "SELECT count(*) FROM failed").await.unwrap(), [json!([2])]);
+}
+
+/// In a transaction rows come by pages, so that a cut takes neither long nor the transaction with it.
+#[tokio::test]
+async fn a_cut_does_not_end_a_transaction() {
+    let server = Engines::shared().postgres();
+    let adapter = connected(&service(&[("max_collected", json!("512kb"))]), server.port);
+    executed(&adapter, "DROP TABLE IF EXISTS paged").await.unwrap();
+    executed(&adapter, "CREATE TABLE paged (n int)").await.unwrap();
+    let mut transaction =
+        adapter.sql().unwrap().begin(TransactionOptions::default(), within(10)).await.unwrap();
+    let insert = statement("INSERT INTO paged SELECT generate_series(1, 10000) RETURNING n");
+    let told = transaction.query(&insert, &arrays(), within(10)).await.unwrap();
+    assert!(matches!(told.rest, Rest::End { truncated: false }));
+    let whole = whole(told).await.unwrap();
+    assert!(whole.len() == 10_000 && whole.iter().zip(1..).all(|(row, n)| row[0] == json!(n)));
+    let endless = statement("SELECT generate_series(1, 2000000000), repeat('x', 100)");
+    let begun = Instant::now();
+    let told = transaction.query(&endless, &arrays(), within(20)).await.unwrap();
+    assert!(matches!(told.rest, Rest::End { truncated: true }) && told.first.rows > 4096);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    for (most, cut) in [(4096, true), (9999, true), (10_000, false), (10_001, false), (0, true)] {
+        let options = QueryOptions { max_rows: Some(most), ..arrays() };
+        let told = transaction.query(&statement("SELECT n FROM paged"), &options, within(10)).await.unwrap();
+        assert!(matches!(told.rest, Rest::End { truncated } if truncated == cut), "{most}");
+        assert_eq!(told.first.rows, most.min(10_000));
+    }
+    transaction.commit(within(10)).await.unwrap();
+    assert_eq!(rows(&adapter, "SELECT count(*) FROM paged").await.unwrap(), [json!([10_000])]);
 }
 
 /// A pooler that hands each transaction to another connection of the server.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engines::{Engines, secrets};
-use model::{Code, Failure, Origin, Role, Seen};
+use model::{Code, Failure, Origin, Role};
 use serde_json::json;
 use throome_adapters::Adapter;
 use throome_adapters::key_value::{SetOptions, Value};
@@ -111,7 +111,7 @@ async fn roles_are_seen_as_they_change() {
 
     server.kill();
     eventually("a replica without a primary says so", Duration::from_secs(10), || async {
-        probe(&replica).await.is_ok() && replica.seen().and_then(|seen| seen.lag) == Some(Seen::LOST)
+        probe(&replica).await.is_ok() && replica.seen().is_some_and(|seen| seen.cut_off)
     })
     .await;
     let _ = second.redis_cli(&["REPLICAOF", "NO", "ONE"]);

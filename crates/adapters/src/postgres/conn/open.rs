@@ -177,7 +177,9 @@ impl Target {
     /// When it cannot be asked.
     pub(in crate::postgres) async fn cancel(&self, whose: &Cancel) -> Result<(), Trouble> {
         let tcp = TcpStream::connect(whose.peer).await?;
-        let mut stream = if whose.encrypted {
+        // Where encryption is only preferred the word goes in clear, as libpq has it: a handshake for each statement
+        // that somebody leaves costs more than what it hides.
+        let mut stream = if whose.encrypted && self.asks == Asks::Always {
             let (stream, _) = self.encrypt(tcp, Way::Encrypted).await?;
             stream
         } else {

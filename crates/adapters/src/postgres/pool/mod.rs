@@ -165,12 +165,6 @@ impl Pool {
     pub(super) fn is_closed(&self) -> bool {
         self.0.closed.load(Ordering::Acquire)
     }
-
-    /// Connections that there are.
-    #[cfg(test)]
-    pub(super) fn open(&self) -> usize {
-        self.0.open.load(Ordering::Acquire)
-    }
 }
 
 impl Shared {
