@@ -17,10 +17,12 @@ const RATE: u32 = 100;
 const TIMEOUT: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_millis(800);
 const ROUNDS: usize = 3;
-const LASTS: Duration = Duration::from_secs(4);
+const LASTS: Duration = Duration::from_secs(5);
 /// Within this time after it is mended everything is answered again; Kafka's client looks for its broker in steps.
-const BACK: Duration = Duration::from_secs(2);
-const KAFKA_BACK: Duration = Duration::from_secs(4);
+const BACK: Duration = Duration::from_secs(4);
+const KAFKA_BACK: Duration = Duration::from_secs(6);
+/// So long it is watched whether that is so.
+const WATCHED: Duration = Duration::from_secs(7);
 /// In KiB.
 const MORE: u64 = 24 * 1024;
 
@@ -46,7 +48,7 @@ fn a_network_that_is_cut_both_ways_recovers_by_itself() {
             sleep(LASTS);
             network.mend(cut);
             mended.push(now_us());
-            sleep(KAFKA_BACK - Duration::from_secs(1));
+            sleep(WATCHED);
         }
         // What a first cut needs is needed again with each.
         memory.get_or_insert_with(|| Memory::of(gateway.pid())).look();
@@ -89,7 +91,7 @@ fn let_others_in(engines: &Engines, redis: &Server, postgres: &Server) {
 
 /// How long after the network was joined the last call failed that was made since, at most over all times.
 fn recovery(told: &[Told], what: &str, mended: &[u64]) -> Duration {
-    let lasts = u64::try_from(KAFKA_BACK.as_micros()).unwrap() - 1_000_000;
+    let lasts = u64::try_from(WATCHED.as_micros()).unwrap();
     let after = |moment: u64| {
         let failed = told.iter().filter(|one| one.what == what && !one.good());
         let late =
