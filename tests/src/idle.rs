@@ -39,8 +39,7 @@ impl Idle {
     /// When no whole answer comes.
     pub async fn ask(&self, request: &str) -> Result<Reply, Unanswered> {
         let nothing = |error: std::io::Error| Unanswered::Nothing(error.to_string());
-        let idle = self.streams.borrow_mut().pop();
-        let mut stream = match idle {
+        let mut stream = match self.open() {
             Some(stream) => stream,
             None => TcpStream::connect(self.door).await.map_err(nothing)?,
         };
@@ -66,6 +65,18 @@ impl Idle {
                     Ok(_) => return Err(Unanswered::Nothing("closed".to_owned())),
                     Err(error) => return Err(nothing(error)),
                 },
+            }
+        }
+    }
+
+    /// One that its other end has not closed meanwhile.
+    fn open(&self) -> Option<TcpStream> {
+        let mut streams = self.streams.borrow_mut();
+        loop {
+            let stream = streams.pop()?;
+            let nothing_came = |error: std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+            if stream.try_read(&mut [0; 1]).is_err_and(nothing_came) {
+                return Some(stream);
             }
         }
     }

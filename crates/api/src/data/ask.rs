@@ -224,7 +224,11 @@ async fn until_answered<O: Operation>(tries: &mut Tries, operation: &O) -> Resul
             None => Err(unable(&attempt, O::ABILITY)),
             Some(call) => match answered_by(deadline + LAST_WORDS, call).await {
                 None => Err(late(&attempt, operation.if_late())),
-                Some(Err(failure)) if failure.origin() == Origin::Service || failure.wants_primary() => {
+                Some(Err(failure))
+                    if failure.origin() == Origin::Service
+                        || failure.wants_primary()
+                        || (is_full(&failure) && attempt.service().endpoints.len() > 1) =>
+                {
                     Err(miss(failure))
                 }
                 Some(answer) => Ok(answer),
@@ -271,6 +275,12 @@ fn broken(failure: &Failure) -> Outcome {
     }
 }
 
+/// Whether nothing was asked, since there was no room for it on the way to this endpoint. On the way to another there
+/// may be.
+fn is_full(failure: &Failure) -> bool {
+    failure.origin() == Origin::Gateway && matches!(failure.code(), Code::Busy | Code::Overloaded)
+}
+
 /// What a failure of the service means for its endpoint. An adapter calls a failure retryable when nothing
 /// of the command has left.
 fn miss(failure: Failure) -> Miss {
@@ -280,6 +290,7 @@ fn miss(failure: Failure) -> Miss {
     let (cause, outcome) = match failure.code() {
         // It answers as it should.
         _ if wants_primary => (RetryOn::Connect, Outcome::Good),
+        _ if is_full(&failure) => (RetryOn::Connect, Outcome::Void),
         Code::Timeout => (RetryOn::Timeout, Outcome::Late(detail)),
         _ if sent => (RetryOn::Reset, Outcome::Bad(detail)),
         _ => (RetryOn::Connect, Outcome::Bad(detail)),
@@ -318,6 +329,12 @@ mod tests {
         let refused = miss(Failure::client(Code::CommandFailed, "it only reads").with_primary_wanted());
         assert!(refused.wants_primary && !refused.sent);
         assert_eq!((refused.cause, refused.outcome), (RetryOn::Connect, Outcome::Good));
+    }
+
+    #[test]
+    fn no_room_on_the_way_says_nothing_of_the_endpoint() {
+        let full = miss(Failure::gateway(Code::Busy, "all in use"));
+        assert_eq!((full.cause, full.sent, full.outcome), (RetryOn::Connect, false, Outcome::Void));
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn wrong_credentials_are_said_and_never_shown() {
         assert!(reply.status >= 500, "{path}: {reply}");
         outputs.push((path.to_owned(), reply.to_string()));
     }
-    let why = [("cache", "WRONGPASS"), ("db", "28P01"), ("queue", "uthentication")];
+    let why = [("cache", "WRONGPASS"), ("db", "password authentication failed"), ("queue", "uthentication")];
     for (name, why) in why {
         wait_for(&format!("{name} says why"), Duration::from_secs(10), || {
             let facts = facts(&gateway, name);

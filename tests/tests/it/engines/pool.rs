@@ -43,13 +43,13 @@ fn connections(postgres: &Server, of: &str) -> usize {
     postgres.psql(&query).parse().unwrap()
 }
 
-/// Fifty clients a second of whom each would have a connection for a second and a half.
+/// Fifty clients a second of whom each would have a connection for half a second: six times too many.
 #[test]
 fn a_full_pool_says_so_in_time() {
     let _turn = turn::alone();
     let (postgres, gateway, _engines) = small_pool();
     let load = Calls::begin(gateway.control, 50, |number| {
-        let body = json!({ "query": "SELECT $1::int8 AS n, pg_sleep(1.5)", "args": [number] });
+        let body = json!({ "query": "SELECT $1::int8 AS n, pg_sleep(0.5)", "args": [number] });
         Call::post("sleep", format!("{BASE}/db/query"), body)
     });
     let (began, mut most) = (Instant::now(), 0);
@@ -67,7 +67,7 @@ fn a_full_pool_says_so_in_time() {
     // One more watches over the server.
     assert!((MOST..=MOST + 1).contains(&most), "{most}");
     let good = told.iter().filter(|one| one.good()).count();
-    assert!((MOST * 3..=MOST * 6).contains(&good), "{}", counts(&told));
+    assert!((MOST * 6..=MOST * 20).contains(&good), "{}", counts(&told));
     failed_clearly(&told, "sleep", &["busy", "overloaded", "timeout"], TIMEOUT + Duration::from_millis(800));
     let full = |one: &&throome_e2e::calls::Told| matches!(one.code(), "busy" | "overloaded");
     for one in told.iter().filter(full) {

@@ -39,10 +39,10 @@ fn three_words_change_and_the_program_stays() {
     let embedded = run(EMBEDDED);
     let against_engines = run(&real);
     let _ = postgres.psql("DROP TABLE notes");
-    println!("same program: {} answers, all alike", embedded.len());
-    for (own, real) in embedded.iter().zip(&against_engines) {
-        assert_eq!(own, real);
-    }
+    let pairs = || embedded.iter().zip(&against_engines);
+    let differ: Vec<_> = pairs().filter(|(own, real)| own != real).collect();
+    println!("same program: {} answers, {} of them differ", embedded.len(), differ.len());
+    assert!(differ.is_empty(), "{differ:#?}");
     assert_eq!(embedded.len(), against_engines.len());
     assert!(embedded.len() > 25, "{}", embedded.len());
 }
@@ -90,7 +90,7 @@ impl Program {
     }
 
     fn tables(&mut self) {
-        let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL, at TIMESTAMP)";
+        let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL, at TIMESTAMPTZ)";
         self.post("/db/execute", &json!({ "query": create }));
         let insert = "INSERT INTO notes (id, text, at) VALUES ($1, $2, $3), ($4, $5, $6)";
         let args = json!([1, "one", "2026-01-02T03:04:05Z", 2, "two", null]);
@@ -178,9 +178,12 @@ impl Program {
     }
 }
 
-/// Names, tokens and times are another each time; what engines say of a refusal, and how they call types, is theirs.
+/// Names, tokens and times are another each time; what engines say of a refusal, how they call types, and what a topic
+/// may take where nobody said so, is theirs.
 fn forget_what_differs(value: &mut Value) {
-    const THEIRS: [&str; 14] = [
+    const THEIRS: [&str; 17] = [
+        "bytes",
+        "retention_bytes",
         "tx",
         "expires_at",
         "ack",
@@ -188,6 +191,7 @@ fn forget_what_differs(value: &mut Value) {
         "request_id",
         "detail",
         "message",
+        "error",
         "hint",
         "sqlstate",
         "redis",
