@@ -24,6 +24,10 @@ pub const MAX_NAME: usize = 249;
 /// A message on this delivery that is not settled goes to the dead letters.
 pub const LAST_DELIVERY: u32 = 10;
 
+/// How long joining a group may wait for what the group decides, beyond the time of other calls: brokers that gather the
+/// first consumers of a group do so for three seconds unless they are told otherwise.
+pub const JOINING: Duration = Duration::from_secs(4);
+
 /// What is put behind the name of a topic for its dead letters.
 pub const DEAD_LETTERS: &str = ".dead";
 

@@ -3,6 +3,8 @@
 
 #[path = "postgres_types/catalog.rs"]
 mod catalog;
+#[path = "postgres_types/edges.rs"]
+mod edges;
 #[path = "postgres_types/fidelity.rs"]
 mod fidelity;
 #[path = "postgres_types/samples.rs"]

@@ -73,17 +73,15 @@ fn resort(endpoint: &Endpoint, access: Access, rerun: bool, now: Time) -> Resort
     if access == Access::Write && !endpoint.takes_writes() {
         return Resort::Never;
     }
-    // What it has is old: better than nothing, and no more.
-    if endpoint.lead() == Lead::Replaced {
-        return Resort::Third;
-    }
-    match endpoint.standing(now) {
+    let resort = match endpoint.standing(now) {
         Standing::In(_) => Resort::First,
         Standing::HalfOpen if rerun => Resort::First,
         Standing::HalfOpen | Standing::Silent => Resort::Second,
         Standing::Ejected(_) => Resort::Third,
         Standing::Open(_) | Standing::Unhealthy | Standing::Out => Resort::Never,
-    }
+    };
+    // What it has is old: better than nothing, and no more.
+    if matches!(endpoint.lead(), Lead::Replaced | Lead::CutOff) { resort.max(Resort::Third) } else { resort }
 }
 
 fn pick(

@@ -41,7 +41,8 @@ pub struct Endpoint {
 }
 
 /// The words of [`Lead`], by their number.
-const LEADS: [Lead; 5] = [Lead::Unsaid, Lead::Leads, Lead::Follows, Lead::Replaced, Lead::Contested];
+const LEADS: [Lead; 6] =
+    [Lead::Unsaid, Lead::Leads, Lead::Follows, Lead::CutOff, Lead::Replaced, Lead::Contested];
 
 /// Failures bring the next probe forward, but to no more than one in this time.
 const SUSPECTED: Duration = Duration::from_secs(1);
@@ -136,7 +137,7 @@ impl Endpoint {
         match self.lead() {
             Lead::Unsaid => self.role == Role::Primary,
             Lead::Leads => true,
-            Lead::Follows | Lead::Replaced | Lead::Contested => false,
+            Lead::Follows | Lead::CutOff | Lead::Replaced | Lead::Contested => false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Who of a service's endpoints may be written to, by what the servers say of themselves.
 
-use policy::{Lead, leads};
+use model::Seen;
+use policy::{HealthState, Lead, Server, leads};
 
 use crate::clock;
 use crate::endpoint::Endpoint;
@@ -17,8 +18,9 @@ impl Service {
         if seen.iter().all(Option::is_none) {
             return;
         }
-        let seen: Vec<_> = seen.iter().map(Option::as_ref).collect();
-        for (endpoint, lead) in self.endpoints.iter().zip(leads(&seen)) {
+        let servers: Vec<_> =
+            self.endpoints.iter().zip(&seen).map(|(e, seen)| server(e, seen.as_ref())).collect();
+        for (endpoint, lead) in self.endpoints.iter().zip(leads(&servers)) {
             let before = endpoint.takes_writes();
             if endpoint.set_lead(lead) && (before != endpoint.takes_writes() || lead == Lead::Contested) {
                 self.tell_lead(endpoint, lead);
@@ -56,10 +58,15 @@ impl Service {
     }
 }
 
+fn server<'s>(endpoint: &Endpoint, seen: Option<&'s Seen>) -> Server<'s> {
+    let up = endpoint.health_state() != HealthState::Unhealthy;
+    Server { asked: endpoint.role, seen, up }
+}
+
 fn kind(lead: Lead) -> &'static str {
     match lead {
         Lead::Leads | Lead::Unsaid => "primary",
-        Lead::Follows => "replica",
+        Lead::Follows | Lead::CutOff => "replica",
         Lead::Replaced => "replaced",
         Lead::Contested => "contested",
     }
@@ -71,6 +78,7 @@ pub(crate) fn about(lead: Lead) -> &'static str {
         Lead::Unsaid => "says nothing of its role",
         Lead::Leads => "takes writes",
         Lead::Follows => "takes reads only",
+        Lead::CutOff => "takes reads only, and has lost its primary: it is asked when nobody else is there",
         Lead::Replaced => "another was promoted in its place, so that what it has is old: it is not asked",
         Lead::Contested => {
             "another takes writes with as much right: neither is written to until one is stopped or made a replica"

@@ -269,7 +269,7 @@ impl Service {
 fn role(endpoint: &Endpoint) -> &'static str {
     match (endpoint.lead(), endpoint.role) {
         (Lead::Leads, _) | (Lead::Unsaid, Role::Primary) => "primary",
-        (Lead::Follows, _) | (Lead::Unsaid, Role::Replica) => "replica",
+        (Lead::Follows | Lead::CutOff, _) | (Lead::Unsaid, Role::Replica) => "replica",
         (Lead::Replaced, _) => "replaced",
         (Lead::Contested, _) => "contested",
     }
@@ -277,7 +277,7 @@ fn role(endpoint: &Endpoint) -> &'static str {
 
 fn endpoint_facts(endpoint: &Endpoint, now: Time) -> EndpointFacts {
     let (standing, since, mut reason) = endpoint.facts(now);
-    if matches!(endpoint.lead(), Lead::Replaced | Lead::Contested) {
+    if matches!(endpoint.lead(), Lead::Replaced | Lead::Contested | Lead::CutOff) {
         reason = format!("{reason}; {}", lead::about(endpoint.lead()));
     }
     EndpointFacts {

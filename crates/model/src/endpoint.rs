@@ -27,6 +27,8 @@ pub struct Seen {
     pub history: Option<History>,
     /// How far it is behind its primary, where it knows.
     pub lag: Option<Duration>,
+    /// It only reads and has lost its primary: what it has grows old.
+    pub cut_off: bool,
 }
 
 /// Where the data of a primary comes from.

@@ -24,7 +24,7 @@ mod window;
 pub use balance::{Balancer, Candidates, Load, balancer};
 pub use breaker::{Admission, Breaker, Proof, State, Transition, TrialKind};
 pub use health::{Change, Health, HealthState, Silence, next_interval};
-pub use lead::{Lead, leads};
+pub use lead::{Lead, Server, leads};
 pub use outlier::{Ejection, Ejector};
 pub use retry::{Budget, Progress, Work, backoff, may_rerun};
 pub use routes::{Conflict, Match, Params, Request, Table, rewrite};

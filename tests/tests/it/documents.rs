@@ -95,7 +95,7 @@ fn works(name: &str, test: &str) {
     }
     let page = Page::read(&read(name), LEFT_OUT, UNREAD);
     let mut machine = Machine::new(&page);
-    let mut done = 0;
+    let (mut done, mut metrics) = (0, Vec::new());
     for item in &page.items {
         eprintln!("{name}:{}: {}", item.line, item.what);
         match &item.what {
@@ -106,10 +106,12 @@ fn works(name: &str, test: &str) {
             Item::ClusterFile(text) => machine.cluster_file(text),
             Item::PartOfService(text) => machine.part_of_service(text),
             Item::Url(url) => machine.type_line(&format!("curl {url}")),
-            Item::Metric(metric) => machine.has_metric(metric),
+            // What nobody has asked for yet is not counted either.
+            Item::Metric(metric) => metrics.push(metric.as_str()),
             Item::Verb(verb) => machine.type_line(&format!("./bin/throome-cli {verb} --help")),
         }
         done += 1;
     }
+    machine.has_metrics(&metrics);
     assert!(done >= 10, "only {done} examples were found in {name}");
 }

@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use super::client::Settings;
 use super::desk::Desk;
-use super::group::{Ending, Table};
+use super::group::Ending;
 use super::options::Options;
 use super::publish::Press;
+use super::table::Table;
 use super::{consumer, failure, groups, settle, topics};
 use crate::queue::{
     ConsumeOptions, Consumer, Group, Idempotency, Message, Position, Queue, Receipt, Settlement, Topic,

@@ -61,6 +61,8 @@ impl Settings {
             .set("reconnect.backoff.max.ms", "1000")
             .set("retry.backoff.ms", "50")
             .set("retry.backoff.max.ms", "500")
+            // A topic that was deleted is missed soon.
+            .set("topic.metadata.propagation.max.ms", "3000")
             .set("log.connection.close", "false")
             .set("allow.auto.create.topics", "false")
             .set("enable.metrics.push", "false");

@@ -19,8 +19,13 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::client::{Ear, Settings};
 use super::failure;
 
-/// How long a question may take; the try loop gives up sooner where it is told to.
+/// How long a change may take, and what waits for it to be seen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a question may take: less than calls have, so that who asks is told why there was no answer. While there is
+/// no connection it is less: a new one is made within a second, or not at all.
+const LOOK: Duration = Duration::from_secs(3);
+const GLANCE: Duration = Duration::from_millis(1500);
 
 /// Questions that are asked at a time: each takes a thread while it waits.
 const AT_ONCE: usize = 16;
@@ -157,6 +162,7 @@ impl Drop for Desk {
 /// The clients themselves. They are let go of by the thread that listens to them, since that takes a while.
 pub(super) struct Clerk {
     client: BaseConsumer<Ear>,
+    ear: Ear,
     admin: OnceLock<AdminClient<Ear>>,
     stop: AtomicBool,
 }
@@ -165,8 +171,8 @@ impl Clerk {
     fn open(mut config: ClientConfig, ear: Ear) -> KafkaResult<Arc<Clerk>> {
         // Without a group it joins none. It reads nothing, so that nothing is fetched.
         config.set("enable.auto.commit", "false");
-        let client: BaseConsumer<Ear> = config.create_with_context(ear)?;
-        let clerk = Arc::new(Clerk { client, admin: OnceLock::new(), stop: AtomicBool::new(false) });
+        let client: BaseConsumer<Ear> = config.create_with_context(ear.clone())?;
+        let clerk = Arc::new(Clerk { client, ear, admin: OnceLock::new(), stop: AtomicBool::new(false) });
         let own = Arc::clone(&clerk);
         let listen = move || {
             while !own.stop.load(Ordering::Acquire) || Arc::strong_count(&own) > 1 {
@@ -191,6 +197,11 @@ impl Clerk {
         self.admin.get().ok_or_else(failure::closed)
     }
 
+    /// How long a question may take at present.
+    pub(super) fn patience(&self) -> Duration {
+        if self.ear.trouble().is_some() { GLANCE } else { LOOK }
+    }
+
     /// All topics, or the one of that name.
     pub(super) fn metadata(&self, topic: Option<&str>, timeout: Duration) -> KafkaResult<Metadata> {
         self.client.fetch_metadata(topic, timeout)
@@ -198,7 +209,7 @@ impl Clerk {
 
     /// How many partitions a topic has, or why that is not known.
     fn partitions(&self, topic: &str) -> KafkaResult<Result<u32, RDKafkaErrorCode>> {
-        let metadata = self.metadata(Some(topic), PATIENCE)?;
+        let metadata = self.metadata(Some(topic), self.patience())?;
         let Some(own) = metadata.topics().iter().find(|own| own.name() == topic) else {
             return Ok(Err(RDKafkaErrorCode::UnknownTopicOrPartition));
         };
@@ -213,12 +224,12 @@ impl Clerk {
         let mut asked = of.clone();
         // Offsets that mean an end stand in the place of a time.
         asked.set_all_offsets(end)?;
-        self.client.offsets_for_times(asked, PATIENCE)
+        self.client.offsets_for_times(asked, self.patience())
     }
 
     /// The groups of that name, or all.
     pub(super) fn groups(&self, name: Option<&str>) -> KafkaResult<GroupList> {
-        self.client.fetch_group_list(name, PATIENCE)
+        self.client.fetch_group_list(name, self.patience())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The broker says who has which partition; it remembers one place for each. The rest is remembered here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,17 +20,6 @@ use super::token::Whose;
 /// How long a consumer whose stream has ended is waited for: the time in which it comes back after a broken
 /// connection.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
-
-/// How long counts of deliveries are remembered of a group that nobody here reads for, and of how many such groups.
-const REMEMBERED: Duration = Duration::from_secs(3600);
-const MOST_REMEMBERED: usize = 10_000;
-
-/// The groups of one service.
-#[derive(Default)]
-pub(super) struct Table(Mutex<Groups>);
-
-/// By topic and name.
-type Groups = HashMap<Box<str>, HashMap<Box<str>, Arc<Group>>>;
 
 /// A topic's group.
 pub(super) struct Group {
@@ -128,7 +117,7 @@ impl Stream {
 }
 
 impl Group {
-    fn new(topic: &str, name: &str) -> Self {
+    pub(super) fn new(topic: &str, name: &str) -> Self {
         Group {
             topic: topic.into(),
             name: name.into(),
@@ -244,53 +233,14 @@ impl State {
         self.members.is_empty() && self.leaving == 0
     }
 
+    /// How long nobody here has read for it.
+    pub(super) fn idle_for(&self) -> Option<Duration> {
+        self.idle.map(|since| since.elapsed())
+    }
+
     pub(super) fn insert(&mut self, member: Member) {
         self.idle = None;
         self.members.push(member);
-    }
-}
-
-impl Table {
-    fn lock(&self) -> MutexGuard<'_, Groups> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The group of that name, if this process knows it.
-    pub(super) fn find(&self, topic: &str, group: &str) -> Option<Arc<Group>> {
-        self.lock().get(topic)?.get(group).cloned()
-    }
-
-    /// The same, made if it is not known. Forgets those that nobody reads for any more.
-    pub(super) fn enter(&self, topic: &str, group: &str) -> Arc<Group> {
-        let mut table = self.lock();
-        let all: usize = table.values().map(HashMap::len).sum();
-        let patience = if all > MOST_REMEMBERED { Duration::ZERO } else { REMEMBERED };
-        for groups in table.values_mut() {
-            groups.retain(|_, own| own.lock().idle.is_none_or(|since| since.elapsed() < patience));
-        }
-        table.retain(|_, groups| !groups.is_empty());
-        let groups = table.entry(topic.into()).or_default();
-        Arc::clone(groups.entry(group.into()).or_insert_with(|| Arc::new(Group::new(topic, group))))
-    }
-
-    /// Forgets a group, and ends its streams.
-    pub(super) fn forget(&self, topic: &str, group: &str, why: Ending) {
-        let gone = self.lock().get_mut(topic).and_then(|groups| groups.remove(group));
-        if let Some(group) = gone {
-            group.end(why);
-        }
-    }
-
-    /// Forgets all groups of a topic, and ends their streams.
-    pub(super) fn forget_topic(&self, topic: &str, why: Ending) {
-        for group in self.lock().remove(topic).unwrap_or_default().into_values() {
-            group.end(why);
-        }
-    }
-
-    /// All groups that are known here.
-    pub(super) fn all(&self) -> Vec<Arc<Group>> {
-        self.lock().values().flat_map(HashMap::values).cloned().collect()
     }
 }
 

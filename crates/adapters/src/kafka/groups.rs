@@ -15,7 +15,7 @@ use super::adapter::Hub;
 use super::client::Ear;
 use super::desk::{PATIENCE, changing};
 use super::group::{Ending, name_of};
-use super::member::CLIENT;
+use super::making::CLIENT;
 use super::{failure, limits, protocol, topics};
 use crate::queue::{Extent, Group, Position, Progress, Topic};
 

@@ -6,25 +6,27 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tokio::sync::Notify;
 
-use super::client::{Ear, Settings};
-use super::desk::{PATIENCE, no_thread};
-use super::group::{Ending, Group, State, Table, name_of};
+use super::client::Ear;
+use super::group::{Ending, Group, State};
 use super::record::Content;
-use crate::queue::From;
+use super::table::Table;
 
 /// How long the thread sleeps in the client: commits that failed are tried again, and members whose grace is over go,
 /// as soon after.
 const NAP: Duration = Duration::from_millis(100);
+
+/// Between two looks at whether the topic is there, and between two that must agree that it is not.
+const LOOK: Duration = Duration::from_secs(3);
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A member's client and the queues of its partitions. Empty before it has joined and after it has left.
 #[derive(Default)]
@@ -99,6 +101,10 @@ pub(super) struct Delegate {
 }
 
 impl Delegate {
+    pub(super) fn of(ear: Ear, group: Arc<Group>, consumer: u64, link: Arc<Link>, wake: Arc<Notify>) -> Self {
+        Delegate { ear, group, consumer, link, wake }
+    }
+
     /// The partitions of our topic in a list of the client's.
     fn own(&self, list: &TopicPartitionList) -> Vec<u32> {
         let own = list.elements_for_topic(&self.group.topic);
@@ -206,121 +212,8 @@ fn put(places: &mut TopicPartitionList, topic: &str, partition: u32, place: u64)
     let _ = places.add_partition_offset(topic, partition, Offset::Offset(place));
 }
 
-/// What a member is made of.
-pub(super) struct Making {
-    pub(super) settings: Settings,
-    pub(super) ear: Ear,
-    pub(super) group: Arc<Group>,
-    pub(super) consumer: u64,
-    pub(super) wake: Arc<Notify>,
-    pub(super) partitions: u32,
-    pub(super) from: From,
-    /// Whether somebody here reads for the group already, so that it has its places.
-    pub(super) joins: bool,
-}
-
-/// A client that has joined nothing yet.
-pub(super) struct Made {
-    client: Arc<BaseConsumer<Delegate>>,
-    pub(super) link: Arc<Link>,
-}
-
-impl Making {
-    /// Makes the client, and gives a new group its places, so that it begins where it was made. Blocks.
-    pub(super) fn make(self) -> KafkaResult<Made> {
-        let link = Arc::new(Link::default());
-        let Making { settings, ear, group, consumer, wake, partitions, from, joins } = self;
-        let config = config(&settings, &group, consumer);
-        let topic = group.topic.clone();
-        let delegate = Delegate { ear, group, consumer, link: Arc::clone(&link), wake };
-        let client: BaseConsumer<Delegate> = config.create_with_context(delegate)?;
-        if !joins {
-            begin(&client, &topic, partitions, from)?;
-        }
-        Ok(Made { client: Arc::new(client), link })
-    }
-}
-
-fn config(settings: &Settings, group: &Group, consumer: u64) -> ClientConfig {
-    let mut config = settings.config();
-    config
-        .set("client.id", format!("{CLIENT}{}", name_of(consumer)))
-        .set("group.id", &*group.name)
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        // New groups are given their places; this is for messages that are kept no longer.
-        .set("auto.offset.reset", "earliest")
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", "15000")
-        // A change of the group is heard with a heartbeat.
-        .set("heartbeat.interval.ms", "500")
-        // Each partition has a queue, and these are the bounds of each.
-        .set("queued.min.messages", "1000")
-        .set("queued.max.messages.kbytes", "512")
-        .set("max.partition.fetch.bytes", "524288")
-        .set("fetch.max.bytes", "8388608")
-        .set("fetch.queue.backoff.ms", "10")
-        .set("fetch.error.backoff.ms", "100")
-        .set("fetch.wait.max.ms", "500");
-    config.set_log_level(RDKafkaLogLevel::Warning);
-    config
-}
-
-/// What the names of members begin with on the broker.
-pub(super) const CLIENT: &str = "throome-";
-
-/// Gives a group its places if it has none.
-fn begin<C: ConsumerContext>(
-    client: &BaseConsumer<C>,
-    topic: &str,
-    partitions: u32,
-    from: From,
-) -> KafkaResult<()> {
-    let mut places = TopicPartitionList::new();
-    for partition in 0..partitions {
-        places.add_partition(topic, i32::try_from(partition).unwrap_or(i32::MAX));
-    }
-    let known = client.committed_offsets(places.clone(), PATIENCE)?;
-    if known.elements().iter().any(|place| matches!(place.offset(), Offset::Offset(_))) {
-        return Ok(());
-    }
-    places.set_all_offsets(match from {
-        From::Earliest => Offset::Beginning,
-        From::Latest => Offset::End,
-    })?;
-    let places = client.offsets_for_times(places, PATIENCE)?;
-    match client.commit(&places, CommitMode::Sync) {
-        // Others join it at this moment, and it has the places that they give it.
-        Err(error) if is_taken(&error) => Ok(()),
-        done => done,
-    }
-}
-
-fn is_taken(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as E;
-    let taken = [E::UnknownMemberId, E::IllegalGeneration, E::RebalanceInProgress];
-    error.rdkafka_error_code().is_some_and(|code| taken.contains(&code))
-}
-
-impl Made {
-    /// Joins the group, and stays in it until its stream is gone for good. The thread ends then.
-    pub(super) fn join(
-        self,
-        table: Arc<Table>,
-        group: Arc<Group>,
-        consumer: u64,
-        ear: Ear,
-    ) -> KafkaResult<()> {
-        let Made { client, link } = self;
-        link.lock().client = Some(Arc::clone(&client));
-        let member = Joined { client, link, group, consumer, table, ear };
-        let run = move || member.run();
-        thread::Builder::new().name("kafka-consumer".to_owned()).spawn(run).map(drop).map_err(no_thread)
-    }
-}
-
 /// The thread of a member.
-struct Joined {
+pub(super) struct Joined {
     client: Arc<BaseConsumer<Delegate>>,
     link: Arc<Link>,
     group: Arc<Group>,
@@ -330,12 +223,29 @@ struct Joined {
 }
 
 impl Joined {
-    fn run(self) {
+    pub(super) fn of(
+        client: Arc<BaseConsumer<Delegate>>,
+        link: Arc<Link>,
+        group: Arc<Group>,
+        consumer: u64,
+        table: Arc<Table>,
+        ear: Ear,
+    ) -> Self {
+        link.lock().client = Some(Arc::clone(&client));
+        Joined { client, link, group, consumer, table, ear }
+    }
+
+    /// Stays in the group until its stream is gone for good.
+    pub(super) fn run(self) {
         if let Err(error) = self.client.subscribe(&[&self.group.topic]) {
             tracing::warn!(%error, group = %self.group.name, "a topic could not be subscribed to");
             self.end(Ending::Refused(RDKafkaErrorCode::InvalidArgument));
         }
+        let mut watch = Watch { looks_at: Instant::now() + LOOK, missed: 0 };
         while self.group.lock().stays(self.consumer) {
+            if watch.looks_at <= Instant::now() && self.is_gone(&mut watch) {
+                self.table.forget_topic(&self.group.topic, Ending::TopicDeleted);
+            }
             match self.client.poll(NAP) {
                 None => {}
                 // Each partition has its queue before anything of it is fetched; a message that went elsewhere must
@@ -362,9 +272,6 @@ impl Joined {
         use RDKafkaErrorCode as E;
         let code = error.rdkafka_error_code().unwrap_or(E::Unknown);
         match code {
-            E::UnknownTopicOrPartition | E::UnknownTopic if self.is_deleted() => {
-                self.table.forget_topic(&self.group.topic, Ending::TopicDeleted);
-            }
             E::GroupAuthorizationFailed
             | E::TopicAuthorizationFailed
             | E::InconsistentGroupProtocol
@@ -377,15 +284,23 @@ impl Joined {
         }
     }
 
-    /// Whether the topic is gone, and not only on its way to a broker.
-    fn is_deleted(&self) -> bool {
-        let Ok(metadata) = self.client.fetch_metadata(Some(&self.group.topic), PATIENCE) else {
-            return false;
-        };
+    /// Whether others have deleted the topic. The client would ask again and again for what is not there, and say
+    /// nothing.
+    fn is_gone(&self, watch: &mut Watch) -> bool {
+        let topic = &*self.group.topic;
         let unknown = RDKafkaErrorCode::UnknownTopicOrPartition;
-        metadata
-            .topics()
-            .iter()
-            .any(|topic| topic.error().is_some_and(|code| RDKafkaErrorCode::from(code) == unknown))
+        let missing = self.client.fetch_metadata(Some(topic), LOOK).is_ok_and(|metadata| {
+            let own = metadata.topics().iter().find(|own| own.name() == topic);
+            own.and_then(|own| own.error()).is_some_and(|code| RDKafkaErrorCode::from(code) == unknown)
+        });
+        watch.missed = if missing { watch.missed + 1 } else { 0 };
+        watch.looks_at = Instant::now() + if missing { LOOK_AGAIN } else { LOOK };
+        watch.missed > 1
     }
+}
+
+/// When the topic is looked for again, and how often in a row it was not there: one broker may not know it yet.
+struct Watch {
+    looks_at: Instant,
+    missed: u32,
 }

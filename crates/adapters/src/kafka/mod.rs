@@ -5,6 +5,7 @@
 //! deliveries are counted here (`group.rs`, `ledger.rs`).
 
 mod adapter;
+mod batch;
 mod client;
 mod consumer;
 mod desk;
@@ -14,6 +15,7 @@ mod groups;
 mod ledger;
 mod letters;
 mod limits;
+mod making;
 mod member;
 mod once;
 mod options;
@@ -22,6 +24,7 @@ mod protocol;
 mod publish;
 mod record;
 mod settle;
+mod table;
 mod token;
 mod topics;
 
@@ -123,8 +126,9 @@ const FACTS: &[Fact] = &[
     },
     Fact {
         name: "group",
-        says: "A consumer joins its group on the broker: that takes a moment, and `group.initial.rebalance.delay.ms` \
-               of the broker for the first of a group. Its assignment comes when it is known.",
+        says: "A consumer joins its group on the broker. That takes a moment, and `group.initial.rebalance.delay.ms` of \
+               the broker for the first of a group: its stream begins when it has its partitions, or after four \
+               seconds without.",
     },
     Fact {
         name: "unsettled",

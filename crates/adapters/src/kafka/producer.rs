@@ -88,9 +88,7 @@ fn config(settings: &Settings, options: &Options) -> ClientConfig {
         .set("compression.type", &*options.compression)
         .set("message.max.bytes", (options.max_message + FRAMING).to_string())
         .set("queue.buffering.max.kbytes", options.buffer.div_ceil(1024).to_string())
-        .set("queue.buffering.max.messages", MOST_WAITING)
-        // A topic that was deleted is missed soon.
-        .set("topic.metadata.propagation.max.ms", "5000");
+        .set("queue.buffering.max.messages", MOST_WAITING);
     config
 }
 

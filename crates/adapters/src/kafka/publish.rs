@@ -54,8 +54,9 @@ impl Press {
         let fates = if right.is_empty() {
             Vec::new()
         } else {
-            self.find_topic(topic).await?;
-            let producer = self.producer().await?;
+            // Nothing has left before the first message is handed over.
+            self.find_topic(topic).await.map_err(unsent)?;
+            let producer = self.producer().await.map_err(unsent)?;
             match idempotency {
                 None => {
                     let parcel = Parcel::of(vec![None; right.len()]);
@@ -114,8 +115,7 @@ impl Press {
             Err(failure) if failure.code() == Code::NotFound => {
                 Err(failure.with_hint("Create the topic first, or set `auto_create` of the service."))
             }
-            // Nothing was handed over.
-            Err(failure) => Err(unsent(failure)),
+            Err(failure) => Err(failure),
         }
     }
 

@@ -143,7 +143,7 @@ type Shapes = Result<BTreeMap<String, Shape>, (String, RDKafkaErrorCode)>;
 
 /// The partitions of topics with where they begin and end, or the topic of which that is not known.
 fn extents(clerk: &Clerk, name: Option<&str>) -> KafkaResult<Shapes> {
-    let metadata = clerk.metadata(name, PATIENCE)?;
+    let metadata = clerk.metadata(name, clerk.patience())?;
     let mut found = BTreeMap::new();
     let mut asked = TopicPartitionList::new();
     for topic in metadata.topics() {

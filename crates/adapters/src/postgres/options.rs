@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::check::Problems;
+use model::cluster_fields::{DATABASE, PASSWORD, USERNAME};
 use model::field::{Field, Shape, field, word};
 use model::tree::Node;
 use model::{Failure, Secret, ServiceSpec};
@@ -33,6 +34,9 @@ const TRANSACTION_IDLE: &str = "transaction_idle";
 
 /// The keys of the kind.
 pub(super) const FIELDS: &[Field] = &[
+    USERNAME,
+    PASSWORD,
+    DATABASE,
     field(
         SSLMODE,
         Shape::Choice(&[

@@ -117,7 +117,7 @@ impl Standpoint {
     pub(super) fn is_a_standby(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let lag = seen.as_ref().and_then(|seen| seen.lag);
-        *seen = Some(Seen { role: Role::Replica, history: None, lag });
+        *seen = Some(Seen { role: Role::Replica, history: None, lag, cut_off: false });
     }
 
     fn set(&self, seen: Seen) {
@@ -136,7 +136,7 @@ fn read(cells: &[Option<String>]) -> Option<Seen> {
     if standby.as_deref()? == "t" {
         let lag = lag.as_deref().and_then(|lag| lag.parse::<i64>().ok());
         let lag = lag.map(|lag| Duration::from_millis(u64::try_from(lag).unwrap_or(0)));
-        return Some(Seen { role: Role::Replica, history: None, lag });
+        return Some(Seen { role: Role::Replica, history: None, lag, cut_off: false });
     }
     // A file of the log is named by its timeline first.
     let number = file.as_deref().and_then(|file| u64::from_str_radix(file.get(..8)?, 16).ok());
@@ -146,7 +146,7 @@ fn read(cells: &[Option<String>]) -> Option<Seen> {
         came_from: None,
         shared: true,
     });
-    Some(Seen { role: Role::Primary, history, lag: None })
+    Some(Seen { role: Role::Primary, history, lag: None, cut_off: false })
 }
 
 /// Whether the server is a standby: by what it said itself, or else by asking. Servers before 14 do not say.
@@ -231,7 +231,7 @@ mod tests {
     fn a_primary_names_its_history() {
         let seen = read(&cells([Some("f"), Some("0000001A00000000000000FE"), Some("77107"), None])).unwrap();
         let history = History { id: "77107".into(), number: 26, came_from: None, shared: true };
-        assert_eq!(seen, Seen { role: Role::Primary, history: Some(history), lag: None });
+        assert_eq!(seen, Seen { role: Role::Primary, history: Some(history), lag: None, cut_off: false });
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
         let standpoint = Standpoint::new(Duration::from_secs(10));
         let behind = |millis| {
             let lag = Some(Duration::from_millis(millis));
-            standpoint.set(Seen { role: Role::Replica, history: None, lag });
+            standpoint.set(Seen { role: Role::Replica, history: None, lag, cut_off: false });
             standpoint.is_near().is_err()
         };
         assert_eq!(
@@ -256,7 +256,7 @@ mod tests {
             [false, true, true, true, false, false]
         );
         assert!(behind(20_000));
-        standpoint.set(Seen { role: Role::Primary, history: None, lag: None });
+        standpoint.set(Seen { role: Role::Primary, history: None, lag: None, cut_off: false });
         assert!(standpoint.is_near().is_ok(), "it was promoted");
     }
 

@@ -52,7 +52,7 @@ impl RedisAdapter {
         if refusal.code() == "READONLY" {
             let mut seen = self.lock();
             let (history, lag) = seen.take().map_or((None, None), |seen| (seen.history, seen.lag));
-            *seen = Some(Seen { role: Role::Replica, history, lag });
+            *seen = Some(Seen { role: Role::Replica, history, lag, cut_off: false });
         }
         failure::refused(refusal)
     }
@@ -64,18 +64,13 @@ impl RedisAdapter {
         let pong = server.ask(On::Plain, &cmd("PING")).await?;
         self.granted(pong)?;
         let told = server.ask(On::Plain, cmd("INFO").arg("replication")).await?;
-        let linked = match told {
+        match told {
             // A user that may not ask is served as far as it goes; a replica says itself that it takes no writes.
-            Value::ServerError(refusal) if refusal.code() == "NOPERM" => true,
+            Value::ServerError(refusal) if refusal.code() == "NOPERM" => {}
             told => {
-                let told = replication(&self.granted(told)?).ok_or_else(|| failure::odd("INFO"))?;
-                *self.lock() = Some(told.seen);
-                told.linked
+                let seen = replication(&self.granted(told)?).ok_or_else(|| failure::odd("INFO"))?;
+                *self.lock() = Some(seen);
             }
-        };
-        if !linked {
-            let detail = "a replica that has lost its primary";
-            return Err(Failure::service(Code::NoEndpoint, detail).with_retryable(true));
         }
         server.fill(self.least).await;
         Ok(())

@@ -124,6 +124,13 @@ const FACTS: &[Fact] = &[
     },
     Fact {
         name: "waiting",
-        says: "A command that waits, such as BLPOP, waits for at most five minutes, also where it says for ever.",
+        says: "A command that waits, such as BLPOP, waits for at most five minutes, also where it says for ever. WAIT \
+               counts the writes that stand before it in the same pipeline.",
+    },
+    Fact {
+        name: "scripts",
+        says: "EVAL, EVALSHA and FCALL do what the server lets the gateway's user do, FLUSHALL among it: what \
+               `commands` refuses is refused to clients and not to scripts. Deny these three, or narrow the user's \
+               rights on the server.",
     },
 ];

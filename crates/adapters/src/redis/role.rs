@@ -7,16 +7,8 @@ use redis::Value;
 
 use super::reply::text;
 
-/// What `INFO replication` tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Replication {
-    pub(super) seen: Seen,
-    /// A replica whose connection to its primary is up.
-    pub(super) linked: bool,
-}
-
 /// Reads `INFO replication`; `None` when it is none.
-pub(super) fn replication(answer: &Value) -> Option<Replication> {
+pub(super) fn replication(answer: &Value) -> Option<Seen> {
     let told = text(answer)?;
     let field =
         |name: &str| told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
@@ -41,14 +33,14 @@ pub(super) fn replication(answer: &Value) -> Option<Replication> {
         Role::Replica if linked => silent.map(Duration::from_secs),
         Role::Replica => down.map(Duration::from_secs),
     };
-    Some(Replication { seen: Seen { role, history, lag }, linked })
+    Some(Seen { role, history, lag, cut_off: role == Role::Replica && !linked })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Option<Replication> {
+    fn read(text: &str) -> Option<Seen> {
         replication(&Value::BulkString(text.replace('\n', "\r\n").into_bytes()))
     }
 
@@ -56,28 +48,25 @@ mod tests {
     fn a_primary_tells_its_history() {
         let told = "# Replication\nrole:master\nconnected_slaves:0\nmaster_replid:abc1\n\
                     master_replid2:0000000000000000000000000000000000000000\n";
-        let Replication { seen, linked } = read(told).unwrap();
-        assert_eq!((seen.role, seen.lag, linked), (Role::Primary, None, true));
+        let seen = read(told).unwrap();
+        assert_eq!((seen.role, seen.lag, seen.cut_off), (Role::Primary, None, false));
         let history = seen.history.unwrap();
         assert_eq!((&*history.id, history.came_from, history.shared), ("abc1", None, false));
 
         let promoted = read("role:master\nmaster_replid:new\nmaster_replid2:old\n").unwrap();
-        assert_eq!(promoted.seen.history.unwrap().came_from.as_deref(), Some("old"));
+        assert_eq!(promoted.history.unwrap().came_from.as_deref(), Some("old"));
     }
 
     #[test]
     fn a_replica_tells_how_far_it_is_behind() {
         let up = read("role:slave\nmaster_link_status:up\nmaster_last_io_seconds_ago:3\nmaster_replid:a\n")
             .unwrap();
-        assert_eq!(
-            (up.seen.role, up.seen.lag, up.linked),
-            (Role::Replica, Some(Duration::from_secs(3)), true)
-        );
+        assert_eq!((up.role, up.lag, up.cut_off), (Role::Replica, Some(Duration::from_secs(3)), false));
         let down = read(
             "role:slave\nmaster_link_status:down\nmaster_last_io_seconds_ago:-1\nmaster_link_down_since_seconds:40\n",
         );
         let down = down.unwrap();
-        assert_eq!((down.seen.lag, down.linked), (Some(Duration::from_secs(40)), false));
+        assert_eq!((down.lag, down.cut_off), (Some(Duration::from_secs(40)), true));
     }
 
     #[test]

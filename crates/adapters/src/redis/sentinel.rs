@@ -180,7 +180,7 @@ async fn takes_writes(server: &Server) -> Result<(), Refusal> {
         // A user that may not ask is believed the sentinels; a replica says by itself that it takes no writes.
         Value::ServerError(refusal) if refusal.code() == "NOPERM" => Ok(()),
         Value::ServerError(refusal) => Err(Refusal::unwelcome(address, &refusal)),
-        answer if replication(&answer).is_some_and(|told| told.seen.role == Role::Primary) => Ok(()),
+        answer if replication(&answer).is_some_and(|told| told.role == Role::Primary) => Ok(()),
         _ => Err(Refusal::nobody(format!("{address}: the sentinels name it, and it takes no writes"))),
     }
 }

@@ -5,6 +5,7 @@
 mod bounds;
 mod faults;
 mod groups;
+mod others;
 mod secure;
 
 use std::sync::Arc;

@@ -37,7 +37,7 @@ impl Session {
     }
 
     /// The types and values of one row, as JSON.
-    pub async fn row(&self, query: &str, args: &[Argument]) -> Result<(Vec<String>, Vec<String>), Failure> {
+    pub(crate) async fn row(&self, query: &str, args: &[Argument]) -> Result<(Vec<String>, Vec<String>), Failure> {
         let statement = Statement { query: query.into(), args: args.into() };
         let options = QueryOptions { shape: RowShape::Arrays, ..QueryOptions::default() };
         let sql = self.0.sql().expect("it runs SQL");
@@ -47,7 +47,7 @@ impl Session {
     }
 
     /// The values of one row in a session of this time zone.
-    pub async fn row_in_zone(&self, zone: &str, query: &str) -> Vec<String> {
+    pub(crate) async fn row_in_zone(&self, zone: &str, query: &str) -> Vec<String> {
         let sql = self.0.sql().expect("it runs SQL");
         let until = Instant::now() + PATIENCE;
         let mut transaction = sql.begin(TransactionOptions::default(), until).await.expect("it begins");

@@ -99,11 +99,11 @@ impl Pair {
 
 fn primary(timeline: u64) -> Seen {
     let history = History { id: "db".into(), number: timeline, came_from: None, shared: true };
-    Seen { role: Role::Primary, history: Some(history), lag: None }
+    Seen { role: Role::Primary, history: Some(history), lag: None, cut_off: false }
 }
 
 fn replica() -> Seen {
-    Seen { role: Role::Replica, history: None, lag: Some(Duration::ZERO) }
+    Seen { role: Role::Replica, history: None, lag: Some(Duration::ZERO), cut_off: false }
 }
 
 #[test]
@@ -155,4 +155,14 @@ fn a_service_of_replicas_says_so_and_is_looked_at() {
     let due =
         |endpoint: &Arc<Endpoint>| endpoint.next_probe.load(std::sync::atomic::Ordering::Relaxed) <= soon;
     assert!(pair.service.endpoints.iter().all(due), "all are probed again soon");
+}
+
+#[test]
+fn a_replica_that_has_lost_its_primary_is_asked_when_nobody_else_is_there() {
+    let pair = Pair::new();
+    pair.say(0, primary(1));
+    pair.say(1, Seen { cut_off: true, ..replica() });
+    assert_eq!(pair.asked(Access::Read), [0]);
+    pair.service.endpoints[0].load.set_weight(0);
+    assert_eq!((pair.asked(Access::Read), pair.asked(Access::Write)), (vec![1], vec![]));
 }

@@ -88,8 +88,12 @@ impl Machine {
     /// Sends a request; what stands in braces is the cluster that was made last.
     #[track_caller]
     pub(super) fn request(&mut self, method: &str, path: &str, body: Option<&str>) {
-        let cluster = self.cluster.clone().unwrap_or_default();
-        let path = path.replace("{cluster_id}", &cluster).replace("{id}", &cluster);
+        let path = match path.split_once('{') {
+            Some((before, rest)) => {
+                format!("{before}{}{}", self.some_cluster(), rest.split_once('}').unwrap().1)
+            }
+            None => path.to_owned(),
+        };
         let reply = ask(method, &path, body);
         assert!((200..300).contains(&reply.status), "{method} {path}: {reply}");
         match method {
@@ -101,6 +105,19 @@ impl Machine {
             _ => {}
         }
         self.answer = Some(reply);
+    }
+
+    /// The cluster that was made last. Who has none makes one by the command that documents have for it.
+    #[track_caller]
+    fn some_cluster(&mut self) -> String {
+        if self.cluster.is_none() {
+            self.type_line("./bin/throome-cli create-cluster --name my-app");
+            let list = ask("GET", "/api/v1/clusters", None).json();
+            let clusters = list["clusters"].as_array().unwrap();
+            let made = clusters.iter().find(|cluster| cluster["name"] == "my-app").unwrap();
+            self.cluster = Some(made["cluster_id"].as_str().unwrap().to_owned());
+        }
+        self.cluster.clone().unwrap()
     }
 
     /// Compares the last answer with the one that the document shows.
@@ -154,11 +171,19 @@ impl Machine {
         serves(&id);
     }
 
+    /// Series that are said to be there are there when something has been asked, in vain too.
     #[track_caller]
-    pub(super) fn has_metric(&self, name: &str) {
+    pub(super) fn has_metrics(&self, names: &[&str]) {
+        let Some((cluster, _)) = self.file.as_ref().filter(|_| !names.is_empty()) else {
+            return assert!(names.is_empty(), "there is no cluster to ask anything of");
+        };
+        serves(cluster);
+        let wrong = json!({ "query": "SELECT * FROM nowhere" }).to_string();
+        let _ = ask("POST", &format!("/api/v1/clusters/{cluster}/db/query"), Some(&wrong)).expect(400);
         let said = ask("GET", "/metrics", None).expect(200).text();
-        let is_there = said.lines().any(|line| line.starts_with(name));
-        assert!(is_there, "there is no {name} in {said}");
+        for name in names {
+            assert!(said.lines().any(|line| line.starts_with(name)), "there is no {name} in {said}");
+        }
     }
 
     /// Ends the gateway that runs and starts one by this line.
@@ -196,12 +221,15 @@ impl Machine {
     /// Beyond loopback it asks for the token that it has printed once, and on loopback for none.
     #[track_caller]
     fn serves_those_who_may(&mut self, beyond_loopback: bool) {
-        let printed =
-            ["out", "err"].map(|name| fs::read_to_string(self.dir.path().join(name)).unwrap()).concat();
-        let token = printed.split_whitespace().find(|word| word.starts_with("thr_"));
-        self.token = token.map(str::to_owned).or(self.token.take());
+        if beyond_loopback && self.token.is_none() {
+            let token = || {
+                let printed = fs::read_to_string(self.dir.path().join("err")).unwrap();
+                printed.split_whitespace().find(|word| word.starts_with("thr_")).map(str::to_owned)
+            };
+            self.token = Some(wait_for("the token", Duration::from_secs(10), token));
+        }
         let status = ask("GET", "/api/v1/clusters", None).status;
-        assert_eq!(status, if beyond_loopback { 401 } else { 200 }, "{printed}");
+        assert_eq!(status, if beyond_loopback { 401 } else { 200 });
         let mut list = Command::new(self.dir.path().join("bin/throome-cli"));
         list.arg("list-clusters").env("THROOME_TOKEN", self.token.as_deref().unwrap_or_default());
         let output = list.output().unwrap();

@@ -25,7 +25,7 @@ pub(super) fn told(failure: Failure, several: bool, id: RequestId) -> Result<Res
         Value::Object(document) => document,
         _ => Map::new(),
     };
-    // These three are the problem's as well as the engine's, and the engine's are what the client shows.
+    // These are the problem's as well as the engine's, and the engine's are what the client shows.
     document.insert("code".to_owned(), json!(native));
     document.insert("detail".to_owned(), Value::Null);
     document.insert("hint".to_owned(), failure.hint().into());
@@ -34,13 +34,14 @@ pub(super) fn told(failure: Failure, several: bool, id: RequestId) -> Result<Res
         document.insert((*name).to_owned(), word.as_str().into());
     }
     let body = Value::Object(document).to_string();
-    let mut response = respond::with(STATUS, HeaderValue::from_static("application/json"), body);
+    let mut response = respond::with(STATUS, HeaderValue::from_static(problem::CONTENT_TYPE), body);
     response.extensions_mut().insert(Refused(failure.code()));
     response.extensions_mut().insert(Fate::of(&failure));
     Ok(response)
 }
 
-/// The engine's own sentence: of several statements the failure names the one.
+/// What stands for the engine's own sentence where it is not among its words: of several statements the failure names
+/// the one.
 fn message(detail: &str, several: bool) -> &str {
     let behind = || {
         let (number, rest) = detail.strip_prefix("statement ")?.split_once(": ")?;

@@ -30,9 +30,11 @@ pub(super) enum Rows {
 /// `query_failed` for a value that is not UTF-8, which JSON cannot hold.
 pub(super) fn result(result: &NativeResult, rows: Rows, values: &Values<'_>) -> Result<Vec<u8>, Failure> {
     let fields: Vec<_> = result.fields.iter().map(field).collect();
+    // `CREATE` of `CREATE TABLE`: those clients know the first word.
+    let command = result.command.split(' ').next().unwrap_or_default();
     let head = json!({
         "fields": fields,
-        "command": result.command,
+        "command": command,
         "rowCount": result.row_count,
         "rowAsArray": rows == Rows::Lists,
     });

@@ -151,7 +151,7 @@ async fn a_statement_is_told_as_the_client_reads_it() {
         NativeResult { fields: vec![], rows: vec![], command: "CREATE TABLE".into(), row_count: None };
     let done = answer(&Fake::new(vec![nothing]), &body, &[]).await.unwrap();
     let expected =
-        json!({ "fields": [], "command": "CREATE TABLE", "rowCount": null, "rowAsArray": false, "rows": [] });
+        json!({ "fields": [], "command": "CREATE", "rowCount": null, "rowAsArray": false, "rows": [] });
     assert_eq!(done, expected);
 }
 
@@ -268,6 +268,11 @@ fn a_refusal_has_the_engines_words_and_the_problems() {
     let told = |several| {
         let response = refusal::told(failure(), several, RequestId::make()).unwrap();
         assert_eq!(response.status(), 400);
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json",
+            "so that no door tells it anew"
+        );
         serde_json::from_slice::<Value>(response.body()).unwrap()
     };
     let document = told(true);
@@ -286,6 +291,10 @@ fn a_refusal_has_the_engines_words_and_the_problems() {
         assert_eq!(document[name], expected, "{name}");
     }
     assert_eq!(told(false)["message"], json!("statement 2: duplicate key value"));
+    let own = failure().with_engine_words(vec![("message", "its own sentence".to_owned())]);
+    let response = refusal::told(own, true, RequestId::make()).unwrap();
+    let document: Value = serde_json::from_slice(response.body()).unwrap();
+    assert_eq!((&document["message"], &document["hint"]), (&json!("its own sentence"), &Value::Null));
     let away = Failure::service(Code::Timeout, "late").with_native("sqlstate", "57014");
     assert_eq!(refusal::told(away, false, RequestId::make()).unwrap_err().code(), Code::Timeout);
     let own = Failure::client(Code::InvalidRequest, "no");

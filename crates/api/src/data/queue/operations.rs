@@ -1,8 +1,10 @@
 //! What a queue can be asked to do, each as one value that can be asked again.
 
+use std::time::Duration;
+
 use adapters::queue::{
-    ConsumeOptions, Consumer, Group, Idempotency, Message, Position, Queue, Receipt, Settlement, Topic,
-    TopicSpec,
+    ConsumeOptions, Consumer, Group, Idempotency, JOINING, Message, Position, Queue, Receipt, Settlement,
+    Topic, TopicSpec,
 };
 use adapters::{Adapter, Call};
 use clusters::Access;
@@ -25,6 +27,11 @@ pub(crate) trait OnTopics: Sync {
     /// Whether it may run again once its bytes have left.
     fn rerun(&self) -> bool {
         Self::ACCESS == Access::Read
+    }
+
+    /// How much longer than usual it may take, since what it asks for is to wait.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// The topic, and the group where there is one. Names have been checked: they are short and plain.
@@ -51,6 +58,10 @@ impl<O: OnTopics> Operation for Ask<O> {
 
     fn rerun(&self) -> bool {
         self.0.rerun()
+    }
+
+    fn patience(&self) -> Duration {
+        self.0.patience()
     }
 
     fn shape(&self) -> Box<str> {
@@ -180,6 +191,11 @@ impl OnTopics for Subscribe<'_> {
 
     fn name(&self) -> &'static str {
         "SUBSCRIBE"
+    }
+
+    /// The group decides who reads what before the stream begins.
+    fn patience(&self) -> Duration {
+        JOINING
     }
 
     fn shape(&self) -> Box<str> {
