@@ -165,7 +165,9 @@ pub(crate) fn argument(kind: &Type, json: &str) -> Option<Argument> {
 
 /// Whether a number says the same after it was one of 64 bits: in JSON it may have been written in any way.
 fn is_plain_number(json: &str) -> bool {
-    serde_json::from_str::<Value>(json).is_ok_and(|value| value.to_string() == json)
+    let Ok(value) = serde_json::from_str::<Value>(json) else { return false };
+    let written = value.to_string();
+    written == json
 }
 
 /// The SQL that says whether what was given is the value: by their texts, since not every type has an equality.
