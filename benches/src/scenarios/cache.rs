@@ -45,7 +45,7 @@ impl Service {
 /// The size of the one value that is read and written.
 const VALUE_SIZE: usize = 100;
 
-/// Requests that are under way at once on each connection, in the second part.
+/// Commands that belong together, in the parts where several do.
 const DEPTH: usize = 10;
 
 /// Who is asked.
@@ -60,13 +60,26 @@ struct Http {
     contestant: Contestant,
     get: Requests,
     set: Requests,
+    /// Both with several commands in one request, of who has such a call.
+    several: Option<(Requests, Requests)>,
 }
 
 /// One kind of work: what is asked of everybody in one table.
 #[derive(Debug, Clone, Copy)]
 struct Work {
     is_set: bool,
-    depth: usize,
+    way: Way,
+}
+
+/// How commands are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// One request on a connection at a time.
+    Alone,
+    /// Several requests on each connection before their answers are read.
+    Pipelined,
+    /// Several commands in a request, by those who take that; by the others as before.
+    InOne,
 }
 
 /// One table for each operation, service and door.
@@ -96,19 +109,20 @@ pub fn run(rig: &Rig, services: &[Service], doors: &[Door]) -> anyhow::Result<Se
             entries.push(Entry::Direct);
         }
         // SET first, so that GET finds something.
-        let mut works = vec![Work { is_set: true, depth: 1 }, Work { is_set: false, depth: 1 }];
-        if door == Door::Data {
-            works.extend([Work { is_set: true, depth: DEPTH }, Work { is_set: false, depth: DEPTH }]);
-        }
-        for work in works {
-            tables.push(table(rig, &redis, &entries, work, service, door)?);
+        let ways: &[Way] = match door {
+            Door::Control => &[Way::Alone],
+            Door::Data => &[Way::Alone, Way::InOne, Way::Pipelined],
+        };
+        for (way, is_set) in ways.iter().flat_map(|way| [(*way, true), (*way, false)]) {
+            tables.push(table(rig, &redis, &entries, Work { is_set, way }, service, door)?);
         }
     }
     let about = format!(
         "One value of {VALUE_SIZE} bytes under one key. Throome by `POST …/cache/get` and `…/cache/set`; webdis with \
          one thread and {} connections to Redis by `GET /GET/key` and `PUT /SET/key`. The one Redis, which keeps nothing on disk, is on the load core and \
-         not counted; what a call costs it stands below each table. \"{DEPTH} at once\": each connection sends {DEPTH} \
-         requests before it reads their answers. The goal is the data door's for one at a time; the control door \
+         not counted; what a call costs it stands below each table. Where {DEPTH} commands are in a request, that is \
+         `POST …/cache/pipeline` for Throome; webdis has no such call, so that {DEPTH} requests are sent to it at once on each \
+         connection before their answers are read, as to both in the last tables. Figures are for one command. The goal is the data door's; the control door \
          carries the same calls beside everything else that it does. redis-benchmark, in the contestant's place and \
          with as many connections, asks Redis without anything in between, for orientation. {}",
         crate::rig::CONNECTIONS,
@@ -125,8 +139,12 @@ fn table(
     service: Service,
     door: Door,
 ) -> anyhow::Result<Table> {
-    let alone = if work.depth == 1 { String::new() } else { format!(", {} at once", work.depth) };
-    let caption = format!("{}, {}, {} door{alone}", work.command()[0], service.name(), door_name(door));
+    let way = match work.way {
+        Way::Alone => String::new(),
+        Way::Pipelined => format!(", {DEPTH} requests at once"),
+        Way::InOne => format!(", {DEPTH} in a request"),
+    };
+    let caption = format!("{}, {}, {} door{way}", work.command()[0], service.name(), door_name(door));
     for entry in entries {
         if let Entry::Http(http) = entry {
             check(&http.contestant, &http.requests(work), if work.is_set { "" } else { "x" })?;
@@ -139,8 +157,7 @@ fn table(
     })?;
     let samples: Vec<Vec<Sample>> =
         taken.iter().map(|its| its.iter().map(|(sample, _)| *sample).collect()).collect();
-    let judged = door == Door::Data && work.depth == 1;
-    let goals = Goals { cpu: judged.then_some(service.goal()), throughput: None };
+    let goals = Goals { cpu: (door == Door::Data).then_some(service.goal()), throughput: None };
     let names: Vec<String> = entries.iter().map(|entry| entry.name().to_owned()).collect();
     let compared = entries.iter().filter(|entry| matches!(entry, Entry::Http(_))).count();
     let mut table = load_table_beside(&caption, &names, &samples, goals, compared);
@@ -158,6 +175,11 @@ fn table(
 }
 
 impl Work {
+    /// Commands that are under way at once on each connection.
+    fn depth(self) -> usize {
+        if self.way == Way::Alone { 1 } else { DEPTH }
+    }
+
     fn command(self) -> Vec<String> {
         let value = "x".repeat(VALUE_SIZE);
         let words: &[&str] = if self.is_set { &["SET", "bench", &value] } else { &["GET", "bench"] };
@@ -185,13 +207,14 @@ impl Entry {
             Self::Http(http) => {
                 let before = redis.cpu_time()?;
                 let sample = sample(rig, &http.contestant, &http.requests(work), seconds)?;
-                Ok((sample, redis.cpu_time()? - before))
+                let commands = sample.requests * http.commands(work);
+                Ok((Sample { requests: commands, ..sample }, redis.cpu_time()? - before))
             }
             Self::Direct => {
                 let load = redis_benchmark::Load {
                     redis: redis.address,
                     command: work.command(),
-                    depth: work.depth,
+                    depth: work.depth(),
                 };
                 let calls = load.calls_in(rig, seconds)?;
                 let before = redis.cpu_time()?;
@@ -204,11 +227,19 @@ impl Entry {
 
 impl Http {
     fn requests(&self, work: Work) -> Requests {
-        let request = if work.is_set { self.set.clone() } else { self.get.clone() };
-        match work.depth {
-            1 => request,
-            depth => Requests::Pipelined { request: Box::new(request), depth },
+        let pick = |get: &Requests, set: &Requests| if work.is_set { set.clone() } else { get.clone() };
+        match (work.way, &self.several) {
+            (Way::Alone, _) => pick(&self.get, &self.set),
+            (Way::InOne, Some((get, set))) => pick(get, set),
+            (Way::Pipelined | Way::InOne, _) => {
+                Requests::Pipelined { request: Box::new(pick(&self.get, &self.set)), depth: DEPTH }
+            }
         }
+    }
+
+    /// Commands in a request.
+    fn commands(&self, work: Work) -> u64 {
+        if work.way == Way::InOne && self.several.is_some() { DEPTH as u64 } else { 1 }
     }
 }
 
@@ -241,10 +272,15 @@ fn throome_entry(contestant: Contestant) -> Entry {
         content_type: "application/json",
         body: body.to_string(),
     };
+    let several = |is_set| {
+        let work = Work { is_set, way: Way::InOne };
+        post("pipeline", vec![work.command(); DEPTH].into())
+    };
     Entry::Http(Box::new(Http {
         contestant,
         get: post("get", serde_json::json!({ "key": "bench" })),
         set: post("set", serde_json::json!({ "key": "bench", "value": "x".repeat(VALUE_SIZE) })),
+        several: Some((several(false), several(true))),
     }))
 }
 
@@ -258,5 +294,6 @@ fn webdis_entry(contestant: Contestant) -> Entry {
             content_type: "text/plain",
             body: "x".repeat(VALUE_SIZE),
         },
+        several: None,
     }))
 }
