@@ -39,6 +39,8 @@ pub struct Attempt {
     heard: Option<Instant>,
     well: bool,
     asked: bool,
+    /// What it asks for is to wait: how long that takes says nothing of the endpoint.
+    waits: bool,
     /// Its success is counted already.
     passed: bool,
     open: bool,
@@ -63,6 +65,7 @@ impl Attempt {
             heard: None,
             well: false,
             asked: false,
+            waits: false,
             passed: false,
             open: true,
         }
@@ -107,6 +110,11 @@ impl Attempt {
     #[must_use]
     pub fn began(&self) -> Instant {
         self.began
+    }
+
+    /// What it asks for is to wait.
+    pub(crate) fn will_wait(&mut self) {
+        self.waits = true;
     }
 
     /// The whole request is on its way: from now on silence says something of the endpoint.
@@ -190,7 +198,11 @@ impl Attempt {
             }
             Outcome::Late(trouble) => (false, Some(trouble)),
         };
-        load.end(now, latency, !ok, limit);
+        if self.waits {
+            load.abandon();
+        } else {
+            load.end(now, latency, !ok, limit);
+        }
         if let Some(trouble) = trouble {
             let unreached = matches!(outcome, Outcome::Unreached(_));
             self.endpoint.unreached.store(unreached, Relaxed);

@@ -159,7 +159,9 @@ impl Tries {
         let endpoint = Arc::clone(&self.service.endpoints[index]);
         // From here on the attempt owns its trial's place, also while it waits.
         let mut attempt = Attempt::begin(Arc::clone(&self.service), endpoint, trial, now);
-        if !self.order.uploads {
+        if !self.order.patience.is_zero() {
+            attempt.will_wait();
+        } else if !self.order.uploads {
             attempt.asked_at(clock::at(now));
         }
         if self.last == Some(index) {

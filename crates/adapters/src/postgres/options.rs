@@ -126,6 +126,9 @@ const POOL_FIELDS: &[Field] = &[
     .default("3600s"),
 ];
 
+/// Settings of a session that values are read by.
+const OWN_SETTINGS: [&str; 3] = ["timezone", "datestyle", "client_encoding"];
+
 /// Sizes with what they may be: key, least, most.
 const SIZES: [(&str, u64, u64); 4] = [
     (MAX_RESULT, 1 << 10, 16 << 30),
@@ -223,6 +226,12 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
         {
             problems.at(node, key, "holds a NUL character, which the protocol has no room for");
         }
+    }
+    if let Some(node) = said(OPTIONS)
+        && let Some(text) = node.as_text().map(|text| text.to_ascii_lowercase())
+        && let Some(own) = OWN_SETTINGS.iter().find(|own| text.contains(*own))
+    {
+        problems.at(node, OPTIONS, format!("sets `{own}`, which the gateway sets itself to read values by"));
     }
     if let Some(pool) = said(POOL) {
         let number =
@@ -335,6 +344,7 @@ mod tests {
             ("pool: {min_connections: 5, max_connections: 4}", "pool.min_connections"),
             ("{sslmode: disable, tls: {enabled: true}}", "sslmode"),
             ("tls: {cert: a.pem}", "tls.cert"),
+            ("options: \"-c TimeZone=Europe/Berlin\"", "options"),
         ] {
             let mut problems = Problems::new(None);
             check(&model::yaml::parse(yaml).unwrap(), &mut problems);

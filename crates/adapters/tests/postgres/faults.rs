@@ -143,6 +143,24 @@ async fn until_answered(adapter: &Arc<dyn Adapter>) {
     }
 }
 
+/// The runtime answers "later" to a task that has done much in its turn, at any point of a statement on its way. What
+/// encryption holds back then is sent all the same.
+#[tokio::test]
+async fn a_task_that_has_used_up_its_turn_is_answered() {
+    let server = Engines::shared().postgres();
+    let adapter = connected(&service(&[("sslmode", json!("require"))]), server.port);
+    executed(&adapter, "SELECT 1").await.unwrap();
+    for used in 64..=128 {
+        tokio::task::yield_now().await;
+        for _ in 0..used {
+            tokio::task::consume_budget().await;
+        }
+        let deadline = within(5);
+        let told = adapter.sql().unwrap().execute(&statement("SELECT 1"), deadline).await;
+        told.unwrap_or_else(|failure| panic!("after {used} steps: {failure}"));
+    }
+}
+
 /// A connection that died in its sleep, of which nobody told us: a write that finds it is not left in doubt.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_wakes_a_dead_connection_takes_another() {

@@ -37,7 +37,11 @@ impl Session {
     }
 
     /// The types and values of one row, as JSON.
-    pub(crate) async fn row(&self, query: &str, args: &[Argument]) -> Result<(Vec<String>, Vec<String>), Failure> {
+    pub(crate) async fn row(
+        &self,
+        query: &str,
+        args: &[Argument],
+    ) -> Result<(Vec<String>, Vec<String>), Failure> {
         let statement = Statement { query: query.into(), args: args.into() };
         let options = QueryOptions { shape: RowShape::Arrays, ..QueryOptions::default() };
         let sql = self.0.sql().expect("it runs SQL");

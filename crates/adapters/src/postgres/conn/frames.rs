@@ -35,6 +35,8 @@ pub(super) struct Frames {
     /// Bytes that are thrown away as they come: what is left of a message that is too large.
     skip: usize,
     outbox: BytesMut,
+    /// Something was written that encryption holds back still: the socket was full, or the task's turn used up.
+    unflushed: bool,
     /// The largest message that is taken.
     most: usize,
 }
@@ -42,7 +44,7 @@ pub(super) struct Frames {
 impl Frames {
     pub(super) fn new(stream: Stream, most: usize) -> Self {
         let (inbox, outbox) = (BytesMut::new(), BytesMut::new());
-        Frames { stream, inbox, seen: 0, skip: 0, outbox, most }
+        Frames { stream, inbox, seen: 0, skip: 0, outbox, unflushed: false, most }
     }
 
     /// Where messages are written to; they leave while the next one is waited for.
@@ -151,20 +153,23 @@ impl Frames {
 
     /// Sends as much as there is room for.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.outbox.is_empty() {
-            return Ok(());
-        }
         while !self.outbox.is_empty() {
             match self.stream.poll_write(cx, &self.outbox) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => return Err(broken("it closed the connection")),
-                Poll::Ready(written) => self.outbox.advance(written?),
+                Poll::Ready(written) => {
+                    self.outbox.advance(written?);
+                    self.unflushed = true;
+                }
             }
         }
-        match self.stream.poll_flush(cx) {
-            Poll::Ready(Err(error)) => Err(error),
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        if self.unflushed
+            && let Poll::Ready(flushed) = self.stream.poll_flush(cx)
+        {
+            flushed?;
+            self.unflushed = false;
         }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ pub(in crate::postgres) struct ServerError {
 
 /// The fields by the names that clients of the engine know them by, but for those that are told by themselves.
 const NAMES: &[(u8, &str)] = &[
+    (b'M', "message"),
     (b'V', "severity"),
     (b'C', "code"),
     (b'D', "detail"),
@@ -63,7 +64,7 @@ impl ServerError {
         severity.is_some_and(|severity| severity == "FATAL" || severity == "PANIC")
     }
 
-    /// All of it but the message, by the engine's names.
+    /// All of it, by the engine's names.
     pub(in crate::postgres) fn words(&self) -> Vec<(&'static str, String)> {
         // Servers before 9.6 have the severity in the language of the server only.
         let severity = |letter| if letter == b'V' { self.field(b'S') } else { None };
