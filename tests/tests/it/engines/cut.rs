@@ -17,7 +17,7 @@ const RATE: u32 = 100;
 const TIMEOUT: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_millis(800);
 const ROUNDS: usize = 3;
-const LASTS: Duration = Duration::from_secs(5);
+const LASTS: Duration = Duration::from_secs(4);
 /// Within this time after it is mended everything is answered again; Kafka's client looks for its broker in steps.
 const BACK: Duration = Duration::from_secs(4);
 const KAFKA_BACK: Duration = Duration::from_secs(6);
