@@ -8,7 +8,7 @@ use redis::{ServerError, Value, cmd};
 
 use super::failure;
 use super::gate::Gate;
-use super::role::replication;
+use super::role::{replication, unfilled};
 use super::room::Room;
 use super::server::On;
 use super::whole::Whole;
@@ -68,8 +68,13 @@ impl RedisAdapter {
             // A user that may not ask is served as far as it goes; a replica says itself that it takes no writes.
             Value::ServerError(refusal) if refusal.code() == "NOPERM" => {}
             told => {
-                let seen = replication(&self.granted(told)?).ok_or_else(|| failure::odd("INFO"))?;
+                let told = self.granted(told)?;
+                let seen = replication(&told).ok_or_else(|| failure::odd("INFO"))?;
                 *self.lock() = Some(seen);
+                if unfilled(&told) {
+                    let detail = "a replica that does not have the data of its primary yet";
+                    return Err(Failure::service(Code::NoEndpoint, detail).with_retryable(true));
+                }
             }
         }
         server.fill(self.least).await;

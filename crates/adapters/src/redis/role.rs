@@ -36,6 +36,14 @@ pub(super) fn replication(answer: &Value) -> Option<Seen> {
     Some(Seen { role, history, lag, cut_off: role == Role::Replica && !linked })
 }
 
+/// Whether what a replica has is not yet what its primary had at any time: it receives it, or never did since it was
+/// started.
+pub(super) fn unfilled(answer: &Value) -> bool {
+    let Some(told) = text(answer) else { return false };
+    let says = |words: &str| told.lines().any(|line| line.trim() == words);
+    says("master_sync_in_progress:1") || says("master_link_down_since_seconds:-1")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +75,19 @@ mod tests {
         );
         let down = down.unwrap();
         assert_eq!((down.lag, down.cut_off), (Some(Duration::from_secs(40)), true));
+    }
+
+    #[test]
+    fn a_replica_that_never_had_its_primarys_data_says_so() {
+        let told = "role:slave\r\nmaster_link_status:down\r\n";
+        for (words, expected) in [
+            ("master_sync_in_progress:1", true),
+            ("master_link_down_since_seconds:-1", true),
+            ("master_sync_in_progress:0\r\nmaster_link_down_since_seconds:40", false),
+        ] {
+            let answer = Value::BulkString(format!("{told}{words}\r\n").into_bytes());
+            assert_eq!(unfilled(&answer), expected, "{words}");
+        }
     }
 
     #[test]
