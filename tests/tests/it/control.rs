@@ -84,7 +84,7 @@ fn every_answer_has_an_id_and_is_not_stored_and_errors_are_problems() {
         (
             "POST",
             "/api/v1/clusters",
-            r#"{"name":"X","services":{"q":{"type":"kafka","host":"a"}}}"#,
+            r#"{"name":"X","services":{"q":{"type":"mongodb","host":"a"}}}"#,
             422,
             "not_built",
         ),

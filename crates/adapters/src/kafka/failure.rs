@@ -58,8 +58,9 @@ pub(super) fn of_code(code: E, ear: &Ear, what: &str) -> Failure {
         }
         E::NotImplemented | E::BadCompression | E::UnsupportedCompressionType => {
             let detail = "The next message is compressed in a way that this gateway cannot read.";
-            Failure::client(Code::UnsupportedCommand, detail)
-                .with_hint("It reads gzip, snappy and lz4, and no zstd: set `compression.type` of the topic to one of these.")
+            Failure::client(Code::UnsupportedCommand, detail).with_hint(
+                "It reads gzip, snappy, lz4 and zstd: set `compression.type` of the topic to one of these.",
+            )
         }
         E::InvalidRecord | E::InvalidTimestamp => Failure::client(Code::CommandFailed, says()),
         E::ThrottlingQuotaExceeded => Failure::service(Code::Busy, says()).with_retryable(true),

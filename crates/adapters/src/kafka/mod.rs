@@ -135,5 +135,4 @@ const FACTS: &[Fact] = &[
         says: "Messages that may come again stay in memory. A stream is sent no more while it has `max_unsettled` \
                bytes of them, whatever its credit is.",
     },
-    Fact { name: "compression", says: "Messages that other clients compressed with zstd cannot be read." },
 ];

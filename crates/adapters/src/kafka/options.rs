@@ -44,7 +44,7 @@ pub(super) const FIELDS: &[Field] = &[
     .default("1mb"),
     field(
         COMPRESSION,
-        Shape::Choice(&[word("none"), word("gzip"), word("snappy"), word("lz4")]),
+        Shape::Choice(&[word("none"), word("gzip"), word("snappy"), word("lz4"), word("zstd")]),
         "How messages are compressed on their way to the broker.",
     )
     .default("none"),

@@ -18,21 +18,15 @@ pub(super) async fn settle(hub: &Arc<Hub>, asked: &Settlement) -> Result<u64, Fa
     limits::topic(&asked.topic)?;
     limits::group(&asked.group)?;
     let group = hub.table.find(&asked.topic, &asked.group);
-    if group.is_none() {
+    let tokens = Tokens::read(asked);
+    // Tokens of the group show that there is one, or was; without them the brokers are asked.
+    if group.is_none() && !tokens.as_ref().is_ok_and(Tokens::are_some) {
         let partitions = hub.desk.partitions(&asked.topic).await?;
         if !groups::is_there(hub, &asked.topic, &asked.group, partitions).await? {
             return Err(failure::no_group(&asked.topic, &asked.group));
         }
     }
-    let whose = Whose::of(&asked.topic, &asked.group);
-    let read = |text: &str| {
-        Ack::read(text, whose)
-            .ok_or_else(|| limits::invalid("This is nothing to settle by in this topic and group."))
-    };
-    let ack = asked.ack.iter().map(|text| read(text)).collect::<Result<Vec<_>, _>>()?;
-    let nack = asked.nack.iter().map(|(text, delay)| Ok((read(text)?, *delay)));
-    let nack = nack.collect::<Result<Vec<_>, Failure>>()?;
-    let term = asked.term.iter().map(|text| read(text)).collect::<Result<Vec<_>, _>>()?;
+    let Tokens { ack, nack, term } = tokens?;
     // Another process holds the stream, or did.
     let Some(group) = group else { return Ok(0) };
     let (mut settled, letters) = apply(&group, &ack, &nack, &term);
@@ -46,6 +40,32 @@ pub(super) async fn settle(hub: &Arc<Hub>, asked: &Settlement) -> Result<u64, Fa
         }
     }
     failed.map_or(Ok(settled), Err)
+}
+
+/// What is to be settled, and how.
+struct Tokens {
+    ack: Vec<Ack>,
+    nack: Vec<(Ack, Duration)>,
+    term: Vec<Ack>,
+}
+
+impl Tokens {
+    fn read(asked: &Settlement) -> Result<Self, Failure> {
+        let whose = Whose::of(&asked.topic, &asked.group);
+        let read = |text: &str| {
+            Ack::read(text, whose)
+                .ok_or_else(|| limits::invalid("This is nothing to settle by in this topic and group."))
+        };
+        let ack = asked.ack.iter().map(|text| read(text)).collect::<Result<_, _>>()?;
+        let nack = asked.nack.iter().map(|(text, delay)| Ok((read(text)?, *delay)));
+        let nack = nack.collect::<Result<_, Failure>>()?;
+        let term = asked.term.iter().map(|text| read(text)).collect::<Result<_, _>>()?;
+        Ok(Tokens { ack, nack, term })
+    }
+
+    fn are_some(&self) -> bool {
+        !(self.ack.is_empty() && self.nack.is_empty() && self.term.is_empty())
+    }
 }
 
 fn apply(group: &Group, ack: &[Ack], nack: &[(Ack, Duration)], term: &[Ack]) -> (u64, Vec<Letter>) {
