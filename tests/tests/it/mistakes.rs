@@ -44,7 +44,7 @@ const MISTAKES: &[Mistake] = &[
         at: "2:16",
         says: &["`htp`", "did you mean `http`"],
     },
-    Mistake { text: "services:\n  db: { type: postgres, host: a }\n", at: "2:15", says: &["not built yet"] },
+    Mistake { text: "services:\n  db: { type: mongodb, host: a }\n", at: "2:15", says: &["not built yet"] },
     Mistake {
         text: "services:\n  web: { type: http, provision: docker }\n",
         at: "2:33",

@@ -20,9 +20,9 @@ const ROUNDS: usize = 3;
 const LASTS: Duration = Duration::from_secs(4);
 /// Within this time after it is mended everything is answered again; Kafka's client looks for its broker in steps.
 const BACK: Duration = Duration::from_secs(4);
-const KAFKA_BACK: Duration = Duration::from_secs(6);
+const KAFKA_BACK: Duration = Duration::from_secs(8);
 /// So long it is watched whether that is so.
-const WATCHED: Duration = Duration::from_secs(7);
+const WATCHED: Duration = Duration::from_secs(9);
 /// In KiB.
 const MORE: u64 = 24 * 1024;
 
