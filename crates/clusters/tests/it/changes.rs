@@ -53,7 +53,7 @@ async fn wrong_bodies_are_refused_whole() {
         (json!({ "name": "x", "services": { "a": { "type": "memroy" } } }), Code::InvalidConfig),
         (json!({ "name": "x", "cluster_id": "../x", "services": {} }), Code::InvalidConfig),
         (
-            json!({ "name": "x", "services": { "a": { "type": "redis", "host": "h", "port": 1 } } }),
+            json!({ "name": "x", "services": { "a": { "type": "mongodb", "host": "h", "port": 1 } } }),
             Code::NotBuilt,
         ),
         (json!({ "name": "x", "services": { "a": { "type": "http" } } }), Code::NotBuilt),
