@@ -11,6 +11,7 @@ use model::view::{Owner, Plan};
 use model::{ClusterId, ClusterSpec, Code, Failure, Problem, Problems, RouteSpec};
 use policy::Conflict;
 use serde_json::Value;
+use store::Deletion;
 
 use crate::files::Read;
 use crate::show::Shown;
@@ -127,15 +128,36 @@ impl Clusters {
         let gone = Arc::clone(self.snapshot().cluster(id)?);
         let id = gone.spec.cluster_id.clone();
         self.matches(id.as_str(), if_match)?;
-        self.carry_out(&mut desk, None, &id, Save::Remove, &by).await?;
-        // At once: should this fail, its routes lead nowhere and say so.
-        self.0.store.delete_routes_of(id.as_str()).await?;
+        let deletion = Deletion { cluster: id.to_string(), with_data: data == Data::Remove };
+        self.0.store.begin_deletion(&deletion).await?;
+        if let Err(failure) = self.carry_out(&mut desk, None, &id, Save::Remove, &by).await {
+            self.0.store.end_deletion(id.as_str()).await?;
+            return Err(failure);
+        }
         // Whoever still holds an adapter must not write into the files of a cluster that takes the same name.
         for adapter in gone.adapters() {
             adapter.close().await?;
         }
-        if data == Data::Remove {
-            self.remove_data(id.as_str()).await?;
+        self.finish(&deletion).await
+    }
+
+    /// Takes away what is left of a cluster whose file is gone.
+    async fn finish(&self, Deletion { cluster, with_data }: &Deletion) -> Result<(), Failure> {
+        self.0.store.delete_routes_of(cluster).await?;
+        let removed = if *with_data { self.remove_data(cluster).await } else { Ok(()) };
+        // A cluster may take the same name from here on: what could not be removed is said once, and left.
+        self.0.store.end_deletion(cluster).await?;
+        removed
+    }
+
+    /// Finishes deletions that a crash cut short. One whose file is still there did not take place.
+    pub(crate) async fn finish_deletions(&self) -> Result<(), Failure> {
+        for deletion in self.0.store.deletions().await? {
+            if self.snapshot().clusters.contains_key(&*deletion.cluster) {
+                self.0.store.end_deletion(&deletion.cluster).await?;
+            } else if let Err(failure) = self.finish(&deletion).await {
+                tracing::warn!(cluster = deletion.cluster, %failure, "a deletion was not finished");
+            }
         }
         Ok(())
     }

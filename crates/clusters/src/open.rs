@@ -84,6 +84,7 @@ impl Clusters {
         if !problems.is_empty() {
             return Err(OpenError::Problems(problems));
         }
+        clusters.finish_deletions().await?;
         clusters.load_routes().await?;
         Ok(clusters)
     }

@@ -4,6 +4,7 @@
 //! state is in this crate.
 
 mod activity;
+mod deletions;
 mod digest;
 mod error;
 mod events;
@@ -26,6 +27,7 @@ use disk::{Connection, Disk, SqlResult};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use activity::{ActivityFilter, KeptOperation, MOST_OPERATIONS, Seen};
+pub use deletions::Deletion;
 pub use error::Error;
 pub use events::{EventFilter, MOST_EVENTS};
 pub use idempotency::{Claim, Claimed, Fingerprint, KeptAnswer};

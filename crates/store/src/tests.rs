@@ -10,7 +10,7 @@ use disk::{Disk, params};
 use model::{Code, Failure, RouteSpec};
 
 use crate::migrations::{self, MIGRATIONS, Migration, Refusal};
-use crate::{Error, Store, TokenRole, TokenVerdict};
+use crate::{Deletion, Error, Store, TokenRole, TokenVerdict};
 
 fn route(id: &str, cluster: &str, path: &str) -> RouteSpec {
     let json = serde_json::json!({
@@ -48,6 +48,27 @@ async fn routes_are_kept_replaced_and_forgotten() {
     assert_eq!(store.delete_routes_of("blog").await.unwrap(), 2, "also the one that moved there");
     assert_eq!(store.delete_routes_of("blog").await.unwrap(), 0);
     assert!(store.routes().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn deletions_are_known_until_they_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let of = |cluster: &str, with_data| Deletion { cluster: cluster.to_owned(), with_data };
+    for deletion in [of("shop", false), of("blog", true), of("shop", true)] {
+        store.begin_deletion(&deletion).await.unwrap();
+    }
+    store.close().await;
+
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(
+        store.deletions().await.unwrap(),
+        [of("blog", true), of("shop", true)],
+        "the last word counts"
+    );
+    store.end_deletion("shop").await.unwrap();
+    store.end_deletion("shop").await.unwrap();
+    assert_eq!(store.deletions().await.unwrap(), [of("blog", true)]);
 }
 
 #[tokio::test]

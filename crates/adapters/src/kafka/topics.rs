@@ -91,26 +91,40 @@ fn changed(desk: &Desk, answer: KafkaResult<Vec<TopicResult>>, what: &str) -> Re
 /// A topic as it is.
 pub(super) async fn one(desk: &Desk, name: &str) -> Result<Topic, Failure> {
     limits::topic(name)?;
-    let until = Instant::now() + PATIENCE;
-    loop {
-        desk.partitions(name).await?;
-        match shown(desk, Some(name)).await {
-            // New, and its partitions have no leader yet.
-            Err(failure) if is_young(&failure) && Instant::now() < until => tokio::time::sleep(LOOK).await,
-            Err(failure) => return Err(failure),
-            Ok(found) => return found.into_iter().next().ok_or_else(|| failure::no_topic(name)),
-        }
-    }
+    let found = grown(desk, Some(name)).await?;
+    found.into_iter().next().ok_or_else(|| failure::no_topic(name))
 }
 
 /// All topics but Kafka's own, by name.
 pub(super) async fn all(desk: &Desk) -> Result<Vec<Topic>, Failure> {
-    shown(desk, None).await
+    grown(desk, None).await
+}
+
+/// Topics as they are, once what is new of them has its leaders.
+async fn grown(desk: &Desk, name: Option<&str>) -> Result<Vec<Topic>, Failure> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(name) = name {
+            desk.partitions(name).await?;
+        }
+        match shown(desk, name).await {
+            Err(failure) if is_young(&failure) && Instant::now() < until => tokio::time::sleep(LOOK).await,
+            answer => return answer,
+        }
+    }
 }
 
 /// What the broker says of a topic that it does not know in full yet.
 fn is_young(failure: &Failure) -> bool {
-    let codes = [RDKafkaErrorCode::LeaderNotAvailable, RDKafkaErrorCode::NotLeaderForPartition];
+    use RDKafkaErrorCode as Is;
+    // A broker that has just started hears of its partitions and of their leaders' terms one after the other.
+    let codes = [
+        Is::LeaderNotAvailable,
+        Is::NotLeaderForPartition,
+        Is::UnknownLeaderEpoch,
+        Is::FencedLeaderEpoch,
+        Is::OffsetNotAvailable,
+    ];
     failure.native().is_some_and(|(_, own)| codes.iter().any(|code| failure::native(*code) == own))
 }
 
