@@ -269,6 +269,12 @@ pub trait Consumer: Send {
     /// `not_found` when the topic was deleted, and for good.
     fn next(&mut self) -> Call<'_, Happening>;
 
+    /// Whether it is still being found out what there is for it: that nothing has come yet does not mean that there is
+    /// nothing. An engine that cannot tell says no.
+    fn is_looking(&self) -> bool {
+        false
+    }
+
     /// Everything up to this delivery went out to whom it is for. What never did comes again at once when the consumer
     /// is dropped, and does not count as delivered; without this word that is everything which is not settled. An
     /// engine that cannot tell the difference lets it all stay leased.

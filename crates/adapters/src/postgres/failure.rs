@@ -19,8 +19,10 @@ const SOON: Duration = Duration::from_secs(1);
 pub(super) struct Circumstances {
     /// Something was asked to be done that may have been done.
     pub(super) asked: bool,
-    /// Who asked said that it only looks.
+    /// It can have changed nothing.
     pub(super) only_looks: bool,
+    /// Who asked did not say that it only looks: it ran on a standby in a transaction that does.
+    pub(super) kept_from_writing: bool,
     /// It may commit in the middle, so that a part of it may have been done though it failed.
     pub(super) in_parts: bool,
     /// The server is a standby.
@@ -44,7 +46,7 @@ fn broken(error: &io::Error, circumstances: Circumstances) -> Failure {
         ""
     };
     Failure::service(Code::BadGateway, format!("The connection to the server broke: {error}.{may}"))
-        .with_retryable(!circumstances.asked)
+        .with_retryable(!circumstances.asked || circumstances.kept_from_writing)
 }
 
 /// The server refused a statement.
@@ -53,9 +55,16 @@ fn refused(error: &ServerError, circumstances: Circumstances) -> Failure {
     let message = error.message().trim_end_matches('.');
     let detail = format!("The statement was refused: {message}.");
     let failure = match code {
-        "25006" if circumstances.standby && !circumstances.only_looks => {
+        "25006"
+            if circumstances.kept_from_writing || (circumstances.standby && !circumstances.only_looks) =>
+        {
             Failure::client(Code::QueryFailed, detail).with_primary_wanted()
         }
+        // What a standby has to apply was in the way; on the primary it is not.
+        "40001" if circumstances.standby => Failure::client(Code::Conflict, detail)
+            .with_retryable(true)
+            .with_hint("Send it again: nothing was done.")
+            .with_primary_wanted(),
         "25006" => Failure::client(Code::QueryFailed, detail)
             .with_hint("What was said to be read-only may not write."),
         "25P02" => Failure::client(Code::QueryFailed, detail)
