@@ -177,15 +177,18 @@ impl Cluster {
                 together.add_command(command.clone());
             }
             let told = self.noted(server.ask_all(on, &together, space).await).map_err(begun)?;
+            let begun_all = |failure: Failure| failure.with_retryable(false);
             for (index, answer) in (from..).zip(told) {
-                let answer = match self.found(&answer, &server) {
-                    Found::Here => answer,
-                    // Those beside it have been done already.
-                    _ => self.ask(slots[index], on, &asked[index].1, space).await.map_err(|failure| {
-                        if from == 0 && run == 1 { failure } else { failure.with_retryable(false) }
-                    })?,
-                };
-                answers.push(answer);
+                let command = &asked[index].1;
+                let found = self.found(&answer, &server);
+                if !self.leads_on(found, command).await.map_err(begun_all)? {
+                    answers.push(answer);
+                    continue;
+                }
+                // Those beside it have been done already.
+                answers.push(self.ask(slots[index], on, command, space).await.map_err(|failure| {
+                    if from == 0 && run == 1 { failure } else { failure.with_retryable(false) }
+                })?);
             }
         }
         Ok(answers)
@@ -313,6 +316,17 @@ impl Cluster {
         }
         self.look().await?;
         Ok(known())
+    }
+
+    /// Whether a command is to be asked elsewhere. What a script made up is its answer: it has run.
+    async fn leads_on(self: &Arc<Self>, found: Found, command: &Cmd) -> Result<bool, Failure> {
+        match found {
+            Found::Here => Ok(false),
+            Found::Moved(Some(address)) | Found::Asked(Some(address)) if script::is_one(command) => {
+                Ok(self.follow(&address, true).await?.is_some())
+            }
+            _ => Ok(!script::is_one(command)),
+        }
     }
 
     /// The node behind this one, or none behind the last.
