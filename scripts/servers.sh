@@ -22,6 +22,9 @@
 # $THROOME_SERVERS_DIR, or throome-servers-<uid> in the directory for temporary files:
 # whoever breaks servers takes one of his own. Several callers at once wait for each other.
 #
+# Other versions than the newest that is installed: REDIS_BIN and POSTGRES_BIN are directories of programs, KAFKA_VERSION
+# is one that Maven has.
+#
 # Users and passwords, of no use to anybody but these tests:
 #   redis-auth, redis-mtls   default/redis-secret; app/app-secret (no admin commands); reader/reader-secret (only reads)
 #   redis-sentinel           the master is called `main`
