@@ -18,6 +18,10 @@
 #   scripts/servers.sh hold                             waits for the end of its standard input, then stops all
 #   scripts/servers.sh tell                             prints what `start` prints; `directory` where all this is
 #
+#   POSTGRES_BIN=DIRECTORY scripts/servers.sh start postgres
+#                                                       another PostgreSQL than the newest of the system: its programs
+#                                                       stand there (those that do not are the system's)
+#
 # redis-sentinel, redis-cluster and kafka-cluster are several processes each, which `status` names. The directory of all is
 # $THROOME_SERVERS_DIR, or throome-servers-<uid> in the directory for temporary files:
 # whoever breaks servers takes one of his own. Several callers at once wait for each other.
