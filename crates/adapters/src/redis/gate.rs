@@ -26,9 +26,7 @@ impl Gate {
     /// The row of a command that may be sent; `None` for one that only the server knows, and the service allows.
     pub(super) fn pass(&self, words: &[Bytes]) -> Result<Option<&'static Row>, Failure> {
         let Some(first) = words.first().filter(|word| !word.is_empty()) else {
-            return Err(
-                Failure::client(Code::CommandFailed, "There is no command.").with_native("redis", "ERR")
-            );
+            return Err(Failure::client(Code::CommandFailed, "ERR empty command").with_native("redis", "ERR"));
         };
         let Some(row) = table::find(words) else { return self.pass_unknown(first) };
         let (denied, allowed) = (lists(&self.deny, row.name), lists(&self.allow, row.name));
@@ -117,7 +115,9 @@ mod tests {
 
     #[test]
     fn a_service_that_denies_anything_takes_scripts_by_their_names_alone() {
-        for script in ["EVAL s 0", "evalsha s 0", "EVAL_RO s 0", "EVALSHA_RO s 0", "FCALL f 0", "FCALL_RO f 0"] {
+        for script in
+            ["EVAL s 0", "evalsha s 0", "EVAL_RO s 0", "EVALSHA_RO s 0", "FCALL f 0", "FCALL_RO f 0"]
+        {
             assert_eq!(code(&gate(&["FLUSHDB"], &[]), script), None, "{script}");
             assert_eq!(code(&gate(&[], &["KEYS"]), script), Some(Code::PermissionDenied), "{script}");
             let name = script.split(' ').next().unwrap().to_ascii_uppercase();
