@@ -57,6 +57,17 @@ impl Caller {
         }
     }
 
+    /// Whether a topic may be deleted, with what everybody has in it: an application's own token is not for that.
+    ///
+    /// # Errors
+    /// `permission_denied` with a token for one service.
+    pub(crate) fn may_delete_topics(&self) -> Result<(), Failure> {
+        let Caller::Holder { name, scope: Some(scope) } = self else { return Ok(()) };
+        let detail = format!("The token `{name}` is for the data of `{scope}`; it deletes no topic.");
+        Err(Failure::client(Code::PermissionDenied, detail)
+            .with_hint("Use a token of role `operator` without `--service`."))
+    }
+
     /// A failure that speaks of other services than the one that was meant.
     pub(crate) fn of_other_services(&self, failure: Failure) -> Failure {
         match self {

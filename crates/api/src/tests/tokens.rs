@@ -314,3 +314,27 @@ async fn a_change_says_whose_token_it_was_and_a_call_on_data_does_not() {
     assert_eq!(made.status, 201, "{}", made.text());
     assert_eq!(asked(&log), 1);
 }
+
+#[tokio::test]
+async fn a_token_of_one_service_hears_of_no_other_and_deletes_no_topic() {
+    let (gateway, admin) = guarded().await;
+    let services = json!({ "queue": { "type": "log" }, "stock": { "type": "sqlite" } });
+    let cluster = json!({ "name": "box", "cluster_id": "box", "services": services }).to_string();
+    assert_eq!(with(&gateway, &admin, "POST", "/api/v1/clusters", cluster).await.status, 201);
+    let asked = json!({ "service": "box/queue" }).to_string();
+    let token = text(&with(&gateway, &admin, "POST", TOKENS, asked).await.json()["token"]);
+
+    let message = json!({ "topic": "mails", "message": "a" }).to_string();
+    let published = with(&gateway, &token, "POST", "/api/v1/clusters/box/queue/publish", message).await;
+    assert_eq!(published.status, 200, "{}", published.text());
+    let topic = "/api/v1/clusters/box/queue/topics/mails";
+    let query = json!({ "query": "SELECT 1" }).to_string();
+    for (method, path, body) in
+        [("DELETE", topic, String::new()), ("POST", "/api/v1/clusters/box/db/query", query)]
+    {
+        let refused = with(&gateway, &token, method, path, body).await;
+        assert_eq!(refused.problem(), (403, "permission_denied".to_owned()), "{method} {path}");
+        assert!(!refused.text().contains("stock"), "{}", refused.text());
+    }
+    assert_eq!(with(&gateway, &admin, "DELETE", topic, String::new()).await.status, 200);
+}

@@ -132,7 +132,7 @@ pub(crate) async fn topic(target: &Target<'_>, query: Query<'_>, topic: &str) ->
 
 /// Deletes a topic
 ///
-/// With its messages, and with what its groups remember. Consumers of it end.
+/// With its messages, and with what its groups remember. Consumers of it end. A token for one service does not do it.
 #[utoipa::path(delete, path = "/api/v1/clusters/{id}/queue/topics/{topic}", operation_id = "queueDeleteTopic",
     tag = "queue",
     params(("id" = String, Path, description = "The cluster."), ("topic" = String, Path, description = "The topic."),
@@ -143,6 +143,7 @@ pub(crate) async fn topic(target: &Target<'_>, query: Query<'_>, topic: &str) ->
 pub(crate) async fn delete_topic(target: &Target<'_>, query: Query<'_>, topic: &str) -> Whole {
     query.done()?;
     named("topic", topic, is_topic)?;
+    target.caller.may_delete_topics()?;
     target.ask(&Ask(DeleteTopic(topic))).await?;
     Ok(json(StatusCode::OK, &TopicDeleted { topic, deleted: true, status: "success" }))
 }
