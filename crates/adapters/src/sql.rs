@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::Call;
 
+pub(crate) mod limits;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 pub(crate) mod write;

@@ -155,13 +155,14 @@ fn read(cells: &[Option<String>]) -> Option<Seen> {
     Some(Seen { role: Role::Primary, history, lag: None, cut_off: false })
 }
 
-/// Whether the server is a standby: by what it said itself, or else by asking. Servers before 14 do not say.
+/// Whether the server is a standby: it says itself that it is none, or is asked. Servers before 14 do not say, and a
+/// pooler may go on saying what was so before a promotion.
 ///
 /// # Errors
 /// When it cannot be asked.
 pub(super) async fn is_standby(conn: &mut Conn, catalog: &Catalog) -> Result<bool, Trouble> {
-    if let Some(standby) = conn.standby() {
-        return Ok(standby);
+    if conn.standby() == Some(false) {
+        return Ok(false);
     }
     let cells = conn.look(&IS_STANDBY, &[], catalog).await?;
     Ok(cells.first().is_some_and(|cell| cell.as_deref() == Some("t")))

@@ -48,17 +48,13 @@ fn call(number: u64) -> Call {
 /// Waits until each of them is answered again as it should be.
 #[track_caller]
 pub(super) fn until_all_is_answered(gateway: &Gateway, limit: Duration) {
-    // None of those that the load comes to.
-    let mut number = 1_000_000_000;
-    for what in ALL {
+    // None of those that the load comes to: another each time, and of the same kind.
+    for (kind, what) in (0..).zip(ALL) {
+        let mut numbers = (1_000_000_000 + kind..).step_by(ALL.len());
         wait_for(what, limit, || {
-            let Call { method, path, body, .. } = call(number);
-            let good = gateway.call(method, &path, body.as_ref()).status == 200;
-            // Another each time, and of the same kind.
-            number += 5;
-            good.then_some(())
+            let Call { method, path, body, .. } = call(numbers.next()?);
+            (gateway.call(method, &path, body.as_ref()).status == 200).then_some(())
         });
-        number += 1;
     }
 }
 

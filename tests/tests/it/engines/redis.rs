@@ -1,6 +1,7 @@
 //! Redis with a replica. Reads are answered whatever happens to one of the two; a write is done once or not at all,
 //! and what was answered is there.
 
+use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -109,6 +110,42 @@ fn nothing_is_there_twice<'t>(server: &Server, told: &'t [Told]) -> Vec<&'t Told
 fn goes_on(gateway: &Gateway) {
     let set = json!({ "key": "after", "value": "all" });
     let _ = gateway.call("POST", &format!("{BASE}/cache/set"), Some(&set)).expect(200);
+}
+
+/// Primary and replica have the same keys in different places: a place in the tables of one says nothing to the other.
+#[test]
+fn a_walk_over_keys_finds_all_of_them_beside_a_replica() {
+    let _turn = turn::together();
+    let Pair { primary, gateway, _engines, .. } = pair();
+    let fill = "for n = 1, 3000 do redis.call('SET', 'walk:' .. n, n) redis.call('SADD', 'members', 'member:' .. n) end";
+    let _ = primary.redis_cli(&["EVAL", fill, "0"]);
+    for round in 0..3 {
+        let (mut found, mut cursor) = (BTreeSet::new(), String::new());
+        loop {
+            let page = gateway.show(&format!("{BASE}/cache/keys?match=walk:*&limit=100{cursor}"));
+            found.extend(page["keys"].as_array().unwrap().iter().map(ToString::to_string));
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(found.len(), 3000, "in round {round}");
+    }
+    for (walk, options, wanted) in [("SCAN", json!(["MATCH", "walk:*"]), 3000), ("SSCAN", json!([]), 3000)] {
+        let (mut found, mut cursor) = (BTreeSet::new(), "0".to_owned());
+        loop {
+            let mut words = if walk == "SCAN" { vec![json!(walk)] } else { vec![json!(walk), json!("members")] };
+            words.push(json!(cursor));
+            words.extend(options.as_array().unwrap().iter().cloned());
+            words.extend([json!("COUNT"), json!(100)]);
+            let reply = gateway.call("POST", &format!("{BASE}/cache/command"), Some(&json!(words))).expect(200);
+            let result = reply.json()["result"].take();
+            found.extend(result[1].as_array().unwrap().iter().map(ToString::to_string));
+            cursor = result[0].as_str().unwrap().to_owned();
+            if cursor == "0" {
+                break;
+            }
+        }
+        assert_eq!(found.len(), wanted, "{walk}");
+    }
 }
 
 #[test]
