@@ -141,7 +141,8 @@ impl From<sdk::Error> for Fault {
             Some(what) => Fault::new(exit, what).why(error.detail()),
             None => Fault::new(exit, error.detail()),
         };
-        fault.0.fix = error.hint().map(str::to_owned).or_else(|| (!fix.is_empty()).then(|| fix.to_owned()));
+        let fix = Some(fix).filter(|fix| !fix.is_empty());
+        fault.0.fix = as_typed(&error).or(error.hint()).or(fix).map(str::to_owned);
         fault.0.places = error.fields().iter().map(place).collect();
         fault.0.code = error.code().map(|code| match error.native() {
             Some((name, native)) => format!("{code} ({name} {native})"),
@@ -149,6 +150,15 @@ impl From<sdk::Error> for Fault {
         });
         fault.0.request_id = error.request_id().map(str::to_owned);
         fault
+    }
+}
+
+/// What the gateway advises in the words of its API, as it is typed here.
+fn as_typed(error: &sdk::Error) -> Option<&'static str> {
+    match error.code()? {
+        "ambiguous_service" => Some("say which: --service NAME"),
+        "unsupported_ability" => Some("`throome kinds` says which kinds have it"),
+        _ => None,
     }
 }
 

@@ -37,12 +37,17 @@ pub struct Endpoint {
     pub(crate) next_probe: AtomicU64,
     pub(crate) last_probe: AtomicU64,
     pub(crate) probing: AtomicBool,
+    /// When it was taken up.
+    born: Time,
     story: Mutex<Story>,
 }
 
 /// The words of [`Lead`], by their number.
 const LEADS: [Lead; 6] =
     [Lead::Unsaid, Lead::Leads, Lead::Follows, Lead::CutOff, Lead::Replaced, Lead::Contested];
+
+/// How long it is expected that a server says what it is.
+const UNLOOKED: Duration = Duration::from_secs(10);
 
 /// Failures bring the next probe forward, but to no more than one in this time.
 const SUSPECTED: Duration = Duration::from_secs(1);
@@ -121,6 +126,7 @@ impl Endpoint {
             next_probe: AtomicU64::new(0),
             last_probe: AtomicU64::new(0),
             probing: AtomicBool::new(false),
+            born: clock::now(),
             story: Mutex::new(Story { standing: Standing::In(false), since: clock::now(), trouble: None }),
         }
     }
@@ -157,9 +163,12 @@ impl Endpoint {
         self.lead.swap(lead as u8, Relaxed) != lead as u8
     }
 
-    /// Whether its server would say what it is, and was not asked yet.
+    /// Whether its server would say what it is, and was not asked yet. One that has let us wait for so long is not there.
     pub(crate) fn is_unlooked(&self) -> bool {
-        self.last_probe.load(Relaxed) == 0 && self.lead() == Lead::Unsaid && self.adapter.says_its_role()
+        self.last_probe.load(Relaxed) == 0
+            && self.lead() == Lead::Unsaid
+            && self.adapter.says_its_role()
+            && clock::now().since(self.born) < UNLOOKED
     }
 
     /// Where it stands now.
@@ -275,12 +284,16 @@ impl Endpoint {
     }
 }
 
+/// Why nothing is known of an endpoint.
+pub(crate) const UNASKED: &str = "not yet probed or asked";
+
 fn reason(standing: Standing, trouble: Option<&str>, now: Time) -> String {
     let last = trouble.map(|trouble| format!("; last: {trouble}")).unwrap_or_default();
     let left = |until: Time| until.since(now).as_secs_f64().ceil();
     match standing {
         Standing::In(true) => "answers".to_owned(),
-        Standing::In(false) => "not yet probed or asked".to_owned(),
+        Standing::In(false) if trouble.is_some() => format!("has not answered yet{last}"),
+        Standing::In(false) => UNASKED.to_owned(),
         Standing::HalfOpen => format!("breaker half-open: a few trials are let through{last}"),
         Standing::Silent => format!("several requests are unanswered; passed over until it speaks{last}"),
         Standing::Ejected(until) => format!("set aside for another {} s{last}", left(until)),

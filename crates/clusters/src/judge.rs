@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use model::view::Status;
 use policy::Time;
 
-use crate::endpoint::{Endpoint, Standing};
+use crate::endpoint::{Endpoint, Standing, UNASKED};
 use crate::lead;
 use crate::service::Service;
 
@@ -46,8 +46,8 @@ pub(crate) fn judge(service: &Service, now: Time) -> Judgement {
         (Status::Degraded, "serving_degraded", reason)
     } else if well == total {
         (Status::Healthy, "serving", count())
-    } else if well == 0 {
-        (Status::Unknown, "serving", "not yet probed or asked".to_owned())
+    } else if all.iter().all(|one| one.why == UNASKED) {
+        (Status::Unknown, "serving", UNASKED.to_owned())
     } else {
         (Status::Unknown, "serving", format!("{}; {}", count(), others()))
     };

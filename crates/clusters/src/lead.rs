@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use model::{Role, Seen};
+use model::{Code, Failure, Role, Seen};
 use policy::{HealthState, Lead, Server, leads};
 
 use crate::clock;
@@ -44,13 +44,23 @@ impl Service {
             && self.health.enabled
     }
 
-    /// Waits until all servers were asked what they are, for a moment: one that cannot be reached is not waited for.
-    pub(crate) async fn first_look(&self, deadline: Instant) {
+    /// Waits for a moment until all servers were asked what they are.
+    ///
+    /// # Errors
+    /// `no_endpoint` when one was not: a write is rather refused than lost at a server that was replaced.
+    pub(crate) async fn first_look(&self, deadline: Instant) -> Result<(), Failure> {
         let end = deadline.min(Instant::now() + FIRST_LOOK);
         loop {
             let probed = self.shared.probed.notified();
-            if !self.is_unlooked() || tokio::time::timeout_at(end.into(), probed).await.is_err() {
-                return;
+            if !self.is_unlooked() {
+                return Ok(());
+            }
+            if tokio::time::timeout_at(end.into(), probed).await.is_err() {
+                let detail =
+                    format!("Not every server of `{}` was asked yet whether it takes writes.", self.path());
+                return Err(Failure::gateway(Code::NoEndpoint, detail)
+                    .with_service(self.name.clone())
+                    .with_retry_after(Duration::from_secs(1)));
             }
         }
     }

@@ -160,7 +160,7 @@ impl Tries {
     /// Why nobody may be asked; on a further try, what the last one failed with.
     pub async fn next(&mut self) -> Result<Attempt, Failure> {
         if self.order.may_write() && self.only.is_none() && self.service.is_unlooked() {
-            Box::pin(self.service.first_look(self.deadline)).await;
+            Box::pin(self.service.first_look(self.deadline)).await?;
         }
         let mut now = Instant::now();
         let asked = self.choose(clock::at(now));

@@ -26,7 +26,10 @@ async fn database_with(options: Value) -> Gateway {
 async fn create(gateway: &Gateway, cluster: &str, options: Value) {
     let mut service = json!({ "type": "sqlite" });
     service.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
-    let document = json!({ "name": cluster, "cluster_id": cluster, "services": { "db": service } });
+    // A busy machine takes its time, and no test here is about that of a statement.
+    let routing = json!({ "timeout_ms": 60_000 });
+    let document =
+        json!({ "name": cluster, "cluster_id": cluster, "services": { "db": service }, "routing": routing });
     let reply = gateway.post("/api/v1/clusters", &document).await;
     assert_eq!(reply.status, 201, "{}", reply.text());
 }

@@ -52,6 +52,16 @@ const FAILING: &[Recorded] = &[
         400,
         r#"{"code":"query_failed","title":"The database refused","detail":"x","service":"db","sqlstate":"42P01"}"#,
     ),
+    (
+        "GET /api/v1/clusters/user",
+        403,
+        r#"{"code":"permission_denied","title":"Not allowed","detail":"x","service":"db","sqlstate":"42501"}"#,
+    ),
+    (
+        "GET /api/v1/clusters/which",
+        400,
+        r#"{"code":"ambiguous_service","detail":"x","hint":"Say which: `?service=cache`."}"#,
+    ),
 ];
 
 #[test]
@@ -77,6 +87,10 @@ fn each_failure_has_its_exit_code() {
     assert!(gateway.ran(&["cluster", "get", "native"]).err.contains("query_failed (sqlstate 42P01)"));
     let unknown = gateway.ran(&["cluster", "get", "token"]).err;
     assert!(unknown.contains("fix:     give a token with --token or THROOME_TOKEN"), "{unknown}");
+    let user = gateway.ran(&["cluster", "get", "user"]).ended(4).err;
+    assert!(user.contains("no token changes that") && !user.contains("--token"), "{user}");
+    let which = gateway.ran(&["cluster", "get", "which"]).err;
+    assert!(which.contains("fix:     say which: --service NAME"), "{which}");
 }
 
 #[test]

@@ -255,6 +255,9 @@ fn the_status_is_what_the_servers_are() {
     let (status, reason) = pair.said();
     let expected = "1 of 2 endpoints answer; server-1:1: not yet probed or asked";
     assert_eq!((status, reason.as_str()), (Status::Unknown, expected));
+    pair.service.endpoints[1].note_trouble("probe: refused");
+    let (_, reason) = pair.said();
+    assert!(reason.ends_with("server-1:1: has not answered yet; last: probe: refused"), "{reason}");
     let pair = pair.well();
     pair.say(0, primary(1));
     pair.say(1, replica());
@@ -288,13 +291,17 @@ fn the_status_is_what_the_servers_are() {
 /// The document is older than a promotion, and the gateway has just begun: the old primary would take the write.
 #[tokio::test]
 async fn a_write_waits_until_every_server_was_asked_what_it_is() {
-    let pair = Pair::new();
+    let pair = Pair::routed(RoutingSpec { timeout_ms: 500, ..RoutingSpec::default() });
     let mut read = pair.tries(Access::Read);
     let at_once = tokio::time::timeout(Duration::from_secs(1), read.next()).await;
     assert!(at_once.is_ok(), "whoever only looks does not wait");
+    let query = order(Access::Read, false);
+    let mut in_vain = Tries::begin(Arc::clone(&pair.service), None, query, Activity::default());
+    let refused = in_vain.next().await.unwrap_err();
+    assert_eq!((refused.code(), refused.retryable()), (Code::NoEndpoint, true), "rather than lost");
     let probing = async {
         for (at, endpoint) in pair.service.endpoints.iter().enumerate() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
             assert!(pair.service.is_unlooked());
             pair.is_now(at, primary(at as u64));
             probe(&pair.service, endpoint).await;

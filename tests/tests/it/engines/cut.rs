@@ -16,7 +16,7 @@ use super::{CODES, SLACK, failed_clearly, three, until_healthy};
 
 const RATE: u32 = 100;
 const TIMEOUT: Duration = Duration::from_secs(2);
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 const LASTS: Duration = Duration::from_secs(4);
 /// Within this time after it is mended everything is answered again; Kafka's client looks for its broker in steps.
 const BACK: Duration = Duration::from_secs(4);
