@@ -58,6 +58,8 @@ fn config(settings: &Settings, group: &Group, consumer: u64) -> ClientConfig {
         .set("group.id", &*group.name)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
+        // A broker that looks for old messages takes its time.
+        .set("socket.timeout.ms", "10000")
         // New groups are given their places; this is for messages that are kept no longer.
         .set("auto.offset.reset", "earliest")
         .set("partition.assignment.strategy", "cooperative-sticky")
