@@ -154,8 +154,25 @@ remove() { # name
 }
 
 pause() { # name
+    local pid _
     require_up "$1"
     send STOP "$1"
+    # On a busy machine its threads run on until the one that has the signal has had its turn.
+    for pid in $(with_children "$(pid_of "$1")"); do
+        for _ in $(seq 100); do
+            ! is_paused "$pid" || break
+            sleep 0.05
+        done
+    done
+}
+
+is_paused() { # pid
+    local stat
+    for stat in /proc/"$1"/task/*/stat; do
+        read -r stat 2>/dev/null <"$stat" || continue
+        stat=${stat##*) }
+        [ "${stat%% *}" = T ] || return 1
+    done
 }
 
 resume() { # name

@@ -55,7 +55,9 @@ impl Settings {
             .set("client.id", CLIENT_ID)
             .set("socket.keepalive.enable", "true")
             .set("socket.nagle.disable", "true")
-            .set("socket.timeout.ms", "10000")
+            // An answer that takes longer comes over a new connection, and so does what was lost with a network: the
+            // kernel would wait twice as long as it was away.
+            .set("socket.timeout.ms", "3000")
             .set("socket.connection.setup.timeout.ms", "5000")
             // A broker that comes back is found within a second.
             .set("reconnect.backoff.ms", "50")

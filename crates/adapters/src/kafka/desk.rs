@@ -16,6 +16,7 @@ use rdkafka::metadata::Metadata;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::client::{Ear, Settings};
 use super::failure;
@@ -31,6 +32,9 @@ const GLANCE: Duration = Duration::from_millis(1500);
 
 /// Questions that are asked at a time: each takes a thread while it waits.
 const AT_ONCE: usize = 16;
+
+/// How long a topic that was there may be unknown to a broker.
+const HEARSAY: Duration = Duration::from_millis(500);
 
 /// How long a broker is waited for when there has been none for longer than a glance.
 const BLINK: Duration = Duration::from_millis(500);
@@ -204,19 +208,24 @@ impl Desk {
     /// # Errors
     /// `not_found` where there is no such topic.
     pub(super) async fn partitions(&self, topic: &str) -> Result<u32, Failure> {
-        let name = topic.to_owned();
-        let found = self.ask("look for the topic", move |clerk| clerk.partitions(&name)).await;
-        match found {
-            Ok(Ok(count)) => {
-                self.remember(topic);
-                Ok(count)
+        // Each broker hears of a topic in its own time: one that was there a moment ago is not missed at the first word.
+        let until = Instant::now() + if self.knows(topic) { HEARSAY } else { Duration::ZERO };
+        loop {
+            let name = topic.to_owned();
+            match self.ask("look for the topic", move |clerk| clerk.partitions(&name)).await? {
+                Ok(count) => {
+                    self.remember(topic);
+                    return Ok(count);
+                }
+                Err(RDKafkaErrorCode::UnknownTopicOrPartition) if Instant::now() < until => {
+                    tokio::time::sleep(HEARSAY / 10).await;
+                }
+                Err(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                    self.forget(topic);
+                    return Err(failure::no_topic(topic));
+                }
+                Err(code) => return Err(failure::of_code(code, &self.ear, "look for the topic")),
             }
-            Ok(Err(RDKafkaErrorCode::UnknownTopicOrPartition)) => {
-                self.forget(topic);
-                Err(failure::no_topic(topic))
-            }
-            Ok(Err(code)) => Err(failure::of_code(code, &self.ear, "look for the topic")),
-            Err(failure) => Err(failure),
         }
     }
 }
@@ -274,7 +283,10 @@ impl Clerk {
 
     /// All topics, or the one of that name.
     pub(super) fn metadata(&self, topic: Option<&str>, timeout: Duration) -> KafkaResult<Metadata> {
-        self.client.fetch_metadata(topic, timeout)
+        // A question to a broker that goes meanwhile waits for that one; the next goes to one that is there.
+        let first = timeout * 2 / 3;
+        let answer = self.client.fetch_metadata(topic, first);
+        answer.or_else(|_| self.client.fetch_metadata(topic, timeout.saturating_sub(first)))
     }
 
     /// How many partitions a topic has, or why that is not known.
@@ -308,6 +320,11 @@ async fn done<T>(work: JoinHandle<T>) -> Result<T, Failure> {
     done.map_err(|error| Failure::gateway(Code::Internal, "A question to Kafka broke off.").with_cause(error))
 }
 
+/// How long a look at settings may take.
+pub(super) fn looking() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(GLANCE))
+}
+
 /// How long changes may take.
 pub(super) fn changing() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
@@ -320,8 +337,6 @@ pub(super) fn no_thread(error: std::io::Error) -> rdkafka::error::KafkaError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use model::ServiceSpec;
 
     use super::*;

@@ -119,3 +119,57 @@ fn is_young(code: RDKafkaErrorCode) -> bool {
             | Is::KafkaStorageError
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{EndpointSpec, Role, ServiceSpec};
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+    use crate::kafka::client::Settings;
+    use crate::kafka::options;
+
+    fn desk(brokers: &str) -> Arc<Desk> {
+        let mut service = ServiceSpec::of_kind("kafka");
+        let endpoint = |address: &str| {
+            let (host, port) = address.rsplit_once(':').unwrap();
+            let (host, port) = (host.to_owned(), port.parse().unwrap());
+            EndpointSpec { host, port, weight: 1, role: Role::Primary }
+        };
+        service.endpoints = brokers.split(',').map(endpoint).collect();
+        let settings = Settings::of(&service, &options::of(&service).unwrap()).unwrap();
+        let ear = settings.ear("c/s".into());
+        Arc::new(Desk::new(settings, ear))
+    }
+
+    fn unknown(found: &Found) -> Vec<usize> {
+        let partitions = found.shapes["t"].partitions.iter().enumerate();
+        partitions.filter(|(_, own)| own.is_none()).map(|(at, _)| at).collect()
+    }
+
+    #[tokio::test]
+    async fn a_leader_who_is_away_hides_nothing_of_the_others() {
+        let cluster = MockCluster::new(3).unwrap();
+        cluster.create_topic("t", 3, 1).unwrap();
+        for (partition, broker) in [(0, 1), (1, 2), (2, 3)] {
+            cluster.partition_leader("t", partition, Some(broker)).unwrap();
+        }
+        let desk = desk(&cluster.bootstrap_servers());
+        assert_eq!(unknown(&of(&desk, None).await.unwrap()), Vec::<usize>::new());
+        // One is gone, which nobody has heard of yet.
+        cluster.broker_down(2).unwrap();
+        for name in [None, Some("t")] {
+            assert_eq!(unknown(&of(&desk, name).await.unwrap()), [1], "{name:?}");
+        }
+        // Now they have.
+        cluster.partition_leader("t", 1, None).unwrap();
+        let found = of(&desk, Some("t")).await.unwrap();
+        assert_eq!((unknown(&found), found.are_young), (vec![1], true));
+        cluster.broker_up(2).unwrap();
+        cluster.partition_leader("t", 1, Some(3)).unwrap();
+        let found = of(&desk, Some("t")).await.unwrap();
+        assert_eq!((unknown(&found), found.are_young), (Vec::new(), false));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
@@ -15,6 +16,10 @@ use super::group::{Group, name_of};
 use super::member::{Delegate, Joined, Link};
 use super::table::Table;
 use crate::queue::From;
+
+/// How long the places of a group may be on their way from one broker to another, and between two looks.
+const COORDINATED: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What a member is made of.
 pub(super) struct Making {
@@ -44,8 +49,12 @@ impl Making {
         let topic = group.topic.clone();
         let delegate = Delegate::of(ear, group, consumer, Arc::clone(&link), wake);
         let client: BaseConsumer<Delegate> = config.create_with_context(delegate)?;
-        if !joins {
-            begin(&client, &topic, partitions, from)?;
+        let until = Instant::now() + COORDINATED;
+        while !joins && let Err(error) = begin(&client, &topic, partitions, from) {
+            if !is_moving(&error) || Instant::now() >= until {
+                return Err(error);
+            }
+            thread::sleep(LOOK);
         }
         Ok(Made { client: Arc::new(client), link })
     }
@@ -58,6 +67,8 @@ fn config(settings: &Settings, group: &Group, consumer: u64) -> ClientConfig {
         .set("group.id", &*group.name)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
+        // A broker that looks for old messages takes its time.
+        .set("socket.timeout.ms", "10000")
         // New groups are given their places; this is for messages that are kept no longer.
         .set("auto.offset.reset", "earliest")
         .set("partition.assignment.strategy", "cooperative-sticky")
@@ -110,6 +121,18 @@ fn begin<C: ConsumerContext>(
         Err(error) if is_taken(&error) => Ok(()),
         done => done,
     }
+}
+
+/// Whether the broker that keeps the group's places is being found, or does not know them all yet.
+fn is_moving(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as E;
+    let moving = [
+        E::NotCoordinator,
+        E::CoordinatorNotAvailable,
+        E::CoordinatorLoadInProgress,
+        E::UnstableOffsetCommit,
+    ];
+    error.rdkafka_error_code().is_some_and(|code| moving.contains(&code))
 }
 
 fn is_taken(error: &KafkaError) -> bool {

@@ -8,7 +8,7 @@ use rdkafka::admin::{NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicR
 use rdkafka::error::KafkaResult;
 use tokio::time::Instant;
 
-use super::desk::{Desk, PATIENCE, changing};
+use super::desk::{Desk, PATIENCE, changing, looking};
 use super::extents::{self, Shape};
 use super::{failure, limits};
 use crate::queue::{Topic, TopicSpec};
@@ -77,6 +77,8 @@ pub(super) async fn delete(desk: &Desk, name: &str) -> Result<(), Failure> {
     changed(desk, asked.await, "delete the topic")?;
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
+        // What was there is no longer to be waited for.
+        desk.forget(name);
         match desk.partitions(name).await {
             Err(failure) if failure.code() == Code::NotFound => return Ok(()),
             _ => tokio::time::sleep(LOOK).await,
@@ -140,9 +142,12 @@ type Retention = (Option<Duration>, Option<u64>);
 async fn retention(desk: &Desk, names: &[&str]) -> Result<Vec<(String, Retention)>, Failure> {
     let clerk = desk.admin().await?;
     let asked: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-    let answers = clerk.changes()?.describe_configs(&asked, &changing());
-    let answers =
-        answers.await.map_err(|error| failure::of(&error, desk.ear(), "show settings of topics"))?;
+    let answers = match clerk.changes()?.describe_configs(&asked, &looking()).await {
+        // Whoever was asked may have gone meanwhile; another is there.
+        Err(_) => clerk.changes()?.describe_configs(&asked, &looking()).await,
+        answers => answers,
+    };
+    let answers = answers.map_err(|error| failure::of(&error, desk.ear(), "show settings of topics"))?;
     let read = |answer: rdkafka::admin::ConfigResourceResult| {
         let answer = answer.ok()?;
         let OwnedResourceSpecifier::Topic(name) = &answer.specifier else { return None };

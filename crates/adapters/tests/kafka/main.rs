@@ -3,7 +3,6 @@
 #![cfg(feature = "kafka")]
 
 mod bounds;
-mod cluster;
 mod faults;
 mod groups;
 mod load;
