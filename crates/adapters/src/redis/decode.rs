@@ -356,8 +356,8 @@ fn refused(words: &[u8]) -> Result<Value, Garbled> {
     refusal(&String::from_utf8_lossy(words)).map(Value::ServerError).ok_or(GARBLED)
 }
 
-/// Only the library makes one, from a line.
-fn refusal(words: &str) -> Option<ServerError> {
+/// What these words of a server are; only the library makes one of them.
+pub(super) fn refusal(words: &str) -> Option<ServerError> {
     let line = format!("-{}\r\n", words.replace(['\r', '\n'], " "));
     match redis::parse_redis_value(line.as_bytes()) {
         Ok(Value::ServerError(refusal)) => Some(refusal),
