@@ -60,7 +60,10 @@ mod tests {
     #[test]
     fn words_of_servers_are_told_from_those_of_scripts() {
         for (line, code) in [
-            ("READONLY You can't write against a read only replica. script: 4e6d, on @user_script:1.", "READONLY"),
+            (
+                "READONLY You can't write against a read only replica. script: 4e6d, on @user_script:1.",
+                "READONLY",
+            ),
             (
                 "ERR Error running script (call to f_61): @user_script:1: @user_script: 1: -READONLY You can't write \
                  against a read only replica.",
@@ -68,7 +71,10 @@ mod tests {
             ),
             ("LOADING Redis is loading the dataset in memory", "LOADING"),
             ("LOADING Valkey is loading the dataset in memory", "LOADING"),
-            ("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", "BUSY"),
+            (
+                "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+                "BUSY",
+            ),
         ] {
             assert_eq!(word(line).as_deref(), Some(code), "{line}");
         }

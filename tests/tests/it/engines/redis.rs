@@ -144,11 +144,13 @@ fn a_walk_over_keys_finds_all_of_them_beside_a_replica() {
     for (walk, options, wanted) in [("SCAN", json!(["MATCH", "walk:*"]), 3000), ("SSCAN", json!([]), 3000)] {
         let (mut found, mut cursor) = (BTreeSet::new(), "0".to_owned());
         loop {
-            let mut words = if walk == "SCAN" { vec![json!(walk)] } else { vec![json!(walk), json!("members")] };
+            let mut words =
+                if walk == "SCAN" { vec![json!(walk)] } else { vec![json!(walk), json!("members")] };
             words.push(json!(cursor));
             words.extend(options.as_array().unwrap().iter().cloned());
             words.extend([json!("COUNT"), json!(100)]);
-            let reply = gateway.call("POST", &format!("{BASE}/cache/command"), Some(&json!(words))).expect(200);
+            let reply =
+                gateway.call("POST", &format!("{BASE}/cache/command"), Some(&json!(words))).expect(200);
             let result = reply.json()["result"].take();
             found.extend(result[1].as_array().unwrap().iter().map(ToString::to_string));
             cursor = result[0].as_str().unwrap().to_owned();
