@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::Call;
 
+pub(crate) mod limits;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 pub(crate) mod write;
@@ -172,6 +173,15 @@ pub struct TransactionOptions {
     pub read_only: bool,
     /// One that only looks may wait until it can look without being disturbed, where the engine knows such.
     pub deferrable: bool,
+}
+
+impl TransactionOptions {
+    /// Whether a server that only reads can carry it out. None of those runs a serializable transaction, whatever that
+    /// does.
+    #[must_use]
+    pub fn suits_replicas(self) -> bool {
+        self.read_only && self.isolation != Some(Isolation::Serializable)
+    }
 }
 
 /// Runs SQL. Every call ends at its deadline: what has not begun by then is `busy`, which may be sent again;

@@ -4,6 +4,8 @@
 
 #[path = "postgres/access.rs"]
 mod access;
+#[path = "postgres/doubt.rs"]
+mod doubt;
 #[path = "postgres/faults.rs"]
 mod faults;
 #[path = "postgres/native.rs"]

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use model::check::Problems;
 use model::field::{Field, Shape, field};
-use model::span::Span;
 use model::tree::Node;
-use model::{Code, Failure, ServiceSpec};
-use serde_json::Value;
+use model::{Failure, ServiceSpec};
 
 use super::limits::MOST_PARTITIONS;
 use crate::embedded::place;
+use crate::options::Said;
 use crate::size;
 
 const PATH: &str = "path";
@@ -109,34 +108,16 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
 /// The options of a service that was checked.
 pub(super) fn of(service: &ServiceSpec) -> Result<Options, Failure> {
     let defaults = Options::default();
-    let text = |key: &str| match service.options.get(key) {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(other) => Some(other.to_string()),
-    };
+    let said = Said::of(service);
     Ok(Options {
-        path: text(PATH).map(Into::into),
-        num_partitions: parsed(text(NUM_PARTITIONS), NUM_PARTITIONS)?.unwrap_or(defaults.num_partitions),
-        auto_create: parsed(text(AUTO_CREATE), AUTO_CREATE)?.unwrap_or(defaults.auto_create),
-        max_message: read(text(MAX_MESSAGE), MAX_MESSAGE, max_message)?.unwrap_or(defaults.max_message),
-        max_topics: parsed(text(MAX_TOPICS), MAX_TOPICS)?.unwrap_or(defaults.max_topics),
-        retention: parsed::<Span>(text(RETENTION), RETENTION)?.map_or(defaults.retention, |span| span.0),
-        retention_bytes: read(text(RETENTION_BYTES), RETENTION_BYTES, size::read)?
-            .unwrap_or(defaults.retention_bytes),
+        path: said.text(PATH).map(Into::into),
+        num_partitions: said.parsed(NUM_PARTITIONS, defaults.num_partitions)?,
+        auto_create: said.parsed(AUTO_CREATE, defaults.auto_create)?,
+        max_message: said.read(MAX_MESSAGE, defaults.max_message, max_message)?,
+        max_topics: said.parsed(MAX_TOPICS, defaults.max_topics)?,
+        retention: said.span(RETENTION, defaults.retention)?,
+        retention_bytes: said.read(RETENTION_BYTES, defaults.retention_bytes, size::read)?,
     })
-}
-
-fn parsed<T: std::str::FromStr>(text: Option<String>, key: &str) -> Result<Option<T>, Failure> {
-    read(text, key, |text| text.parse().map_err(|_| format!("`{text}` is not what is expected here")))
-}
-
-fn read<T>(
-    text: Option<String>,
-    key: &str,
-    read: impl FnOnce(&str) -> Result<T, String>,
-) -> Result<Option<T>, Failure> {
-    let wrong = |message: String| Failure::client(Code::InvalidConfig, format!("{key}: {message}"));
-    text.map(|text| read(&text).map_err(wrong)).transpose()
 }
 
 fn max_message(text: &str) -> Result<u64, String> {

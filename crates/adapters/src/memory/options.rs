@@ -4,8 +4,8 @@ use model::check::Problems;
 use model::field::{Field, Shape, field};
 use model::tree::Node;
 use model::{Code, Failure, ServiceSpec};
-use serde_json::Value;
 
+use crate::options::Said;
 use crate::size;
 
 const MAX_MEMORY: &str = "max_memory";
@@ -64,11 +64,8 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
 
 /// The options of a service that was checked.
 pub(super) fn of(service: &ServiceSpec) -> Result<Options, Failure> {
-    let read = |key: &str| match service.options.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => size::read(text).map(Some).map_err(|message| wrong(key, &message)),
-        Some(other) => size::read(&other.to_string()).map(Some).map_err(|message| wrong(key, &message)),
-    };
+    let said = Said::of(service);
+    let read = |key: &str| said.read(key, None, |text| size::read(text).map(Some));
     Options::fit(read(MAX_MEMORY)?, read(MAX_VALUE)?).map_err(|(key, message)| wrong(key, &message))
 }
 

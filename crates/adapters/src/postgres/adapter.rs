@@ -11,12 +11,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::conn::{Conn, Target, Trouble};
 use super::failure::{self, Circumstances, Ended};
-use super::options::{Limits, Options};
+use super::options::Options;
 use super::pool::{Lease, Pool};
 use super::role::{self, Standpoint};
 use super::run::{self, Batch, Done, PostgresTransaction, Progress, Terms};
 use super::text::{self, Look, Place};
 use super::types;
+use crate::sql::limits::Limits;
 use crate::sql::{
     BatchResult, NativeResult, NativeSql, QueryOptions, Rows, Sql, Statement, Transaction, TransactionOptions,
 };
@@ -29,7 +30,8 @@ const READS_ONLY: &str = "25006";
 pub(super) struct PostgresAdapter {
     pool: Pool,
     limits: Limits,
-    idle: Duration,
+    /// Whether what is the administrator's of the server is let through.
+    allow_admin: bool,
     standpoint: Standpoint,
     /// The connection that watches over the server, beside those that are used: it must not wait for its turn.
     watcher: Mutex<Option<Box<Conn>>>,
@@ -40,7 +42,7 @@ impl PostgresAdapter {
         PostgresAdapter {
             pool: Pool::new(target, options.pool),
             limits: options.limits,
-            idle: options.transaction_idle,
+            allow_admin: options.allow_admin,
             standpoint: Standpoint::new(options.max_lag),
             watcher: Mutex::new(None),
         }
@@ -77,7 +79,11 @@ impl PostgresAdapter {
                 Ok(Done { rows, affected: 0 })
             }
             Ok(Err(failure)) => Err(self.judged(lease, failure, terms.only_looks, deadline).await),
-            Err(_) => Err(failure::late(lease.end().await)),
+            Err(_) if terms.kept_from_writing => {
+                let _ = lease.end().await;
+                Err(failure::late(Ended::Undone).with_retryable(true))
+            }
+            Err(_) => Err(failure::late(lease.end().await.of(terms.look.in_parts))),
         }
     }
 
@@ -120,14 +126,22 @@ impl PostgresAdapter {
                 let only_looks = place == Place::WithinReadOnly;
                 Err(self.judged(lease, failure, only_looks, deadline).await)
             }
-            Err(_) => Err(run::late(&batch, &failure::late(lease.end().await))),
+            Err(_) => {
+                let in_parts = matches!(looks.as_slice(), [look] if look.in_parts);
+                Err(run::late(&batch, &failure::late(lease.end().await.of(in_parts))))
+            }
         }
+    }
+
+    fn look(&self, statement: &Statement, place: Place) -> Result<Look, Failure> {
+        text::check(statement, self.limits.max_statement, self.allow_admin, place)
     }
 
     /// Looks at each statement before any is asked.
     fn looks(&self, statements: &[Statement], place: Place) -> Result<Vec<Look>, Failure> {
         let look = |(at, statement): (usize, &Statement)| {
-            let look = text::check(statement, &self.limits, place)
+            let look = self
+                .look(statement, place)
                 .and_then(|look| run::check_sizes(&statement.args, &self.limits).map(|()| look));
             look.map_err(|failure| run::numbered(at, &failure))
         };
@@ -154,7 +168,13 @@ impl PostgresAdapter {
             let detail = "The server is a standby, which begins no transaction that may write.";
             return Err(Failure::client(Code::QueryFailed, detail).with_primary_wanted());
         }
-        Ok(Box::new(PostgresTransaction::new(self.pool.clone(), lease, self.limits, read_only)))
+        Ok(Box::new(PostgresTransaction::new(
+            self.pool.clone(),
+            lease,
+            self.limits,
+            self.allow_admin,
+            read_only,
+        )))
     }
 
     /// Asks the server who it is, over a connection of its own.
@@ -194,6 +214,10 @@ impl Adapter for PostgresAdapter {
         })
     }
 
+    fn says_its_role(&self) -> bool {
+        true
+    }
+
     fn seen(&self) -> Option<Seen> {
         self.standpoint.seen()
     }
@@ -231,7 +255,7 @@ impl Sql for PostgresAdapter {
         deadline: Instant,
     ) -> Call<'a, Rows> {
         Box::pin(async move {
-            let look = text::check(statement, &self.limits, Place::Alone)?;
+            let look = self.look(statement, Place::Alone)?;
             run::check_sizes(&statement.args, &self.limits)?;
             self.standpoint.is_near()?;
             let terms = Terms::query(self.limits, look, options);
@@ -240,13 +264,15 @@ impl Sql for PostgresAdapter {
                 let reached = role::reach(lease.conn(), position, self.pool.catalog(), deadline);
                 timeout_at(deadline, reached).await.unwrap_or_else(|_| Err(failure::late(Ended::Undone)))?;
             }
+            let standby = lease.conn().standby().unwrap_or_else(|| self.standpoint.follows());
+            let terms = if standby { terms.on_standby() } else { terms };
             Ok(self.run_on(lease, statement, terms, deadline).await?.rows)
         })
     }
 
     fn execute<'a>(&'a self, statement: &'a Statement, deadline: Instant) -> Call<'a, u64> {
         Box::pin(async move {
-            let look = text::check(statement, &self.limits, Place::Alone)?;
+            let look = self.look(statement, Place::Alone)?;
             Ok(self.run(statement, Terms::execute(self.limits, look), deadline).await?.affected)
         })
     }
@@ -283,7 +309,7 @@ impl Sql for PostgresAdapter {
     }
 
     fn idle_limit(&self) -> Duration {
-        self.idle
+        self.limits.transaction_idle
     }
 }
 

@@ -19,8 +19,10 @@ const SOON: Duration = Duration::from_secs(1);
 pub(super) struct Circumstances {
     /// Something was asked to be done that may have been done.
     pub(super) asked: bool,
-    /// Who asked said that it only looks.
+    /// It can have changed nothing.
     pub(super) only_looks: bool,
+    /// Who asked did not say that it only looks: it ran on a standby in a transaction that does.
+    pub(super) kept_from_writing: bool,
     /// It may commit in the middle, so that a part of it may have been done though it failed.
     pub(super) in_parts: bool,
     /// The server is a standby.
@@ -38,13 +40,14 @@ pub(super) fn of(trouble: Trouble, circumstances: Circumstances) -> Failure {
 
 /// The connection broke.
 fn broken(error: &io::Error, circumstances: Circumstances) -> Failure {
-    let may = if circumstances.asked && !circumstances.only_looks {
+    let Circumstances { asked, only_looks, kept_from_writing, standby, .. } = circumstances;
+    let may = if asked && !only_looks && !kept_from_writing && !standby {
         " The statement may have been carried out all the same."
     } else {
         ""
     };
     Failure::service(Code::BadGateway, format!("The connection to the server broke: {error}.{may}"))
-        .with_retryable(!circumstances.asked)
+        .with_retryable(!asked || kept_from_writing)
 }
 
 /// The server refused a statement.
@@ -52,10 +55,19 @@ fn refused(error: &ServerError, circumstances: Circumstances) -> Failure {
     let code = error.code();
     let message = error.message().trim_end_matches('.');
     let detail = format!("The statement was refused: {message}.");
+    // What commits in the middle must not be sent again for what came after.
+    let undone = !circumstances.in_parts;
     let failure = match code {
-        "25006" if circumstances.standby && !circumstances.only_looks => {
+        "25006"
+            if circumstances.kept_from_writing || (circumstances.standby && !circumstances.only_looks) =>
+        {
             Failure::client(Code::QueryFailed, detail).with_primary_wanted()
         }
+        // What a standby has to apply was in the way; on the primary it is not.
+        "40001" if circumstances.standby => Failure::client(Code::Conflict, detail)
+            .with_retryable(true)
+            .with_hint("Send it again: nothing was done.")
+            .with_primary_wanted(),
         "25006" => Failure::client(Code::QueryFailed, detail)
             .with_hint("What was said to be read-only may not write."),
         "25P02" => Failure::client(Code::QueryFailed, detail)
@@ -64,9 +76,11 @@ fn refused(error: &ServerError, circumstances: Circumstances) -> Failure {
             Failure::client(Code::TransactionEnded, format!("The server ended the transaction: {message}."))
         }
         "40001" | "40P01" | "55P03" => {
-            Failure::client(Code::Conflict, detail).with_retryable(true).with_hint(
-                "Another transaction was in the way; nothing was done. Send all of the transaction again.",
-            )
+            Failure::client(Code::Conflict, detail).with_retryable(undone).with_hint(if undone {
+                "Another transaction was in the way; nothing was done. Send all of the transaction again."
+            } else {
+                "Another transaction was in the way; what the statement had committed before is kept."
+            })
         }
         "42501" => Failure::client(Code::PermissionDenied, detail),
         "57014" => Failure::client(Code::Timeout, format!("The server ended the statement: {message}.")),
@@ -77,10 +91,11 @@ fn refused(error: &ServerError, circumstances: Circumstances) -> Failure {
         }
         "53300" => {
             Failure::service(Code::Overloaded, format!("The server takes no more connections: {message}."))
-                .with_retryable(true)
+                .with_retryable(undone)
         }
         "53100" => Failure::gateway(Code::Overloaded, detail)
-            .with_hint("Free some space on the server's disk; nothing was changed."),
+            .with_retryable(undone)
+            .with_hint("Free some space on the server's disk."),
         "42601" if message.contains("multiple commands") => {
             Failure::client(Code::QueryFailed, "The text holds several statements; one is taken.")
                 .with_hint("Send a list of them to `db/batch`, which runs all or none.")
@@ -90,7 +105,7 @@ fn refused(error: &ServerError, circumstances: Circumstances) -> Failure {
         }
         _ => match code.get(..2).unwrap_or_default() {
             "23" => Failure::client(Code::ConstraintViolation, detail),
-            "53" => Failure::gateway(Code::Overloaded, detail),
+            "53" => Failure::gateway(Code::Overloaded, detail).with_retryable(undone),
             "08" | "57" | "58" => {
                 Failure::service(Code::BadGateway, format!("The server could not go on: {message}."))
             }
@@ -208,6 +223,13 @@ pub(super) enum Ended {
     Unknown,
 }
 
+impl Ended {
+    /// The same of a statement that may have committed in the middle.
+    pub(super) fn of(self, in_parts: bool) -> Ended {
+        if in_parts && self == Ended::Undone { Ended::Unknown } else { self }
+    }
+}
+
 /// The transaction is over.
 pub(super) fn ended() -> Failure {
     Failure::client(Code::TransactionEnded, "The transaction is over; nothing of it is kept.")
@@ -247,9 +269,45 @@ pub(super) fn no_text(column: &str) -> Failure {
     .with_hint("Cast it to `bytea`, or convert the database.")
 }
 
+/// More arguments than the protocol has room for.
+pub(super) fn too_many(count: usize, most: usize) -> Failure {
+    Failure::client(
+        Code::QueryFailed,
+        format!("There are {count} arguments; the server takes {most} at most."),
+    )
+    .with_hint("Send a list as one argument, and take it apart with `unnest`.")
+}
+
+/// Arguments that no message of the protocol holds.
+pub(super) fn too_long() -> Failure {
+    Failure::client(Code::TooLarge, "The arguments together are larger than what the server takes.")
+}
+
+/// A transaction in which a statement that was kept prepared has met other tables than it was prepared for.
+pub(super) fn outdated(failure: &Failure) -> Failure {
+    let detail = format!("{} A table has changed since the statement was prepared.", failure.detail());
+    let mut outdated = Failure::client(Code::Conflict, detail)
+        .with_retryable(true)
+        .with_engine_words(failure.engine_words().to_vec())
+        .with_hint("Nothing was done. Send all of the transaction again.");
+    if let Some((field, value)) = failure.native() {
+        outdated = outdated.with_native(field, value);
+    }
+    outdated
+}
+
+/// The failure to tell the rows of a statement that was carried out.
+pub(super) fn untold(failure: &Failure) -> Failure {
+    reworded(format!("{} The statement was carried out all the same.", failure.detail()), failure)
+        .with_retryable(false)
+}
+
 /// The same failure, with words before its detail.
 pub(super) fn prefixed(prefix: &str, failure: &Failure) -> Failure {
-    let detail = format!("{prefix}{}", failure.detail());
+    reworded(format!("{prefix}{}", failure.detail()), failure)
+}
+
+fn reworded(detail: String, failure: &Failure) -> Failure {
     let mut named = Failure::new(failure.code(), failure.origin(), detail)
         .with_retryable(failure.retryable())
         .with_engine_words(failure.engine_words().to_vec());

@@ -9,7 +9,7 @@ use model::tree::Node;
 use model::{Failure, Secret, ServiceSpec};
 
 use crate::options::Said;
-use crate::size;
+use crate::sql::limits::{self, Limits};
 use crate::tls::{self, Tls, Trust};
 
 const SSLMODE: &str = "sslmode";
@@ -23,14 +23,6 @@ const OPTIONS: &str = "options";
 const STATEMENT_CACHE: &str = "statement_cache";
 const MAX_LAG: &str = "max_lag";
 const ALLOW_ADMIN: &str = "allow_admin";
-const READ_ONLY: &str = "read_only";
-const MAX_ROWS: &str = "max_rows";
-const MAX_RESULT: &str = "max_result";
-const MAX_COLLECTED: &str = "max_collected";
-const MAX_RESULT_TIME: &str = "max_result_time";
-const MAX_STATEMENT: &str = "max_statement";
-const MAX_VALUE: &str = "max_value";
-const TRANSACTION_IDLE: &str = "transaction_idle";
 
 /// The keys of the kind.
 pub(super) const FIELDS: &[Field] = &[
@@ -70,41 +62,21 @@ pub(super) const FIELDS: &[Field] = &[
     .default("10s"),
     field(ALLOW_ADMIN, Shape::Bool, "Whether `ALTER SYSTEM` and `COPY … PROGRAM` are let through.")
         .default("false"),
-    field(READ_ONLY, Shape::Bool, "Whether statements that write are refused.").default("false"),
-    field(
-        MAX_ROWS,
-        Shape::Integer(1, 1_000_000_000),
-        "Rows of a result at most; the answer says so when more are cut.",
-    )
-    .default("1000000"),
-    field(
-        MAX_RESULT,
-        Shape::Text,
-        "The largest result as JSON, such as `256mb`; the answer says so when more is cut.",
-    )
-    .default("256mb"),
-    field(
-        MAX_COLLECTED,
-        Shape::Text,
+    limits::READ_ONLY,
+    limits::MAX_ROWS,
+    limits::MAX_RESULT,
+    limits::max_collected(
         "The largest result that is held whole, as those of a batch together and in a transaction; the answer says \
          so when more is cut.",
-    )
-    .default("16mb"),
-    field(
-        MAX_RESULT_TIME,
-        Shape::SpanFrom(1000),
+    ),
+    limits::max_result_time(
         "How long a client may take to read a result: it has a connection meanwhile. Then it is cut off.",
-    )
-    .default("60s"),
-    field(MAX_STATEMENT, Shape::Text, "The longest text of a statement, at most `16mb`.").default("1mb"),
-    field(MAX_VALUE, Shape::Text, "The largest argument, or row of a result in the server's text, at most `512mb`.")
-        .default("16mb"),
-    field(
-        TRANSACTION_IDLE,
-        Shape::SpanFrom(100),
+    ),
+    limits::MAX_STATEMENT,
+    limits::max_value("The largest argument, or row of a result in the server's text, at most `512mb`."),
+    limits::transaction_idle(
         "How long a transaction may lie idle before it is rolled back; it has a connection meanwhile.",
-    )
-    .default("15s"),
+    ),
 ];
 
 const POOL_FIELDS: &[Field] = &[
@@ -129,15 +101,6 @@ const POOL_FIELDS: &[Field] = &[
 /// Settings of a session that values are read by.
 const OWN_SETTINGS: [&str; 3] = ["timezone", "datestyle", "client_encoding"];
 
-/// Sizes with what they may be: key, least, most.
-const SIZES: [(&str, u64, u64); 4] = [
-    (MAX_RESULT, 1 << 10, 16 << 30),
-    (MAX_COLLECTED, 1 << 10, 1 << 30),
-    (MAX_STATEMENT, 1 << 10, 16 << 20),
-    // The server's own bound for a value is a gigabyte, and bytes take twice their size as text.
-    (MAX_VALUE, 1 << 10, 512 << 20),
-];
-
 /// The checked options.
 #[derive(Debug, Clone)]
 pub(super) struct Options {
@@ -145,8 +108,9 @@ pub(super) struct Options {
     pub(super) security: Security,
     pub(super) pool: PoolOptions,
     pub(super) limits: Limits,
+    /// Whether what is the administrator's of the server is let through.
+    pub(super) allow_admin: bool,
     pub(super) max_lag: Duration,
-    pub(super) transaction_idle: Duration,
 }
 
 /// Who we are to the server.
@@ -189,37 +153,11 @@ pub(super) struct PoolOptions {
     pub(super) statements: usize,
 }
 
-/// What statements and results may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
-    /// Whether statements that write are refused.
-    pub(super) read_only: bool,
-    pub(super) allow_admin: bool,
-    pub(super) max_rows: u64,
-    /// In bytes of JSON.
-    pub(super) max_result: u64,
-    /// In bytes of JSON, of results that are held whole.
-    pub(super) max_collected: u64,
-    /// How long a client may take to read a result.
-    pub(super) max_result_time: Duration,
-    /// In bytes.
-    pub(super) max_statement: u64,
-    /// In bytes.
-    pub(super) max_value: u64,
-}
-
 /// What the table cannot say.
 pub(super) fn check(service: &Node, problems: &mut Problems) {
     tls::check(service, problems);
+    Limits::check(service, problems);
     let said = |key| service.get(key).filter(|node| !node.is_null());
-    for (key, least, most) in SIZES {
-        if let Some(node) = said(key)
-            && let Some(text) = node.as_text()
-            && let Err(message) = size::between(&text, least, most)
-        {
-            problems.at(node, key, message).suggestion = Some("write it as `16mb`".to_owned());
-        }
-    }
     for key in [APPLICATION_NAME, OPTIONS, "username", "database"] {
         if let Some(node) = said(key)
             && node.as_text().is_some_and(|text| text.contains('\0'))
@@ -259,10 +197,6 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
 pub(super) fn of(service: &ServiceSpec) -> Result<Options, Failure> {
     let said = Said::of(service);
     let pool = Said::within(service, POOL);
-    let sized = |(key, least, most): (&str, u64, u64), default| {
-        said.read(key, default, |text| size::between(text, least, most))
-    };
-    let [max_result, max_collected, max_statement, max_value] = SIZES;
     let user = service.username.clone().unwrap_or_else(|| "postgres".to_owned());
     let most = pool.parsed(MAX_CONNECTIONS, 10)?;
     Ok(Options {
@@ -281,18 +215,9 @@ pub(super) fn of(service: &ServiceSpec) -> Result<Options, Failure> {
             lifetime: pool.span(MAX_LIFETIME, Duration::from_secs(3600))?,
             statements: said.parsed(STATEMENT_CACHE, 128)?,
         },
-        limits: Limits {
-            read_only: said.parsed(READ_ONLY, false)?,
-            allow_admin: said.parsed(ALLOW_ADMIN, false)?,
-            max_rows: said.parsed(MAX_ROWS, 1_000_000)?,
-            max_result: sized(max_result, 256 << 20)?,
-            max_collected: sized(max_collected, 16 << 20)?,
-            max_result_time: said.span(MAX_RESULT_TIME, Duration::from_secs(60))?,
-            max_statement: sized(max_statement, 1 << 20)?,
-            max_value: sized(max_value, 16 << 20)?,
-        },
+        limits: Limits::of(said)?,
+        allow_admin: said.parsed(ALLOW_ADMIN, false)?,
         max_lag: said.span(MAX_LAG, Duration::from_secs(10))?,
-        transaction_idle: said.span(TRANSACTION_IDLE, Duration::from_secs(15))?,
     })
 }
 
@@ -398,20 +323,13 @@ mod tests {
             statements: 128,
         };
         assert_eq!(options.pool, pool);
-        assert_eq!((options.limits.max_rows, options.limits.max_collected), (1_000_000, 16 << 20));
+        assert_eq!((options.allow_admin, options.max_lag), (false, Duration::from_secs(10)));
         let options = of(&ServiceSpec { username: Some("shop".to_owned()), ..service(&[
             (POOL, json!({"min_connections": 2, "max_connections": 3, "max_idle_time": 5, "max_lifetime": "1m"})),
             (STATEMENT_CACHE, json!(0)),
             (MAX_LAG, json!("3s")),
             (ALLOW_ADMIN, json!(true)),
-            (READ_ONLY, json!(true)),
-            (MAX_ROWS, json!(7)),
-            (MAX_RESULT, json!("1mb")),
-            (MAX_COLLECTED, json!("2mb")),
-            (MAX_RESULT_TIME, json!("5s")),
-            (MAX_STATEMENT, json!(5000)),
-            (MAX_VALUE, json!("3mb")),
-            (TRANSACTION_IDLE, json!("4s")),
+            (limits::READ_ONLY.name, json!(true)),
             (APPLICATION_NAME, json!("till")),
             (OPTIONS, json!("-c jit=off")),
         ]) }).unwrap();
@@ -420,22 +338,9 @@ mod tests {
             (options.login.application_name.as_str(), options.login.options.as_deref()),
             ("till", Some("-c jit=off"))
         );
-        assert_eq!(
-            (options.max_lag, options.transaction_idle),
-            (Duration::from_secs(3), Duration::from_secs(4))
-        );
+        assert_eq!((options.allow_admin, options.max_lag), (true, Duration::from_secs(3)));
+        assert!(options.limits.read_only);
         let (idle, lifetime) = (Duration::from_secs(5), Duration::from_secs(60));
         assert_eq!(options.pool, PoolOptions { least: 2, most: 3, idle, lifetime, statements: 0 });
-        let limits = Limits {
-            read_only: true,
-            allow_admin: true,
-            max_rows: 7,
-            max_result: 1 << 20,
-            max_collected: 2 << 20,
-            max_result_time: Duration::from_secs(5),
-            max_statement: 5000,
-            max_value: 3 << 20,
-        };
-        assert_eq!(options.limits, limits);
     }
 }

@@ -75,6 +75,12 @@ impl Standpoint {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether it was a standby when it was last asked.
+    pub(super) fn follows(&self) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.as_ref().is_some_and(|seen| seen.role == Role::Replica)
+    }
+
     /// Refuses to read from a standby that is too far behind.
     ///
     /// # Errors
@@ -149,13 +155,14 @@ fn read(cells: &[Option<String>]) -> Option<Seen> {
     Some(Seen { role: Role::Primary, history, lag: None, cut_off: false })
 }
 
-/// Whether the server is a standby: by what it said itself, or else by asking. Servers before 14 do not say.
+/// Whether the server is a standby: it says itself that it is none, or is asked. Servers before 14 do not say, and a
+/// pooler may go on saying what was so before a promotion.
 ///
 /// # Errors
 /// When it cannot be asked.
 pub(super) async fn is_standby(conn: &mut Conn, catalog: &Catalog) -> Result<bool, Trouble> {
-    if let Some(standby) = conn.standby() {
-        return Ok(standby);
+    if conn.standby() == Some(false) {
+        return Ok(false);
     }
     let cells = conn.look(&IS_STANDBY, &[], catalog).await?;
     Ok(cells.first().is_some_and(|cell| cell.as_deref() == Some("t")))

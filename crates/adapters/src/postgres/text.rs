@@ -3,11 +3,14 @@
 
 use model::{Code, Failure};
 
-use super::options::Limits;
 use crate::sql::Statement;
 
-/// Words of functions that change a session beyond its transaction, or take what only a session lets go of.
-const CHANGING: [&str; 4] = ["set_config", "advisory", "dblink", "setseed"];
+/// Parts of names of functions that change a session beyond its transaction, or take what only a session lets go of,
+/// and what names begin with whose letters are written by their numbers. Locks of a transaction go with it.
+const CHANGING: [&str; 5] = ["set_config", "advisory_lock", "dblink", "setseed", "u&\""];
+
+/// What makes a transaction that only reads one that writes, and what such a word might hide behind.
+const REOPENING: [&str; 3] = ["write", "transaction_read_only", "u&\""];
 
 /// What a look at a statement's text tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,8 +34,13 @@ pub(super) enum Place {
 }
 
 /// Refuses what no server needs to see, and tells what else the text shows.
-pub(super) fn check(statement: &Statement, limits: &Limits, place: Place) -> Result<Look, Failure> {
-    let (size, most) = (statement.query.len() as u64, limits.max_statement);
+pub(super) fn check(
+    statement: &Statement,
+    most: u64,
+    allow_admin: bool,
+    place: Place,
+) -> Result<Look, Failure> {
+    let size = statement.query.len() as u64;
     if size > most {
         let detail = format!("The statement has {size} bytes; at most {most} are taken.");
         return Err(
@@ -48,26 +56,26 @@ pub(super) fn check(statement: &Statement, limits: &Limits, place: Place) -> Res
             Err(Failure::client(Code::QueryFailed, "There is no statement: the text is empty or a comment."))
         } else {
             // A bracket or a word of another alphabet: the server's to judge.
-            let changes_session = words.may_change(&statement.query);
+            let changes_session = names_any(&CHANGING, &statement.query);
             Ok(Look { seems_to_look: false, changes_session, in_parts: false })
         };
     };
-    controls(&words, first, place)?;
-    if !limits.allow_admin {
-        administers(&words, first)?;
+    controls(&words, first, &statement.query, place)?;
+    if !allow_admin {
+        administers(&words, first, &statement.query)?;
     }
     if first == "COPY" && words.has("STDIN") | words.has("STDOUT") {
         return Err(super::failure::copy());
     }
     let looks = ["SELECT", "TABLE", "VALUES", "SHOW", "EXPLAIN", "WITH"].contains(&first.as_str());
     let writes = ["INSERT", "UPDATE", "DELETE", "MERGE", "INTO"].iter().any(|word| words.has(word));
-    let changes_session = changes(&words, first) || words.may_change(&statement.query);
-    let in_parts = matches!(first.as_str(), "DO" | "CALL");
+    let changes_session = changes(&words, first) || names_any(&CHANGING, &statement.query);
+    let in_parts = first == "CALL" || (first == "DO" && names_any(&["commit", "call"], &statement.query));
     Ok(Look { seems_to_look: looks && !writes, changes_session, in_parts })
 }
 
 /// Refuses what begins and ends transactions by text: who else uses the connection would find it elsewhere than it is.
-fn controls(words: &Words, first: &str, place: Place) -> Result<(), Failure> {
+fn controls(words: &Words, first: &str, sql: &str, place: Place) -> Result<(), Failure> {
     let second = words.first.get(1).map(String::as_str);
     let controls = match first {
         "BEGIN" | "START" | "ABORT" | "END" => true,
@@ -86,9 +94,9 @@ fn controls(words: &Words, first: &str, place: Place) -> Result<(), Failure> {
         )
         .with_hint("Use `db/batch` or `db/transactions`."));
     }
-    // A function that tries comes too late: its own statement has begun to look already.
-    let reopens =
-        matches!(first, "SET" | "RESET") && (words.has("WRITE") || words.has("TRANSACTION_READ_ONLY"));
+    // A function that tries comes too late: its own statement has begun to look already. A setting's name may stand in
+    // quotes.
+    let reopens = matches!(first, "SET" | "RESET") && names_any(&REOPENING, sql);
     if place == Place::WithinReadOnly && reopens {
         return Err(Failure::client(
             Code::QueryFailed,
@@ -99,10 +107,12 @@ fn controls(words: &Words, first: &str, place: Place) -> Result<(), Failure> {
 }
 
 /// Refuses what is the administrator's of the server, though its role may be allowed to.
-fn administers(words: &Words, first: &str) -> Result<(), Failure> {
+fn administers(words: &Words, first: &str, sql: &str) -> Result<(), Failure> {
+    // A session may be told to read a backslash in any text as it reads one in `E'…'`: what is a word is not sure then.
+    let hidden = || sql.contains('\\') && names_any(&["program"], sql);
     let what = match first {
         "ALTER" if words.first.get(1).is_some_and(|second| second == "SYSTEM") => "`ALTER SYSTEM`",
-        "COPY" if words.has("PROGRAM") => "`COPY … PROGRAM`",
+        "COPY" if words.has("PROGRAM") || hidden() => "`COPY … PROGRAM`",
         _ => return Ok(()),
     };
     Err(Failure::client(Code::PermissionDenied, format!("{what} is not let through."))
@@ -119,7 +129,8 @@ fn changes(words: &Words, first: &str) -> bool {
         // Whatever they do inside is not to be seen.
         "DO" | "CALL" => true,
         "DECLARE" => words.has("HOLD"),
-        "CREATE" => words.has("TEMP") || words.has("TEMPORARY") || words.has("PG_TEMP"),
+        // What is explained may be carried out, too.
+        "CREATE" | "EXPLAIN" => words.has("TEMP") || words.has("TEMPORARY") || words.has("PG_TEMP"),
         _ => words.has("INTO") && (words.has("TEMP") || words.has("TEMPORARY")) || words.has("PG_TEMP"),
     }
 }
@@ -134,7 +145,7 @@ struct Words {
 }
 
 /// Words that are looked for anywhere.
-const SOUGHT: [&str; 16] = [
+const SOUGHT: [&str; 13] = [
     "INSERT",
     "UPDATE",
     "DELETE",
@@ -148,9 +159,6 @@ const SOUGHT: [&str; 16] = [
     "TEMP",
     "TEMPORARY",
     "PG_TEMP",
-    "WRITE",
-    "TRANSACTION_READ_ONLY",
-    "TRANSACTION",
 ];
 
 impl Words {
@@ -162,7 +170,7 @@ impl Words {
         while let Some(byte) = bytes.get(at) {
             match byte {
                 b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c | b';' => at += 1,
-                b'-' if bytes.get(at + 1) == Some(&b'-') => at = behind(bytes, at + 2, b"\n"),
+                b'-' if bytes.get(at + 1) == Some(&b'-') => at = behind_line(bytes, at + 2),
                 b'/' if bytes.get(at + 1) == Some(&b'*') => at = behind_comment(bytes, at + 2),
                 _ => {
                     words.is_empty = false;
@@ -172,8 +180,12 @@ impl Words {
                         b'$' => behind_dollars(bytes, at),
                         b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => {
                             let end = word_end(bytes, at);
-                            words.take(&sql[at..end], leading);
-                            end
+                            if bytes.get(end) == Some(&b'\'') && sql[at..end].eq_ignore_ascii_case("e") {
+                                behind_escaped(bytes, end + 1)
+                            } else {
+                                words.take(&sql[at..end], leading);
+                                end
+                            }
                         }
                         // Numbers and signs. A bracket may stand before the first word.
                         _ => {
@@ -203,14 +215,14 @@ impl Words {
     fn has(&self, word: &str) -> bool {
         self.found.contains(&word)
     }
+}
 
-    /// Whether a function is named that changes the session. Also in quotes, since names may stand there.
-    fn may_change(&self, sql: &str) -> bool {
-        let bytes = sql.as_bytes();
-        CHANGING
-            .iter()
-            .any(|name| bytes.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name.as_bytes())))
-    }
+/// Whether any of these stands in the text: also in quotes, since names may stand there.
+fn names_any(names: &[&str], sql: &str) -> bool {
+    let stands = |name: &&str| {
+        sql.as_bytes().windows(name.len()).any(|part| part.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    names.iter().any(stands)
 }
 
 fn word_end(bytes: &[u8], begin: usize) -> usize {
@@ -222,6 +234,42 @@ fn word_end(bytes: &[u8], begin: usize) -> usize {
 fn behind(bytes: &[u8], from: usize, what: &[u8]) -> usize {
     let found = bytes.get(from..).and_then(|rest| rest.windows(what.len()).position(|part| part == what));
     found.map_or(bytes.len(), |at| from + at + what.len())
+}
+
+/// Behind the end of a line, or the last of all.
+fn behind_line(bytes: &[u8], from: usize) -> usize {
+    let end = bytes[from..].iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+    end.map_or(bytes.len(), |at| from + at + 1)
+}
+
+/// Behind a text in which a backslash quotes what follows, with all the pieces that go on with it.
+fn behind_escaped(bytes: &[u8], mut at: usize) -> usize {
+    loop {
+        match bytes.get(at) {
+            None => return bytes.len(),
+            Some(b'\\') => at += 2,
+            Some(b'\'') if bytes.get(at + 1) == Some(&b'\'') => at += 2,
+            Some(b'\'') => match next_piece(bytes, at + 1) {
+                Some(piece) => at = piece,
+                None => return at + 1,
+            },
+            Some(_) => at += 1,
+        }
+    }
+}
+
+/// Where a text goes on that has ended here: a quote on a later line takes it up.
+fn next_piece(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let mut later = false;
+    loop {
+        match bytes.get(at)? {
+            b'\n' | b'\r' => (at, later) = (at + 1, true),
+            b' ' | b'\t' | 0x0b | 0x0c => at += 1,
+            b'-' if bytes.get(at + 1) == Some(&b'-') => (at, later) = (behind_line(bytes, at + 2), true),
+            b'\'' if later => return Some(at + 1),
+            _ => return None,
+        }
+    }
 }
 
 /// Behind a comment, which may hold others.

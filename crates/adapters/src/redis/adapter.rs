@@ -101,6 +101,10 @@ impl Adapter for RedisAdapter {
         })
     }
 
+    fn says_its_role(&self) -> bool {
+        true
+    }
+
     fn seen(&self) -> Option<Seen> {
         self.lock().clone()
     }

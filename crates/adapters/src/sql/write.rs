@@ -95,6 +95,11 @@ impl RowWriter {
         self.chunk.rows += 1;
     }
 
+    /// Takes back what was written behind so many bytes: a row that was begun and could not be ended.
+    pub(crate) fn cut_back(&mut self, length: usize) {
+        self.chunk.json.truncate(length);
+    }
+
     /// Begins a cell: whoever asks writes one JSON value behind it, as the functions below do.
     pub(crate) fn next(&mut self) -> &mut Vec<u8> {
         let out = &mut self.chunk.json;
@@ -241,6 +246,19 @@ mod tests {
         write(&mut rows);
         rows.end();
         String::from_utf8(rows.take().json).unwrap()
+    }
+
+    #[test]
+    fn half_a_row_is_taken_back() {
+        let mut rows = RowWriter::new([("a".to_owned(), String::new())], RowShape::Objects);
+        rows.begin();
+        rows.bool(true);
+        rows.end();
+        let whole = rows.len();
+        rows.begin();
+        rows.next().push(b'1');
+        rows.cut_back(whole);
+        assert_eq!(rows.take(), Chunk { json: br#"{"a":true}"#.to_vec(), rows: 1 });
     }
 
     #[test]

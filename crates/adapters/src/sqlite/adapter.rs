@@ -10,12 +10,13 @@ use model::{Code, Failure};
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::{self, Stop};
-use super::options::{Limits, Options};
+use super::options::Options;
 use super::pace::Pace;
 use super::run::{self, Done, READ_ONLY_TRANSACTION, Terms};
 use super::text;
 use super::transaction::SqliteTransaction;
 use crate::embedded::Slot;
+use crate::sql::limits::Limits;
 use crate::sql::{
     Argument, BatchResult, Piece, QueryOptions, Rest, Rows, Sql, Statement, Transaction, TransactionOptions,
 };
@@ -28,7 +29,6 @@ const GLANCED: usize = 16 << 10;
 pub(super) struct SqliteAdapter {
     slot: Arc<Slot<Disk>>,
     limits: Limits,
-    idle: Duration,
     pace: Arc<Pace>,
     /// It has let go of the database.
     left: AtomicBool,
@@ -37,13 +37,7 @@ pub(super) struct SqliteAdapter {
 impl SqliteAdapter {
     pub(super) fn new(slot: Arc<Slot<Disk>>, options: &Options) -> Self {
         let left = AtomicBool::new(false);
-        SqliteAdapter {
-            slot,
-            limits: options.limits,
-            idle: options.transaction_idle,
-            pace: Arc::new(Pace::new()),
-            left,
-        }
+        SqliteAdapter { slot, limits: options.limits, pace: Arc::new(Pace::new()), left }
     }
 
     /// The engine, within the time that the call has.
@@ -300,6 +294,6 @@ impl Sql for SqliteAdapter {
     }
 
     fn idle_limit(&self) -> Duration {
-        self.idle
+        self.limits.transaction_idle
     }
 }

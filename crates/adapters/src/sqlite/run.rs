@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use super::bind;
 use super::cells::{self, Cells};
 use super::failure::{self, Stop};
-use super::options::Limits;
 use super::text;
+use crate::sql::limits::Limits;
 use crate::sql::{Chunk, Column, HELD_BACK, Piece, QueryOptions, Rest, RowShape, Rows, Statement};
 
 /// How much of a result travels at once, in bytes.

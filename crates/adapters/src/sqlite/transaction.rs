@@ -5,9 +5,9 @@ use model::Failure;
 use tokio::time::Instant;
 
 use super::failure::{self, Stop};
-use super::options::Limits;
 use super::run::{self, Done, READ_ONLY_TRANSACTION, Terms};
 use crate::Call;
+use crate::sql::limits::Limits;
 use crate::sql::{QueryOptions, Rows, Statement, Transaction};
 
 /// A transaction under way.

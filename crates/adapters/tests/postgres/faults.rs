@@ -143,6 +143,57 @@ async fn until_answered(adapter: &Arc<dyn Adapter>) {
     }
 }
 
+/// A gateway that is killed says nothing to anybody: the server looks whether it is there, and ends what runs for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_ends_when_its_gateway_dies() {
+    let server = Engines::shared().postgres();
+    let looks = server.psql("SHOW server_version_num").parse::<u32>().unwrap() >= 140_000;
+    for (name, before) in [("faults_dies", "SELECT 1"), ("faults_dies_later", "SET work_mem = '1MB'")] {
+        let (own, adapter) = (server.clone(), connected(&named(name, &[]), server.port));
+        let gateway = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let mut busy = Box::pin(async {
+                executed(&adapter, before).await.unwrap();
+                executed(&adapter, SLEEP).await
+            });
+            runtime.block_on(async {
+                tokio::select! {
+                    told = &mut busy => panic!("it ends by itself: {told:?}"),
+                    () = until("it runs", || listed(&own, name, "active") == 1) => {}
+                }
+            });
+            // Nothing can be said any more without a runtime: the socket is closed, and that is all.
+            drop(runtime);
+            drop(busy);
+        });
+        gateway.join().unwrap();
+        if looks {
+            until("it has ended", || listed(&server, name, "%") == 0).await;
+        } else {
+            // Servers before 14 do not look.
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            assert_eq!(listed(&server, name, "active"), 1);
+            tell(
+                &server,
+                &format!(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'"
+                ),
+            );
+        }
+    }
+}
+
+/// A server that takes connections and says nothing leaves time for another one.
+#[tokio::test]
+async fn a_silent_server_leaves_time_for_another() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let adapter = connected(&service(&[]), silent.local_addr().unwrap().port());
+    let (begun, deadline) = (Instant::now(), within(4));
+    let failure = adapter.sql().unwrap().execute(&statement("SELECT 1"), deadline).await.unwrap_err();
+    assert_eq!((failure.code(), failure.origin()), (Code::Timeout, Origin::Service), "{failure}");
+    assert!(failure.retryable() && begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
 /// The runtime answers "later" to a task that has done much in its turn, at any point of a statement on its way. What
 /// encryption holds back then is sent all the same.
 #[tokio::test]

@@ -196,6 +196,7 @@ async fn sessions_do_not_leak() {
         "LISTEN mine",
         "SELECT pg_advisory_lock(4711)",
         "CREATE TEMPORARY TABLE of_mine (a int)",
+        "EXPLAIN ANALYZE CREATE TEMPORARY TABLE of_mine AS SELECT 1 AS a",
         "DO $$ BEGIN PERFORM set_config('my.own', 'secret', false); END $$",
     ] {
         executed(&adapter, change).await.unwrap_or_else(|failure| panic!("{change}: {failure}"));

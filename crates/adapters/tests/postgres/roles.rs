@@ -64,6 +64,28 @@ async fn promoted(standby: &Server, on_primary: &Arc<dyn Adapter>, on_standby: &
     );
 }
 
+/// What a standby was asked when it died was not done, where it says itself that it is one, and may be asked elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_standby_was_asked_may_be_asked_again() {
+    let engines = Engines::own();
+    let (primary, standby) = (engines.postgres(), engines.postgres_replica());
+    let says_so = primary.psql("SHOW server_version_num").parse::<u32>().unwrap() >= 140_000;
+    let adapter = connected(&service(&[]), standby.port);
+    let own = Arc::clone(&adapter);
+    let asked = tokio::spawn(async move { rows(&own, SLEEP).await });
+    until("it runs", || {
+        standby.psql(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)' AND state = 'active'",
+        ) == "1"
+    })
+    .await;
+    standby.kill();
+    let failure = asked.await.unwrap().unwrap_err();
+    assert_eq!((failure.code(), failure.origin()), (Code::BadGateway, model::Origin::Service), "{failure}");
+    assert_eq!(failure.retryable(), says_so, "{failure}");
+    assert_eq!(failure.detail().contains("may have been"), !says_so, "{failure}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_reads_his_own_writes_waits_or_is_sent_on() {
     let engines = Engines::own();

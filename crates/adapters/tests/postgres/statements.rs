@@ -217,6 +217,8 @@ async fn a_read_only_service_stays_so() {
     for way_out in [
         "SET TRANSACTION READ WRITE",
         "SET transaction_read_only = off",
+        "SET \"transaction_read_only\" TO off",
+        "-- a\rCOMMIT\nWORK",
         "SELECT set_config('transaction_read_only', 'off', true)",
         "DO $$ BEGIN SET TRANSACTION READ WRITE; END $$",
     ] {

@@ -8,6 +8,13 @@ use super::super::types::Catalog;
 use super::open::Cancel;
 use super::{Answer, Conn, Standing, Trouble};
 
+/// From this version on a server can look whether its client is still there.
+const KNOWS_HOW: u32 = 14;
+
+/// Two seconds, unless somebody has said otherwise.
+const LOOK_AFTER_US: &str = "SELECT pg_catalog.set_config('client_connection_check_interval', '2s', false) \
+                             WHERE pg_catalog.current_setting('client_connection_check_interval') = '0'";
+
 impl Conn {
     /// What a cancel request has to say, when something is under way that can be ended.
     pub(in crate::postgres) fn cancel(&self) -> Option<Cancel> {
@@ -31,10 +38,33 @@ impl Conn {
             self.run_alone("ROLLBACK").await?;
         }
         if self.changed {
-            self.run_alone("DISCARD ALL").await?;
+            self.closing("DISCARD ALL")?;
+            self.sync();
+            if self.looked_after {
+                self.closing(LOOK_AFTER_US)?;
+                self.sync();
+            }
+            self.rest().await?;
             self.statements.clear();
             self.changed = false;
         }
+        Ok(())
+    }
+
+    /// Has the server look from time to time whether we are still there, so that no statement runs on for a gateway
+    /// that was killed. A server that cannot is used all the same.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub(super) async fn be_looked_after(&mut self) -> Result<(), Trouble> {
+        // Nothing stays in the session of a pooler.
+        if self.version < KNOWS_HOW || !self.statements.are_kept() {
+            return Ok(());
+        }
+        self.looked_after = match self.run_alone(LOOK_AFTER_US).await {
+            Err(Trouble::Refused(_)) if !self.broken => false,
+            told => told.map(|()| true)?,
+        };
         Ok(())
     }
 

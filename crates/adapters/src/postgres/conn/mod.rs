@@ -104,6 +104,10 @@ pub(super) struct Conn {
     changed: bool,
     /// Whether the server said that it is a standby, where it says so by itself.
     standby: Option<bool>,
+    /// The server's version, as far as it counts.
+    version: u32,
+    /// The server looks whether we are still there while a statement runs.
+    looked_after: bool,
     born: Instant,
     /// The core that opened it.
     pub(super) home: usize,
@@ -125,6 +129,8 @@ impl Conn {
             broken: false,
             changed: false,
             standby: None,
+            version: 0,
+            looked_after: false,
             born: Instant::now(),
             home: wire::cores::index(),
         }
@@ -272,16 +278,22 @@ impl Conn {
         }
         let mut tag = Tag::read(b"");
         while self.syncs > 0 {
-            let frame = self.next().await?;
-            match frame.tag {
-                b'C' => tag = Tag::read(self.frames.body(frame)),
-                b'E' => {
-                    let refused = self.refusal(frame);
-                    self.rest().await?;
-                    return Err(refused);
+            let refused = match self.next().await {
+                Ok(frame) if frame.tag == b'C' => {
+                    tag = Tag::read(self.frames.body(frame));
+                    continue;
                 }
-                _ => {}
+                Ok(frame) if frame.tag == b'E' => self.refusal(frame),
+                Ok(_) => continue,
+                Err(trouble) => trouble,
+            };
+            if tag.word() == "COMMIT" {
+                // It is kept, whatever became of the connection behind that word.
+                break;
             }
+            // Whoever dies at this point leaves it in doubt, whatever he says of it.
+            self.rest().await?;
+            return Err(refused);
         }
         Ok(tag)
     }
@@ -306,8 +318,10 @@ impl Conn {
             b'N' | b'A' => Ok(None),
             b'S' => {
                 let mut words = self.frames.body(frame).split(|byte| *byte == 0);
-                if words.next() == Some(b"in_hot_standby") {
-                    self.standby = words.next().map(|value| value == b"on");
+                match (words.next(), words.next()) {
+                    (Some(b"in_hot_standby"), value) => self.standby = value.map(|value| value == b"on"),
+                    (Some(b"server_version"), Some(value)) => self.version = major(value),
+                    _ => {}
                 }
                 Ok(None)
             }
@@ -360,6 +374,12 @@ impl Conn {
 pub(super) fn cells_of(row: &[u8]) -> Cells<'_> {
     // Their count stands before them, and in what was said of the statement.
     Cells { rest: row.get(2..).unwrap_or_default() }
+}
+
+/// `15` of `15.8 (Debian 15.8-1)` and of `15beta1`; 0 of what is no version.
+fn major(version: &[u8]) -> u32 {
+    let end = version.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(version.len());
+    str::from_utf8(&version[..end]).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 fn bind(statement: &str, args: &[Option<Vec<u8>>], out: &mut bytes::BytesMut) -> io::Result<()> {
@@ -459,6 +479,15 @@ mod tests {
             assert_eq!((tag.word(), tag.count, tag.affected(true)), (word, count, changed), "{text}");
         }
         assert_eq!(Tag::read(b"SELECT 3\0").affected(false), 3, "a table made of a query");
+    }
+
+    #[test]
+    fn versions_are_read() {
+        for (text, version) in
+            [("12.22", 12), ("15.8 (Debian 15.8-1)", 15), ("18beta1", 18), ("devel", 0), ("", 0)]
+        {
+            assert_eq!(major(text.as_bytes()), version, "{text}");
+        }
     }
 
     #[test]

@@ -94,6 +94,7 @@ impl Target {
         let encrypted = matches!(stream, Stream::Tls(_));
         let mut conn = Conn::new(Frames::new(stream, self.most), self.statements, peer, encrypted);
         self.start(&mut conn, certificate.as_deref()).await?;
+        conn.be_looked_after().await?;
         Ok(conn)
     }
 

@@ -51,6 +51,11 @@ impl Statements {
         Statements { known: HashMap::new(), most, clock: 0, prefix, leftover: Vec::new() }
     }
 
+    /// Whether any are kept.
+    pub(super) fn are_kept(&self) -> bool {
+        self.most > 0
+    }
+
     pub(super) fn find(&mut self, query: &str) -> Option<Arc<Prepared>> {
         let (prepared, used) = self.known.get_mut(query)?;
         self.clock += 1;

@@ -53,6 +53,11 @@ impl ServerError {
         self.field(b'M').unwrap_or("it does not say why")
     }
 
+    /// The place in the server's own code that it comes from.
+    pub(in crate::postgres) fn routine(&self) -> Option<&str> {
+        self.field(b'R')
+    }
+
     /// What it advises.
     pub(in crate::postgres) fn hint(&self) -> Option<&str> {
         self.field(b'H')

@@ -25,6 +25,9 @@ use warm::Warming;
 /// A connection that was used within this time is believed to be there still (`docs/decisions/0006`).
 const TRUSTED: Duration = Duration::from_secs(2);
 
+/// How long opening a connection may take though it is more than half of the time: far servers that encrypt take some.
+const OPENING: Duration = Duration::from_secs(1);
+
 /// Connections to one endpoint. Clones share them.
 #[derive(Clone)]
 pub(super) struct Pool(Arc<Shared>);
@@ -120,7 +123,7 @@ impl Pool {
                 continue;
             }
             if let Some(slot) = shared.slot() {
-                let opened = timeout_at(deadline, shared.target.open()).await;
+                let opened = timeout_at(opened_by(deadline), shared.target.open()).await;
                 let conn =
                     opened.unwrap_or_else(|_| Err(failure::unopened_in_time(&shared.target.address)))?;
                 return Ok(Lease::new(Arc::clone(shared), Pooled { conn: Box::new(conn), slot }, place));
@@ -242,6 +245,13 @@ async fn awake(idle: Idle, deadline: Instant) -> Option<Pooled> {
         Ok(Ok(())) => Some(pooled),
         _ => None,
     }
+}
+
+/// When a connection must be there: nothing has left by then, and some of the time is left for another endpoint.
+fn opened_by(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    let left = deadline.saturating_duration_since(now);
+    now + (left / 2).max(left.min(OPENING))
 }
 
 impl Pooled {

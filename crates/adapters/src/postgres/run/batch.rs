@@ -11,12 +11,12 @@ use std::time::Duration;
 use model::{Code, Failure};
 
 use super::super::conn::{Conn, Prepared, Tag, Trouble};
-use super::super::failure;
-use super::super::options::Limits;
+use super::super::failure::{self, Circumstances};
 use super::super::text::Look;
 use super::super::types::Catalog;
 use super::read::{Filled, Reader};
 use super::{Terms, arguments, begin_words, is_stale, numbered, recover, undo};
+use crate::sql::limits::Limits;
 use crate::sql::{BatchResult, Statement, TransactionOptions};
 
 /// How often a batch begins anew when other transactions are in its way, as long as its time allows.
@@ -111,13 +111,18 @@ pub(super) async fn run<F: Form>(
         let look = batch.looks.get(at.unwrap_or(0)).copied().unwrap_or_default();
         let only_looks = batch.options.read_only || batch.limits.read_only;
         let terms = Terms { only_looks, ..Terms::execute(batch.limits, look) };
-        let failure = failure::of(trouble, terms.circumstances(conn));
+        // Nothing commits in the middle of a transaction.
+        let circumstances = Circumstances { in_parts: false, ..terms.circumstances(conn) };
+        let failure = failure::of(trouble, circumstances);
         if conn.rest().await.is_ok() {
             undo(conn).await;
         }
         let statement = at.and_then(|at| batch.statements.get(at));
         match statement {
-            Some(statement) if stale && std::mem::take(&mut anew) => conn.forget(&statement.query),
+            // What has happened to one may have happened to others.
+            Some(_) if stale && std::mem::take(&mut anew) => {
+                batch.statements.iter().for_each(|statement| conn.forget(&statement.query));
+            }
             // Nothing of it is kept, and all that it does is known: it can begin anew.
             _ if is_in_conflict(&failure) && conflicts < CONFLICTS && conn.is_at_rest() => {
                 conflicts += 1;

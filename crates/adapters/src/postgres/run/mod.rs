@@ -13,9 +13,9 @@ use model::{Code, Failure};
 
 use super::conn::{Conn, Prepared, Standing, Trouble};
 use super::failure::{self, Circumstances};
-use super::options::Limits;
 use super::text::Look;
 use super::types;
+use crate::sql::limits::Limits;
 use crate::sql::{Argument, Isolation, QueryOptions, RowShape, Statement, TransactionOptions};
 
 pub(super) use batch::{Batch, batch, late};
@@ -30,6 +30,12 @@ const NO_SUCH_STATEMENT: &str = "26000";
 /// Among others: a prepared statement would give other columns than it said, since its tables have changed.
 const NOT_SUPPORTED: &str = "0A000";
 
+/// Arguments of a statement at most: the protocol counts them by 16 bits.
+const MOST_ARGUMENTS: usize = 65_535;
+
+/// All arguments of a statement at most, in bytes: the server reads messages of up to a gigabyte.
+const LARGEST: usize = (1 << 30) - (1 << 10);
+
 /// What a statement is for, and what it may do.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
@@ -42,6 +48,8 @@ pub(super) struct Terms {
     pub(super) shape: RowShape,
     /// It must not change anything.
     pub(super) only_looks: bool,
+    /// It did not say so itself: the server is a standby, and may have been promoted since it said that it is one.
+    pub(super) kept_from_writing: bool,
     /// Whether rows are wanted, or only their effect.
     pub(super) rows: bool,
     /// It is one of several: it does not stand for itself, and its rows are held whole.
@@ -77,6 +85,7 @@ impl Terms {
             counted: false,
             shape: RowShape::Objects,
             only_looks: limits.read_only,
+            kept_from_writing: false,
             rows: false,
             within: false,
             paged: false,
@@ -87,6 +96,15 @@ impl Terms {
     /// As one of several.
     pub(super) fn within(self, room: u64) -> Terms {
         Terms { within: true, room: self.room.min(room), ..self }
+    }
+
+    /// On a standby, where it can change nothing anyway: that is made sure of, so that it may be asked of another server
+    /// whatever becomes of it here. A text that may commit in the middle is left alone.
+    pub(super) fn on_standby(self) -> Terms {
+        if self.only_looks || self.look.in_parts {
+            return self;
+        }
+        Terms { only_looks: true, kept_from_writing: true, ..self }
     }
 
     /// In a transaction of several calls.
@@ -104,12 +122,18 @@ impl Terms {
         if self.paged { wanted.min(PAGE) } else { wanted }
     }
 
+    /// Whether it can be left in the middle, since it changes nothing.
+    fn looks(&self) -> bool {
+        self.only_looks || self.look.seems_to_look
+    }
+
     /// How a refusal is judged.
     pub(super) fn circumstances(&self, conn: &Conn) -> Circumstances {
         Circumstances {
             asked: conn.has_asked(),
             only_looks: self.only_looks,
-            in_parts: self.look.in_parts,
+            kept_from_writing: self.kept_from_writing,
+            in_parts: self.look.in_parts && !self.within,
             standby: !self.within && conn.standby() == Some(true),
         }
     }
@@ -142,11 +166,20 @@ fn arguments(statement: &Statement, prepared: &Prepared) -> Result<Vec<Option<Ve
         types::argument(argument, known)
             .map_err(|why| Failure::client(Code::QueryFailed, format!("Argument ${} {why}.", at + 1)))
     };
-    typed.map(convert).collect()
+    fitting(typed.map(convert).collect::<Result<_, _>>()?)
+}
+
+/// Arguments that fit into one message.
+fn fitting(args: Vec<Option<Vec<u8>>>) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+    let size: usize = args.iter().map(|arg| 4 + arg.as_ref().map_or(0, Vec::len)).sum();
+    if size > LARGEST { Err(failure::too_long()) } else { Ok(args) }
 }
 
 fn counted(statement: &Statement, prepared: &Prepared) -> Result<(), Failure> {
     let (wanted, given) = (prepared.parameters.len(), statement.args.len());
+    if given > MOST_ARGUMENTS {
+        return Err(failure::too_many(given, MOST_ARGUMENTS));
+    }
     if wanted == given {
         return Ok(());
     }
@@ -156,9 +189,15 @@ fn counted(statement: &Statement, prepared: &Prepared) -> Result<(), Failure> {
 
 /// Whether a statement failed for what this connection remembers of it, so that it may be prepared anew.
 fn is_stale(trouble: &Trouble) -> bool {
+    matches!(trouble, Trouble::Refused(error) if error.code() == NO_SUCH_STATEMENT) || is_outdated(trouble)
+}
+
+/// Whether the tables of a prepared statement have changed. Servers say that in many languages, and in one place.
+fn is_outdated(trouble: &Trouble) -> bool {
     let Trouble::Refused(error) = trouble else { return false };
-    error.code() == NO_SUCH_STATEMENT
-        || (error.code() == NOT_SUPPORTED && error.message().contains("cached plan"))
+    let says_so =
+        || error.routine() == Some("RevalidateCachedQuery") || error.message().contains("cached plan");
+    error.code() == NOT_SUPPORTED && says_so()
 }
 
 /// Brings a connection to rest after a failure, so that it can be used at once where that takes no effort.
@@ -170,6 +209,20 @@ async fn recover(conn: &mut Conn, trouble: Trouble) -> Trouble {
         return Trouble::Broken(error);
     }
     trouble
+}
+
+/// What becomes of a statement by itself whose rows cannot be told: one that writes is carried out whole, and whoever
+/// asked must know.
+async fn seen_through(conn: &mut Conn, terms: &Terms, trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Ours(failure) if conn.has_asked() && !terms.within && !terms.looks() => {
+            match conn.rest().await {
+                Ok(()) => Trouble::Ours(failure::untold(&failure)),
+                Err(trouble) => trouble,
+            }
+        }
+        trouble => trouble,
+    }
 }
 
 /// Ends a transaction that a failed statement has left open.
@@ -198,4 +251,28 @@ pub(super) fn begin_words(options: TransactionOptions) -> Arc<str> {
 /// The failure of what is one of several, which names the statement.
 pub(super) fn numbered(at: usize, failure: &Failure) -> Failure {
     failure::prefixed(&format!("statement {}: ", at + 1), failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conn::ServerError;
+    use super::*;
+
+    #[test]
+    fn what_is_stale_is_known_in_any_language() {
+        let refused = |body: &[u8]| Trouble::Refused(Box::new(ServerError::read(body)));
+        for (body, stale, outdated) in [
+            (&b"C26000\0Mprepared statement does not exist\0"[..], true, false),
+            (b"C0A000\0Mcached plan must not change result type\0", true, true),
+            (
+                b"C0A000\0Mder Plan soll den Ergebnistyp nicht \xc3\xa4ndern\0RRevalidateCachedQuery\0",
+                true,
+                true,
+            ),
+            (b"C0A000\0Mnot supported\0RExecInitFunc\0", false, false),
+            (b"C42601\0Mcached plan\0", false, false),
+        ] {
+            assert_eq!((is_stale(&refused(body)), is_outdated(&refused(body))), (stale, outdated));
+        }
+    }
 }

@@ -2,15 +2,16 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use model::Failure;
 
-use super::super::conn::{Answer, Conn, Prepared, Trouble};
+use super::super::conn::{Answer, Conn, Prepared, Tag, Trouble};
 use super::super::failure;
 use super::super::types::{self, Catalog};
 use super::batch::{Batch, Form, run};
-use super::{Terms, counted, is_stale, recover, undo};
+use super::{Terms, counted, fitting, is_stale, recover, seen_through, undo};
 use crate::sql::{NativeField, NativeResult, Statement, TransactionOptions};
 
 /// The answers to one statement as they are.
@@ -24,7 +25,7 @@ impl Form for Native {
 
     fn arguments(statement: &Statement, prepared: &Prepared) -> Result<Vec<Option<Vec<u8>>>, Failure> {
         counted(statement, prepared)?;
-        Ok(statement.args.iter().map(types::verbatim).collect())
+        fitting(statement.args.iter().map(types::verbatim).collect())
     }
 
     fn new(prepared: Arc<Prepared>, terms: Terms) -> Self {
@@ -46,6 +47,10 @@ impl Form for Native {
                 Answer::Oversized => fits = false,
                 Answer::More => fits = false,
                 Answer::Done(tag) => break tag,
+            }
+            if !fits && self.terms.looks() {
+                // Nobody needs what is still to come.
+                break Tag::default();
             }
         };
         if !fits {
@@ -85,6 +90,8 @@ pub(in crate::postgres) async fn native(
     let plain = batch.options == TransactionOptions::default() && !batch.limits.read_only;
     match (batch.statements, batch.looks) {
         ([statement], [look]) if plain => {
+            // By itself it has no number.
+            batch.current.store(batch.statements.len(), Ordering::Relaxed);
             let terms =
                 Terms { rows: true, room: batch.limits.max_collected, ..Terms::execute(batch.limits, *look) };
             alone(conn, statement, terms, catalog).await.map(|result| vec![result])
@@ -113,6 +120,7 @@ async fn alone(
             Err(trouble) => recover(conn, trouble).await,
         };
     }
+    let trouble = seen_through(conn, &terms, trouble).await;
     let circumstances = terms.circumstances(conn);
     undo(conn).await;
     Err(failure::of(trouble, circumstances))

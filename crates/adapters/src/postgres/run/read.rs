@@ -15,7 +15,7 @@ use crate::sql::RowWriter;
 pub(in crate::postgres) struct Reader {
     prepared: Arc<Prepared>,
     pub(super) writer: RowWriter,
-    terms: Terms,
+    pub(super) terms: Terms,
     rows: u64,
     /// Bytes of JSON that were written.
     pub(super) bytes: u64,
@@ -81,8 +81,7 @@ impl Reader {
     /// Whether the statement can be ended before its end: its effect is not wanted, and the server does not stop by
     /// itself. What writes is read to its end, since it would be undone.
     fn may_end(&self) -> bool {
-        let looks = self.terms.only_looks || self.terms.look.seems_to_look;
-        looks && !self.terms.within && self.terms.asked_rows() == 0
+        self.terms.looks() && !self.terms.within && self.terms.asked_rows() == 0
     }
 
     fn take(&mut self, conn: &Conn, row: Row) -> Result<(), Trouble> {
@@ -101,6 +100,17 @@ impl Reader {
             return Ok(());
         }
         let before = self.writer.len();
+        let written = self.write(conn, row);
+        if written.is_err() {
+            // Half a row is of no use to anybody.
+            self.writer.cut_back(before);
+        }
+        self.rows += 1;
+        self.bytes += (self.writer.len() - before) as u64;
+        written
+    }
+
+    fn write(&mut self, conn: &Conn, row: Row) -> Result<(), Trouble> {
         let columns = self.prepared.columns.as_deref().unwrap_or_default();
         let mut cells = conn.cells(row);
         self.writer.begin();
@@ -110,8 +120,6 @@ impl Reader {
                 .map_err(|NotText| Trouble::Ours(failure::no_text(&column.name)))?;
         }
         self.writer.end();
-        self.rows += 1;
-        self.bytes += (self.writer.len() - before) as u64;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use super::super::conn::{Conn, Tag, Trouble};
 use super::super::failure;
 use super::super::types::Catalog;
 use super::read::{Filled, Reader};
-use super::{Terms, arguments, is_stale, recover, undo};
+use super::{Terms, arguments, is_outdated, is_stale, recover, seen_through, undo};
 use crate::sql::{Chunk, HELD_BACK, Rest, Rows, Statement};
 
 /// What a statement has given so far.
@@ -53,14 +53,19 @@ pub(in crate::postgres) async fn start(
             };
         }
     }
+    let trouble = seen_through(conn, &terms, trouble).await;
     let circumstances = terms.circumstances(conn);
     if !terms.within {
         undo(conn).await;
-    } else if matches!(trouble, Trouble::Ours(_)) {
+        return Err(failure::of(trouble, circumstances));
+    }
+    if matches!(trouble, Trouble::Ours(_)) {
         // The transaction goes on; if it cannot, the next call finds that.
         let _ = conn.rest().await;
     }
-    Err(failure::of(trouble, circumstances))
+    let outdated = is_outdated(&trouble);
+    let failure = failure::of(trouble, circumstances);
+    Err(if outdated { failure::outdated(&failure) } else { failure })
 }
 
 async fn attempt(

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::super::pool::Lease;
 use super::read::{Filled, Reader};
-use super::recover;
+use super::{recover, seen_through};
 use crate::sql::{Chunk, Piece, Rest, Rows};
 
 /// How much of a result travels at once, in bytes.
@@ -66,7 +66,12 @@ async fn read_on(mut lease: Lease, mut reader: Reader, to: Way, end: Instant) {
                 return;
             }
             Some(Err(trouble)) => {
-                let Ok(trouble) = timeout_at(end, recover(lease.conn(), trouble)).await else { return };
+                let conn = lease.conn();
+                let seen = async {
+                    let trouble = recover(conn, trouble).await;
+                    seen_through(conn, &reader.terms, trouble).await
+                };
+                let Ok(trouble) = timeout_at(end, seen).await else { return };
                 let failure = reader.failed(trouble, lease.conn());
                 drop(lease);
                 send(&to, Err(failure), end).await;

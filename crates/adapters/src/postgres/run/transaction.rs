@@ -7,11 +7,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::conn::Standing;
 use super::super::failure::{self, Ended};
-use super::super::options::Limits;
 use super::super::pool::{Lease, Pool};
 use super::super::text::{self, Place};
 use super::{Done, Progress, Terms, check_sizes, start};
 use crate::Call;
+use crate::sql::limits::Limits;
 use crate::sql::{QueryOptions, Rows, Statement, Transaction};
 
 /// How long a rollback is waited for; then it goes on by itself.
@@ -23,12 +23,19 @@ pub(in crate::postgres) struct PostgresTransaction {
     /// Gone when the transaction is over.
     lease: Option<Lease>,
     limits: Limits,
+    allow_admin: bool,
     read_only: bool,
 }
 
 impl PostgresTransaction {
-    pub(in crate::postgres) fn new(pool: Pool, lease: Lease, limits: Limits, read_only: bool) -> Self {
-        PostgresTransaction { pool, lease: Some(lease), limits, read_only }
+    pub(in crate::postgres) fn new(
+        pool: Pool,
+        lease: Lease,
+        limits: Limits,
+        allow_admin: bool,
+        read_only: bool,
+    ) -> Self {
+        PostgresTransaction { pool, lease: Some(lease), limits, allow_admin, read_only }
     }
 
     /// The connection, if the transaction is still open on it. A call that was left in the middle has ended it.
@@ -49,7 +56,7 @@ impl PostgresTransaction {
     ) -> Result<Done, Failure> {
         let (limits, pool) = (self.limits, self.pool.clone());
         let place = if self.read_only { Place::WithinReadOnly } else { Place::Within };
-        let look = text::check(statement, &limits, place)?;
+        let look = text::check(statement, limits.max_statement, self.allow_admin, place)?;
         check_sizes(&statement.args, &limits)?;
         let only_looks = self.read_only;
         let lease = self.lease()?;

@@ -1,33 +1,23 @@
 //! What a look at a statement's text tells, and what it is not fooled by.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use model::Code;
 
 use super::*;
 
-const LIMITS: Limits = Limits {
-    read_only: false,
-    allow_admin: false,
-    max_rows: 10,
-    max_result: 1000,
-    max_collected: 1000,
-    max_result_time: Duration::from_secs(1),
-    max_statement: 1000,
-    max_value: 1000,
-};
+const LONGEST: u64 = 1000;
 
 fn statement(sql: &str) -> Statement {
     Statement { query: sql.into(), args: Arc::new([]) }
 }
 
 fn look(sql: &str) -> Look {
-    check(&statement(sql), &LIMITS, Place::Alone).unwrap_or_else(|failure| panic!("{sql}: {failure}"))
+    check(&statement(sql), LONGEST, false, Place::Alone).unwrap_or_else(|failure| panic!("{sql}: {failure}"))
 }
 
 fn refused(sql: &str, place: Place) -> Option<Code> {
-    check(&statement(sql), &LIMITS, place).err().map(|failure| failure.code())
+    check(&statement(sql), LONGEST, false, place).err().map(|failure| failure.code())
 }
 
 #[test]
@@ -52,6 +42,7 @@ fn transactions_are_not_begun_and_ended_by_text() {
         "ROLLBACK",
         "rollback and chain",
         "PREPARE TRANSACTION 'x'",
+        "-- a\rCOMMIT\nWORK",
     ] {
         for place in [Place::Alone, Place::Within, Place::WithinReadOnly] {
             assert_eq!(refused(sql, place), Some(Code::QueryFailed), "{sql}");
@@ -73,6 +64,8 @@ fn read_only_stays_so() {
         "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
         "set transaction_read_only = off",
         "RESET transaction_read_only",
+        "SET \"transaction_read_only\" TO off",
+        "SET LOCAL U&\"transaction\\005fread_only\" TO off",
     ] {
         assert_eq!(refused(sql, Place::WithinReadOnly), Some(Code::QueryFailed), "{sql}");
         assert_eq!(refused(sql, Place::Within), None, "{sql}");
@@ -86,12 +79,13 @@ fn read_only_stays_so() {
 
 #[test]
 fn the_administrators_words_are_not_let_through() {
-    let allowing = Limits { allow_admin: true, ..LIMITS };
     for sql in ["ALTER SYSTEM SET a = 1", "-- x\nalter /* y */ system reset all", "COPY t FROM PROGRAM 'id'"]
     {
         assert_eq!(refused(sql, Place::Alone), Some(Code::PermissionDenied), "{sql}");
-        assert!(check(&statement(sql), &allowing, Place::Alone).is_ok(), "{sql}");
+        assert!(check(&statement(sql), LONGEST, true, Place::Alone).is_ok(), "{sql}");
     }
+    let hidden = [r"COPY (SELECT E'\'') TO PROGRAM 'id'", r"COPY (SELECT '\'') TO PROGRAM 'id'"];
+    assert_eq!(hidden.map(|sql| refused(sql, Place::Alone)), [Some(Code::PermissionDenied); 2]);
     for sql in ["COPY t FROM STDIN", "copy t to stdout", "COPY (SELECT 1) TO STDOUT"] {
         assert_eq!(refused(sql, Place::Alone), Some(Code::QueryFailed), "{sql}");
     }
@@ -116,6 +110,10 @@ fn what_only_looks_seems_so() {
         ("SELECT \"update\" FROM a -- delete", true),
         ("SELECT $$ DELETE $$, $a$ INTO $$ $a$, $1", true),
         ("WITH a AS (DELETE FROM b RETURNING *) SELECT * FROM a", false),
+        (r"SELECT E'\\', e'it\'s DELETE', 'a\', 'INSERT'", true),
+        (r"WITH a AS (SELECT E'\''), b AS (DELETE FROM c RETURNING *) SELECT ''", false),
+        ("WITH a AS (SELECT E'a''\\''), b AS (DELETE FROM c RETURNING *) SELECT ''", false),
+        ("WITH a AS (SELECT E'a' -- b\n  '\\''), b AS (DELETE FROM c RETURNING *) SELECT ''", false),
         ("SELECT 1 INTO a", false),
         ("INSERT INTO a SELECT 1", false),
         ("UPDATE a SET b = 1 RETURNING b", false),
@@ -134,6 +132,8 @@ fn what_may_change_the_session_is_seen() {
         ("CREATE TABLE a (b int)", false),
         ("DECLARE a CURSOR FOR SELECT 1", false),
         ("UPDATE a SET temp = 1", false),
+        ("SELECT pg_advisory_xact_lock(1)", false),
+        ("EXPLAIN SELECT 1", false),
         ("SET search_path = x", true),
         ("set session authorization bob", true),
         ("LISTEN a", true),
@@ -144,10 +144,28 @@ fn what_may_change_the_session_is_seen() {
         ("SELECT 1 INTO TEMP a", true),
         ("DECLARE a CURSOR WITH HOLD FOR SELECT 1", true),
         ("SELECT pg_advisory_lock(1)", true),
+        ("SELECT pg_try_advisory_lock_shared(1)", true),
+        (r#"SELECT U&"pg_adv\0069sory_lock"(1)"#, true),
+        ("EXPLAIN ANALYZE CREATE TEMP TABLE a AS SELECT 1", true),
+        (r"SELECT E'\'' INTO TEMP a -- '", true),
         ("SELECT \"set_config\"('a.b', 'c', false)", true),
         ("DO $$ BEGIN END $$", true),
         ("CALL a()", true),
     ] {
         assert_eq!(look(sql).changes_session, changes, "{sql}");
+    }
+}
+
+#[test]
+fn what_may_commit_in_the_middle_is_seen() {
+    for (sql, in_parts) in [
+        ("CALL a()", true),
+        ("DO $$ BEGIN COMMIT; END $$", true),
+        ("DO 'begin call a(); end'", true),
+        ("DO LANGUAGE plpython3u $$ plpy.commit() $$", true),
+        ("DO $$ BEGIN PERFORM a(); END $$", false),
+        ("SELECT 'COMMIT'", false),
+    ] {
+        assert_eq!(look(sql).in_parts, in_parts, "{sql}");
     }
 }

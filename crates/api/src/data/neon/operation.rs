@@ -2,7 +2,7 @@
 
 use std::future::ready;
 
-use adapters::sql::{Isolation, TransactionOptions};
+use adapters::sql::TransactionOptions;
 use adapters::{Adapter, Call};
 use clusters::Access;
 use model::kind::Ability;
@@ -31,10 +31,8 @@ impl Operation for Native {
         if self.asked.several { "BATCH" } else { "EXECUTE" }
     }
 
-    /// A standby takes what only looks, but for what asks it to be serializable, which it cannot.
     fn access(&self) -> Access {
-        let serializable = self.options.isolation == Some(Isolation::Serializable);
-        if self.options.read_only && !serializable { Access::Read } else { Access::Write }
+        if self.options.suits_replicas() { Access::Read } else { Access::Write }
     }
 
     fn rerun(&self) -> bool {
@@ -54,11 +52,11 @@ impl Operation for Native {
                 let detail = format!("{} statements gave {} results.", statements.len(), results.len());
                 return Err(Failure::gateway(Code::Internal, detail));
             }
+            let rows = |as_lists: &bool| if *as_lists { reply::Rows::Lists } else { reply::Rows::Objects };
+            reply::check_names(results.iter().zip(as_lists.iter().map(rows)))?;
             let values = if self.raw { reply::Values::Text } else { reply::Values::Json(native) };
-            let written = results.iter().zip(as_lists).map(|(result, as_lists)| {
-                let rows = if *as_lists { reply::Rows::Lists } else { reply::Rows::Objects };
-                reply::result(result, rows, &values)
-            });
+            let written = results.iter().zip(as_lists);
+            let written = written.map(|(result, as_lists)| reply::result(result, rows(as_lists), &values));
             written.collect()
         }))
     }

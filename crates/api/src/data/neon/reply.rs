@@ -1,5 +1,7 @@
 //! Results as Neon's client reads them.
 
+use std::collections::HashSet;
+
 use adapters::sql::{NativeField, NativeResult, NativeSql};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
@@ -8,6 +10,9 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::respond;
+
+/// What names may take in the rows of an answer, in bytes.
+const NAMES: usize = 64 << 20;
 
 /// How values are told.
 pub(super) enum Values<'n> {
@@ -53,6 +58,28 @@ pub(super) fn result(result: &NativeResult, rows: Rows, values: &Values<'_>) -> 
     Ok(out)
 }
 
+/// Refuses results whose names alone would fill the memory: each row of objects repeats them, and the engine's limit
+/// counts values.
+///
+/// # Errors
+/// `too_large`.
+pub(super) fn check_names<'r>(
+    results: impl IntoIterator<Item = (&'r NativeResult, Rows)>,
+) -> Result<(), Failure> {
+    let size = |(result, rows): (&NativeResult, Rows)| {
+        let names = keys(&result.fields, rows).iter().flatten().map(String::len).sum::<usize>();
+        names.saturating_mul(result.rows.len())
+    };
+    let size = results.into_iter().map(size).fold(0_usize, usize::saturating_add);
+    if size <= NAMES {
+        return Ok(());
+    }
+    let detail = format!(
+        "The names of columns, which each row repeats, are {size} bytes; at most {NAMES} are told. All was carried out."
+    );
+    Err(Failure::client(Code::TooLarge, detail).with_hint("Ask for rows as lists, by `arrayMode`."))
+}
+
 fn field(field: &NativeField) -> serde_json::Value {
     json!({
         "name": field.name,
@@ -67,12 +94,16 @@ fn field(field: &NativeField) -> serde_json::Value {
 
 /// What stands before each cell. Of columns with one name an object has the last, as those clients know it.
 fn keys(fields: &[NativeField], rows: Rows) -> Vec<Option<String>> {
-    let key = |(at, field): (usize, &NativeField)| match rows {
-        Rows::Lists => Some(String::new()),
-        Rows::Objects if fields[at + 1..].iter().any(|later| later.name == field.name) => None,
-        Rows::Objects => Some(format!("{}:", json!(field.name))),
-    };
-    fields.iter().enumerate().map(key).collect()
+    if rows == Rows::Lists {
+        return vec![Some(String::new()); fields.len()];
+    }
+    let mut later = HashSet::with_capacity(fields.len());
+    let from_behind = fields.iter().rev();
+    let mut keys: Vec<_> = from_behind
+        .map(|field| later.insert(&*field.name).then(|| format!("{}:", json!(field.name))))
+        .collect();
+    keys.reverse();
+    keys
 }
 
 fn write_row(

@@ -179,6 +179,21 @@ async fn several_are_one_transaction() {
     assert_eq!(&*asked[0].0.args, [Argument::Text("x".into())]);
 }
 
+/// A result of little is no answer of a gigabyte by what its columns are called.
+#[tokio::test]
+async fn names_do_not_fill_the_memory() {
+    let name = |n: u32| format!("{}{n:03}", "\u{1}".repeat(60));
+    let fields: Vec<_> = (0..100).map(|n| field(&name(n), 23)).collect();
+    let rows: Vec<Box<[_]>> = (0..1000).map(|_| vec![None; 100].into()).collect();
+    let wide = NativeResult { fields, rows, command: "SELECT".into(), row_count: Some(1000) };
+    let fake = Fake::new(vec![wide.clone(), wide]);
+    let body = json!({ "queries": [{ "query": "a" }, { "query": "a" }] });
+    let failure = answer(&fake, &body, &[]).await.unwrap_err();
+    assert!(failure.code() == Code::TooLarge && failure.detail().contains("carried out"), "{failure}");
+    let told = answer(&fake, &body, &[("neon-array-mode", "true")]).await.unwrap();
+    assert_eq!(told["results"][1]["rows"].as_array().unwrap().len(), 1000);
+}
+
 #[tokio::test]
 async fn parameters_keep_every_digit() {
     let fake = Fake::new(vec![selected(vec![], &[])]);
