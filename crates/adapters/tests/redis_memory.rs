@@ -16,7 +16,7 @@ const TOGETHER: usize = 16;
 /// What a few pipelines hold at once, with what the allocator keeps.
 const BOUND: usize = 12 * VALUE * TOGETHER;
 /// Far more than any answer may have.
-const HUGE: usize = 300 << 20;
+const HUGE: usize = 100 << 20;
 
 #[tokio::test]
 async fn pipelines_of_large_values_leave_nothing_behind() {

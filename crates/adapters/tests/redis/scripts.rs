@@ -36,7 +36,8 @@ async fn what_a_script_says_is_no_word_of_the_server() {
         let said = says(&format!("{code} 1 locked by another"));
         let failure = native(&adapter).run(&said, soon()).await.expect_err("it failed");
         is_its_own(&failure, code);
-        let ends = native(&adapter).run_all(std::slice::from_ref(&said), soon()).await.expect("it was carried out");
+        let ends =
+            native(&adapter).run_all(std::slice::from_ref(&said), soon()).await.expect("it was carried out");
         is_its_own(ends[0].as_ref().expect_err("it failed"), code);
         let ends = native(&adapter).run_together(&[said], soon()).await.expect("it was carried out");
         is_its_own(ends[0].as_ref().expect_err("it failed"), code);
