@@ -96,7 +96,7 @@ async fn others_on_the_connection_go_on() {
     for _ in 0..10 {
         match kv(&adapter).get(b"large").await {
             Err(failure) if failure.code() == Code::TooLarge || failure.retryable() => {}
-            other => panic!("{other:?}"),
+            other => panic!("{:?}", other.map(|value| value.map(|value| value.bytes.len()))),
         }
     }
     for other in others {
