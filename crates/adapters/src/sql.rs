@@ -40,8 +40,8 @@ pub enum Argument {
     Bool(bool),
     /// A whole number of 64 bits.
     Integer(i64),
-    /// Any other number.
-    Float(f64),
+    /// Any other number, as JSON writes it: no digit of it is lost before the engine reads it.
+    Number(Box<str>),
     /// Text; also numbers, times and the like in their text form.
     Text(Box<str>),
     /// Bytes.

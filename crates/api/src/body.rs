@@ -85,7 +85,10 @@ fn explain(bytes: &[u8], fields: &'static [Field], error: &serde_json::Error) ->
     } else if let (Category::Data, Ok(value)) = (error.classify(), serde_json::from_slice::<Value>(bytes)) {
         let node = Node::from_json(&value);
         walk(&node, fields, &Registry, "", &mut problems);
-        texts(&value, fields, &mut problems);
+        for field in fields {
+            let found = value.get(field.name);
+            found.into_iter().for_each(|value| texts(value, &field.shape, field.name, &mut problems));
+        }
     }
     if problems.is_empty() {
         let place = Place {
@@ -99,12 +102,32 @@ fn explain(bytes: &[u8], fields: &'static [Field], error: &serde_json::Error) ->
 }
 
 /// A document takes a number for a text; a body does not, since `1.10` would come back as `1.1`.
-fn texts(value: &Value, fields: &[Field], problems: &mut Problems) {
-    for field in fields.iter().filter(|field| matches!(field.shape, Shape::Text)) {
-        if let Some(Value::Number(number)) = value.get(field.name) {
-            let problem = problems.add(field.name, Place::default(), "must be a text, not a number");
+fn texts(value: &Value, shape: &Shape, path: &str, problems: &mut Problems) {
+    let is_text = match shape {
+        Shape::Text => true,
+        Shape::AnyOf(shapes) => matches!(shapes, [Shape::Text, Shape::List(_)]),
+        _ => false,
+    };
+    match (shape, value) {
+        (_, Value::Number(number)) if is_text => {
+            let problem = problems.add(path, Place::default(), "must be a text, not a number");
             problem.suggestion = Some(format!("write \"{number}\""));
         }
+        (Shape::MapOf(inner), Value::Object(entries)) => {
+            for (name, value) in entries {
+                texts(value, inner, &format!("{path}.{name}"), problems);
+            }
+        }
+        (Shape::List(Shape::Fields(fields)), Value::Array(items)) => {
+            for (at, item) in items.iter().enumerate() {
+                for field in *fields {
+                    let found = item.get(field.name);
+                    let path = format!("{path}[{at}].{}", field.name);
+                    found.into_iter().for_each(|value| texts(value, &field.shape, &path, problems));
+                }
+            }
+        }
+        _ => {}
     }
 }
 

@@ -143,7 +143,7 @@ fn nobody(service: &Service, order: &Order, now: Time) -> Failure {
             Standing::HalfOpen => soonest = Some(soonest.unwrap_or_default()),
             _ => only_breakers = false,
         }
-        reasons.push(format!("{}: {why}", endpoint.label));
+        reasons.push(format!("{}: {}", endpoint.label, why.trim_end_matches('.')));
     }
     if order.may_write() {
         service.look_again();

@@ -26,9 +26,7 @@ impl Gate {
     /// The row of a command that may be sent; `None` for one that only the server knows, and the service allows.
     pub(super) fn pass(&self, words: &[Bytes]) -> Result<Option<&'static Row>, Failure> {
         let Some(first) = words.first().filter(|word| !word.is_empty()) else {
-            return Err(
-                Failure::client(Code::CommandFailed, "There is no command.").with_native("redis", "ERR")
-            );
+            return Err(Failure::client(Code::CommandFailed, "ERR empty command").with_native("redis", "ERR"));
         };
         let Some(row) = table::find(words) else { return self.pass_unknown(first) };
         let (denied, allowed) = (lists(&self.deny, row.name), lists(&self.allow, row.name));

@@ -30,7 +30,11 @@ pub(super) fn bind(
             Names::ByPlace => place,
             Names::ByNumber(numbers) => numbers[place - 1],
         };
-        let bound = bind_one(statement, place, &arguments[number - 1]);
+        let argument = &arguments[number - 1];
+        let bound = match argument {
+            Argument::Number(text) => statement.raw_bind_parameter(place, real(text, number)?),
+            _ => bind_one(statement, place, argument),
+        };
         bound.map_err(|error| Stop::from(session.explain(error)))?;
     }
     Ok(())
@@ -83,9 +87,20 @@ fn bind_one(statement: &mut Statement<'_>, place: usize, argument: &Argument) ->
         Argument::Null => statement.raw_bind_parameter(place, Option::<i64>::None),
         Argument::Bool(value) => statement.raw_bind_parameter(place, i64::from(*value)),
         Argument::Integer(value) => statement.raw_bind_parameter(place, *value),
-        Argument::Float(value) => statement.raw_bind_parameter(place, *value),
-        Argument::Text(value) | Argument::Json(value) => statement.raw_bind_parameter(place, &**value),
+        Argument::Number(value) | Argument::Text(value) | Argument::Json(value) => {
+            statement.raw_bind_parameter(place, &**value)
+        }
         Argument::Bytes(value) => statement.raw_bind_parameter(place, &**value),
+    }
+}
+
+/// A number with a fraction or an exponent, as SQLite keeps such numbers: to some 15 digits. A whole one that is too
+/// wide for its integers would silently become one of these.
+fn real(text: &str, number: usize) -> Result<f64, Stop> {
+    let is_whole = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    match text.parse() {
+        Ok(value) if f64::is_finite(value) && !is_whole => Ok(value),
+        _ => Err(Stop::refused(format!("Argument {number} is a number beyond 64 bits; send it as text."))),
     }
 }
 
@@ -93,7 +108,7 @@ fn bind_one(statement: &mut Statement<'_>, place: usize, argument: &Argument) ->
 pub(super) fn check_sizes(arguments: &[Argument], most: u64) -> Result<(), Failure> {
     for (at, argument) in arguments.iter().enumerate() {
         let size = match argument {
-            Argument::Text(value) | Argument::Json(value) => value.len(),
+            Argument::Number(value) | Argument::Text(value) | Argument::Json(value) => value.len(),
             Argument::Bytes(value) => value.len(),
             _ => 0,
         };

@@ -118,7 +118,8 @@ async fn arguments_keep_their_type() {
         (Argument::Null, "null", json!(null)),
         (Argument::Bool(true), "integer", json!(1)),
         (Argument::Integer(i64::MIN), "integer", json!(i64::MIN.to_string())),
-        (Argument::Float(1.0), "real", json!(1.0)),
+        (Argument::Number("1.0".into()), "real", json!(1.0)),
+        (Argument::Number("-25e-1".into()), "real", json!(-2.5)),
         (text("a\0b"), "text", json!("a\u{0}b")),
         (text(""), "text", json!("")),
         (Argument::Bytes(Bytes::new()), "blob", json!("")),
@@ -144,6 +145,10 @@ async fn placeholders_of_three_kinds() {
         ("SELECT '$1', \"?1\" FROM (SELECT 1 AS \"?1\")", vec![], json!([["$1", 1]])),
     ] {
         assert_eq!(rows(&db, sql, &args).await, told, "{sql}");
+    }
+    for beyond in ["9223372036854775808", "1e400"] {
+        let failure = query(&db, "SELECT $1", &[Argument::Number(beyond.into())]).await.unwrap_err();
+        assert_eq!(failure.detail(), "Argument 1 is a number beyond 64 bits; send it as text.");
     }
     for (sql, given, reason) in [
         ("SELECT $1", 0, "has 1 placeholder and 0 arguments were given"),

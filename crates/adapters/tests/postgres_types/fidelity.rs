@@ -155,19 +155,13 @@ pub(crate) fn argument(kind: &Type, json: &str) -> Option<Argument> {
         b"false" => Argument::Bool(false),
         [b'"', ..] => Argument::Text(serde_json::from_str::<String>(json).ok()?.into()),
         [b'[' | b'{', ..] => Argument::Json(json.into()),
-        _ if is_json && !is_plain_number(json) => return None,
+        // It would be sent without its sign.
+        b"-0" if is_json => return None,
         _ => match json.parse() {
             Ok(whole) => Argument::Integer(whole),
-            Err(_) => Argument::Float(json.parse().ok()?),
+            Err(_) => Argument::Number(json.into()),
         },
     })
-}
-
-/// Whether a number says the same after it was one of 64 bits: in JSON it may have been written in any way.
-fn is_plain_number(json: &str) -> bool {
-    let Ok(value) = serde_json::from_str::<Value>(json) else { return false };
-    let written = value.to_string();
-    written == json
 }
 
 /// The SQL that says whether what was given is the value: by their texts, since not every type has an equality.

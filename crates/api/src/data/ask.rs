@@ -125,7 +125,14 @@ impl Target<'_> {
             self.caller.may_use(self.cluster, name)?;
         }
         let snapshot = self.clusters.snapshot();
-        let service = snapshot.able(self.cluster, named, ability)?;
+        let service = snapshot.able(self.cluster, named, ability).map_err(|failure| {
+            // Which others have it is not for whoever may use but one.
+            if failure.code() == Code::UnsupportedAbility {
+                self.caller.of_other_services(failure)
+            } else {
+                failure
+            }
+        })?;
         self.caller.may_use(&service.cluster, &service.name)?;
         Ok(Arc::clone(service))
     }

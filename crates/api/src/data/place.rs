@@ -29,6 +29,9 @@ impl<'p> Place<'p> {
             "services" => matches!(below.split('/').nth(1), Some("upstash" | "sql")),
             _ => false,
         };
+        // What stands behind the URL of a door may be nothing.
+        let is_door = area == "services" && below.split_once('/').is_some_and(|(_, door)| door == "upstash/");
+        let rest = if is_door { rest.trim_end_matches('/') } else { rest };
         known.then_some(Place { cluster, rest })
     }
 
@@ -124,6 +127,16 @@ mod tests {
     }
 
     #[test]
+    fn the_url_of_a_door_may_end_with_a_slash() {
+        let rest = |path| Place::of(path).unwrap().rest;
+        assert_eq!(rest("/api/v1/clusters/a/services/b/upstash/"), "services/b/upstash");
+        assert_eq!(
+            rest("/api/v1/clusters/a/services/b/upstash/get/upstash/"),
+            "services/b/upstash/get/upstash/"
+        );
+    }
+
+    #[test]
     fn only_its_own_paths_are_its_own() {
         for (path, own) in [
             ("/api/v1/clusters/a/cache/get", true),
@@ -131,6 +144,7 @@ mod tests {
             ("/api/v1/clusters/a/queue/consume", true),
             ("/api/v1/clusters/a/services/b/upstash", true),
             ("/api/v1/clusters/a/services/b/upstash/get/x", true),
+            ("/api/v1/clusters/a/services/b/upstash/", true),
             ("/api/v1/clusters/a/services/b/sql", true),
             ("/api/v1/clusters/a/services/b", false),
             ("/api/v1/clusters/a/services/b/drain", false),

@@ -56,6 +56,14 @@ impl Caller {
             Caller::Stranger => Err(unauthenticated("The data of a service needs a token.")),
         }
     }
+
+    /// A failure that speaks of other services than the one that was meant.
+    pub(crate) fn of_other_services(&self, failure: Failure) -> Failure {
+        match self {
+            Caller::Holder { name, scope: Some(scope) } => out_of_scope(name, scope),
+            _ => failure,
+        }
+    }
 }
 
 pub(super) fn unauthenticated(detail: &'static str) -> Failure {

@@ -143,8 +143,8 @@ impl Terms {
 pub(super) fn check_sizes(args: &[Argument], limits: &Limits) -> Result<(), Failure> {
     for (at, argument) in args.iter().enumerate() {
         let size = match argument {
-            Argument::Null | Argument::Bool(_) | Argument::Integer(_) | Argument::Float(_) => continue,
-            Argument::Text(text) | Argument::Json(text) => text.len(),
+            Argument::Null | Argument::Bool(_) | Argument::Integer(_) => continue,
+            Argument::Number(text) | Argument::Text(text) | Argument::Json(text) => text.len(),
             Argument::Bytes(bytes) => bytes.len(),
         };
         if size as u64 > limits.max_value {

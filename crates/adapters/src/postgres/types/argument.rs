@@ -55,7 +55,7 @@ impl<'a> Said<'a> {
             Argument::Null => Said::Null,
             Argument::Bool(value) => Said::Bool(*value),
             Argument::Integer(value) => Said::Number(value.to_string().into()),
-            Argument::Float(value) => Said::Number(serde_json::to_string(value).unwrap_or_default().into()),
+            Argument::Number(text) => Said::Number((&**text).into()),
             Argument::Text(text) => Said::Text((&**text).into()),
             Argument::Bytes(bytes) => Said::Bytes(bytes),
             Argument::Json(json) if json.trim_start().starts_with('[') => Said::List(json),
@@ -132,15 +132,28 @@ fn scalar<'a>(said: Said<'a>, kind: &Kind, name: &str) -> Result<Cow<'a, str>, S
     }
 }
 
-/// A number as one without a fraction, where it is one.
+/// A number as one without a fraction and an exponent, where it is one.
 fn whole(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
-    /// Beyond this numbers of 64 bits have no fraction any more, and no type of the server is as wide.
-    const MOST: f64 = 1e19;
+    /// No type of the server is as wide.
+    const MOST: usize = 20;
     if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
         return Some(text);
     }
-    let value: f64 = text.parse().ok()?;
-    (value.fract() == 0.0 && value.abs() <= MOST).then(|| format!("{value:.0}").into())
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse().ok()?),
+        None => (&*text, 0_i64),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let (sign, whole) = whole.strip_prefix('-').map_or(("", whole), |whole| ("-", whole));
+    let digits = [whole, fraction].concat();
+    // Where the point is to stand among the digits, or behind them.
+    let point = usize::try_from(i64::try_from(whole.len()).ok()?.checked_add(exponent)?).unwrap_or(0);
+    let (kept, rest) = digits.split_at(point.min(digits.len()));
+    let zeros = "0".repeat(point.saturating_sub(digits.len()).min(MOST + 1));
+    let value = [kept, &zeros].concat();
+    let value = value.trim_start_matches('0');
+    let is_whole = rest.bytes().all(|byte| byte == b'0') && value.len() <= MOST;
+    is_whole.then(|| format!("{sign}{}", if value.is_empty() { "0" } else { value }).into())
 }
 
 /// The bytes of `{"value": "…", "encoding": "base64"}`.

@@ -89,7 +89,7 @@ mod tests {
             (Argument::Null, None),
             (Argument::Bool(true), Some("true")),
             (Argument::Integer(-5), Some("-5")),
-            (Argument::Float(1.5), Some("1.5")),
+            (Argument::Number("1.5".into()), Some("1.5")),
             (Argument::Text("abcd".into()), Some("abcd")),
             (Argument::Bytes(vec![0, 255].into()), Some(r"\x00ff")),
             (Argument::Json(r#"{"a": 1.10}"#.into()), Some(r#"{"a": 1.10}"#)),

@@ -95,6 +95,10 @@ fn text(text: &str) -> Argument {
     Argument::Text(text.into())
 }
 
+fn number(text: &str) -> Argument {
+    Argument::Number(text.into())
+}
+
 fn json(text: &str) -> Argument {
     Argument::Json(text.into())
 }
@@ -108,20 +112,29 @@ fn arguments_are_what_the_server_reads() {
         ("text", Argument::Bool(false), "false"),
         ("text", Argument::Integer(5), "5"),
         ("int2", Argument::Integer(99_999), "99999"),
-        ("int4", Argument::Float(5.0), "5"),
-        ("int8", Argument::Float(-1e15), "-1000000000000000"),
+        ("int4", number("5.0"), "5"),
+        ("int8", number("-1e15"), "-1000000000000000"),
+        ("int8", number("9007199254740993.0"), "9007199254740993"),
+        ("int8", number("1.50e1"), "15"),
+        ("int8", number("1200E-2"), "12"),
+        ("int8", number("-0.0"), "-0"),
+        ("int8", number("0e99"), "0"),
+        ("int8", number("9223372036854775808"), "9223372036854775808"),
         ("int8", text("9223372036854775807"), "9223372036854775807"),
-        ("numeric", Argument::Float(0.1), "0.1"),
+        ("numeric", number("0.1"), "0.1"),
+        ("numeric", number("123456789.123456789012345"), "123456789.123456789012345"),
+        ("numeric", number("12345678901234567890123"), "12345678901234567890123"),
+        ("text", number("1.10"), "1.10"),
         ("numeric", text("1.10"), "1.10"),
         ("float8", text("NaN"), "NaN"),
-        ("float8", Argument::Float(1e300), "1e+300"),
+        ("float8", number("1e300"), "1e300"),
         ("money", Argument::Integer(5), "5"),
         ("timestamptz", text("2026-01-31T12:00:00Z"), "2026-01-31T12:00:00Z"),
         ("json", json("{\"a\": 1.10}"), "{\"a\": 1.10}"),
         ("jsonb", json("[1, 2]"), "[1, 2]"),
         ("jsonb", text("\"a\""), "\"a\""),
         ("jsonb", Argument::Bool(true), "true"),
-        ("jsonb", Argument::Float(1.5), "1.5"),
+        ("jsonb", number("1.5"), "1.5"),
         ("bytea", bytes.clone(), r"\x00ff"),
         ("bytea", text("AP8="), r"\x00ff"),
         ("bytea", text(r"\x00FF"), r"\x00ff"),
@@ -175,8 +188,11 @@ fn what_a_type_cannot_take_is_said() {
     let bytes = Argument::Bytes(Bytes::from_static(b"\0"));
     for (name, value, expected) in [
         ("int4", Argument::Bool(true), "is true, and `int4` wants a number"),
-        ("int4", Argument::Float(5.5), "is no whole number, and `int4` wants one"),
-        ("int8", Argument::Float(1e30), "is no whole number"),
+        ("int4", number("5.5"), "is no whole number, and `int4` wants one"),
+        ("int8", number("1e30"), "is no whole number"),
+        ("int8", number("1e-1"), "is no whole number"),
+        ("int8", number("1e999999999999"), "is no whole number"),
+        ("int8", number("1.50e0"), "is no whole number"),
         ("int4", json("[1]"), "is a list, and `int4` wants a single value"),
         ("text", json("{}"), "is an object, and `text` wants a single value"),
         ("text", bytes.clone(), "is bytes, and `text` does not take that"),

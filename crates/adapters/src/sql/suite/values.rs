@@ -22,7 +22,7 @@ async fn what_goes_in_comes_out(subject: &Subject) {
         Argument::Integer(1),
         Argument::Bool(true),
         Argument::Integer(-7),
-        Argument::Float(0.25),
+        Argument::Number("0.25".into()),
         text("a"),
         bytes(&[0, 255, 16]),
     ];
@@ -33,7 +33,7 @@ async fn what_goes_in_comes_out(subject: &Subject) {
         Argument::Integer(3),
         Argument::Bool(false),
         Argument::Integer(0),
-        Argument::Float(-0.5),
+        Argument::Number("-0.5".into()),
         text(""),
         bytes(&[]),
     ];

@@ -139,10 +139,10 @@ pub(crate) async fn upstash_command(
 pub(crate) async fn upstash_get(target: &Target<'_>, asked: InPath) -> Whole {
     let by_anybody = *target.caller == Caller::Trusted;
     if by_anybody && run::writes(target, &asked.words)? {
-        let detail = "A command that writes is not taken by GET without a token: any page could send it.";
-        return Err(
-            Failure::client(Code::PermissionDenied, detail).with_hint("Send it by POST, or bring a token.")
-        );
+        let detail = "A command that writes is not taken by GET without a token that this gateway issued: any page could \
+                      send it.";
+        return Err(Failure::client(Code::PermissionDenied, detail)
+            .with_hint("Send it by POST, or with a token that `throome token create` made."));
     }
     run_one(target, asked.words, asked.form).await
 }

@@ -80,9 +80,14 @@ fn a_publish_names_its_faults() {
         ),
         (json!({ "topic": "t", "message": "", "key": 5 }), vec!["key: must be a text, not a number"]),
         (json!({ "topic": "t", "message": [256] }), vec!["message[0]: must be a whole number from 0 to 255"]),
+        (json!({ "topic": "t", "message": 5 }), vec!["message: must be a text, not a number (write \"5\")"]),
         (
-            json!({ "topic": "t", "message": 5 }),
-            vec!["1:24: The body cannot be read: invalid type: integer `5`"],
+            json!({ "topic": "t", "message": "", "headers": { "a": 1.5 } }),
+            vec!["headers.a: must be a text, not a number"],
+        ),
+        (
+            json!({ "topic": "t", "messages": [{ "message": "" }, { "message": 5, "key": 6 }] }),
+            vec!["messages[1].message: must be a text", "messages[1].key: must be a text"],
         ),
     ] {
         let faults = published(&body).unwrap_err();
