@@ -1,12 +1,12 @@
-//! The memory of the whole process while large values go through it. A binary of its own, since others would be
-//! counted.
+//! The memory of the whole process while large values go through it, and those that are too large do not. A binary of
+//! its own, since others would be counted.
 #![cfg(target_os = "linux")]
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use engines::Engines;
-use model::{EndpointSpec, Role, ServiceSpec};
+use model::{Code, EndpointSpec, Role, ServiceSpec};
 use throome_adapters::key_value::Reply;
 use throome_adapters::{Home, driver};
 use tokio::time::Instant;
@@ -15,6 +15,8 @@ const VALUE: usize = 256 << 10;
 const TOGETHER: usize = 16;
 /// What a few pipelines hold at once, with what the allocator keeps.
 const BOUND: usize = 12 * VALUE * TOGETHER;
+/// Far more than any answer may have.
+const HUGE: usize = 100 << 20;
 
 #[tokio::test]
 async fn pipelines_of_large_values_leave_nothing_behind() {
@@ -47,11 +49,37 @@ async fn pipelines_of_large_values_leave_nothing_behind() {
     }
     let grown = most.saturating_sub(before);
     assert!(grown < BOUND, "{} KiB for pipelines of {} KiB", grown >> 10, (VALUE * TOGETHER) >> 10);
+
+    // One that is too large is not held at all, and of a pipeline no more than one request may have.
+    assert_eq!(server.redis_cli(&["SETRANGE", "huge", &(HUGE - 1).to_string(), "x"]), HUGE.to_string());
+    let before = most_resident();
+    let get = |key: &'static str| vec![Bytes::from("GET"), Bytes::from(key)];
+    let soon = || Instant::now() + Duration::from_secs(60);
+    for _ in 0..5 {
+        let failure = native.run(&get("huge"), soon()).await.expect_err("it is too large");
+        assert_eq!(failure.code(), Code::TooLarge);
+    }
+    assert!(most_resident() - before < BOUND / 2, "{} KiB", (most_resident() - before) >> 10);
+    let many = vec![get("large:0"); 2000];
+    let replies = native.run_all(&many, soon()).await.expect("it is carried out");
+    let fit = replies.iter().filter(|reply| reply.is_ok()).count();
+    assert_eq!(fit, (64 << 20) / VALUE, "of {} MiB", (2000 * VALUE) >> 20);
+    drop(replies);
+    assert!(most_resident() - before < 2 * (64 << 20), "{} KiB", (most_resident() - before) >> 10);
 }
 
 fn resident() -> usize {
+    status("VmRSS:")
+}
+
+/// The most that it ever was.
+fn most_resident() -> usize {
+    status("VmHWM:")
+}
+
+fn status(name: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("the system tells");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it says how much");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it says how much");
     let kib = line.trim().strip_suffix(" kB").and_then(|number| number.parse::<usize>().ok());
     kib.expect("a number of kB") << 10
 }

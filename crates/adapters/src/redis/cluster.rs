@@ -1,5 +1,7 @@
 //! A cluster: every key is at the node that has its slot. The nodes tell who has which, and where a key went.
 
+mod map;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -12,12 +14,12 @@ use super::dial::Dialer;
 use super::failure::{self, Refusal};
 use super::flight::Flight;
 use super::links::Keep;
-use super::reply::text;
 use super::room::Room;
 use super::script;
 use super::server::{On, Server};
 use super::slots::{self, Range};
 use super::space::Space;
+use map::{Map, slots_of, state};
 
 /// A node has so long to tell who has which slots.
 const ANSWER: Duration = Duration::from_millis(1000);
@@ -34,29 +36,6 @@ pub(super) struct Cluster {
     nodes: Mutex<HashMap<Address, Arc<Server>>>,
     map: RwLock<Arc<Map>>,
     looking: Arc<Flight<Result<Arc<Map>, Refusal>>>,
-}
-
-/// Who has which slots, in order.
-#[derive(Debug, Default)]
-struct Map(Vec<(Range, Arc<Server>)>);
-
-impl Map {
-    fn find(&self, slot: u16) -> Option<&Arc<Server>> {
-        let behind = self.0.partition_point(|(range, _)| range.first <= slot);
-        let (range, server) = self.0.get(behind.checked_sub(1)?)?;
-        (slot <= range.last).then_some(server)
-    }
-
-    /// The nodes by their first slots, each once.
-    fn nodes(&self) -> Vec<(u16, &Arc<Server>)> {
-        let mut nodes: Vec<(u16, &Arc<Server>)> = Vec::new();
-        for (range, server) in &self.0 {
-            if !nodes.iter().any(|(_, known)| Arc::ptr_eq(known, server)) {
-                nodes.push((range.first, server));
-            }
-        }
-        nodes
-    }
 }
 
 /// What an answer means for the search of who has the key.
@@ -410,27 +389,5 @@ impl Cluster {
     /// What this lock guards is whole between any two statements, so a panic elsewhere does not spoil it.
     fn nodes(&self) -> MutexGuard<'_, HashMap<Address, Arc<Server>>> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn slots_of(node: &Server) -> Result<Vec<Range>, Refusal> {
-    let answer = node.ask(On::Plain, cmd("CLUSTER").arg("SLOTS"), &mut Space::default()).await;
-    match answer.map_err(|failure| Refusal::of(&failure))? {
-        Value::ServerError(refusal) if refusal.code() == "ERR" => {
-            Err(Refusal::nobody(format!("{}: is no node of a cluster", node.address())))
-        }
-        Value::ServerError(refusal) => Err(Refusal::unwelcome(node.address(), &refusal)),
-        answer => slots::ranges(&answer, node.address())
-            .ok_or_else(|| Refusal::nobody(format!("{}: tells no slots", node.address()))),
-    }
-}
-
-/// What a node says of the whole.
-async fn state(node: &Server) -> Result<(), Failure> {
-    let answer = node.ask(On::Plain, cmd("CLUSTER").arg("INFO"), &mut Space::default()).await?;
-    match &answer {
-        Value::ServerError(refusal) => Err(failure::refused(refusal)),
-        answer if text(answer).is_some_and(|told| told.contains("cluster_state:ok")) => Ok(()),
-        _ => Err(Refusal::nobody("the cluster is down: not all of its slots are served").failure()),
     }
 }

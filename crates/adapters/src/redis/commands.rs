@@ -165,7 +165,7 @@ impl RedisAdapter {
         let written = |((sorted, _), answer): (&(&Sorted, &[Bytes]), &Value)| {
             !sorted.sort.reads && not_now(sorted, answer).is_none()
         };
-        if sent.iter().zip(answers).any(written) { Ok(()) } else { Err(self.refused(refusal)) }
+        if sent.iter().zip(answers).any(written) { Ok(()) } else { Err(self.refused(&refusal)) }
     }
 
     /// Where some of them concern all nodes, each goes by itself.
@@ -187,19 +187,23 @@ impl RedisAdapter {
 
     fn said(&self, sorted: &Sorted, answer: Value) -> Result<Reply, Failure> {
         reply(answer).map_err(|refusal| {
-            if script::runs(sorted.sort.name) && !script::is_of_server(&refusal) {
-                return failure::refused_by_script(&refusal);
+            if !script::runs(sorted.sort.name) {
+                return self.refused(&refusal);
             }
-            self.refused(&refusal)
+            match script::word_of_server(&refusal) {
+                Some(word) => self.refused(&word),
+                None => failure::refused_by_script(&refusal),
+            }
         })
     }
 }
 
 /// The refusal of a server that does nothing now.
-fn not_now<'a>(sorted: &Sorted, answer: &'a Value) -> Option<&'a ServerError> {
+fn not_now(sorted: &Sorted, answer: &Value) -> Option<ServerError> {
     let refusal = refusal_in(answer)?;
-    let theirs = !script::runs(sorted.sort.name) || script::is_of_server(refusal);
-    (theirs && failure::is_not_now(refusal)).then_some(refusal)
+    let word =
+        if script::runs(sorted.sort.name) { script::word_of_server(refusal) } else { Some(refusal.clone()) };
+    word.filter(failure::is_not_now)
 }
 
 fn nowhere_together(name: &str) -> Failure {

@@ -3,11 +3,15 @@
 //!
 //! What is too large is read to its end and let go of on the way, so that the answers behind it are found.
 
+mod words;
+
 use std::sync::LazyLock;
 
-use redis::{ServerError, Value, VerbatimFormat};
+use redis::{ServerError, Value};
 
 use super::space::Space;
+pub(super) use words::refusal;
+use words::{ascii, length, number, refused, simple, verbatim};
 
 /// What an item of a list takes beside its bytes.
 const ITEM: usize = 64;
@@ -333,55 +337,6 @@ fn joined(form: ListForm, items: Vec<Value>) -> Value {
             Value::Map(pairs)
         }
     }
-}
-
-/// Whatever bytes stand there: a script may say any.
-fn simple(line: &[u8]) -> Value {
-    match std::str::from_utf8(line) {
-        Ok("OK") => Value::Okay,
-        Ok(text) => Value::SimpleString(text.to_owned()),
-        Err(_) => Value::BulkString(line.to_vec()),
-    }
-}
-
-fn refused(words: &[u8]) -> Result<Value, Garbled> {
-    refusal(&String::from_utf8_lossy(words)).map(Value::ServerError).ok_or(GARBLED)
-}
-
-/// Only the library makes one, from a line.
-fn refusal(words: &str) -> Option<ServerError> {
-    let line = format!("-{}\r\n", words.replace(['\r', '\n'], " "));
-    match redis::parse_redis_value(line.as_bytes()) {
-        Ok(Value::ServerError(refusal)) => Some(refusal),
-        _ => None,
-    }
-}
-
-/// A text with the name of its form before it.
-fn verbatim(bytes: &[u8]) -> Result<Value, Garbled> {
-    let colon = bytes.iter().position(|byte| *byte == b':').ok_or(GARBLED)?;
-    let format = match &bytes[..colon] {
-        b"txt" => VerbatimFormat::Text,
-        b"mkd" => VerbatimFormat::Markdown,
-        other => VerbatimFormat::Unknown(String::from_utf8_lossy(other).into_owned()),
-    };
-    Ok(Value::VerbatimString { format, text: String::from_utf8_lossy(&bytes[colon + 1..]).into_owned() })
-}
-
-/// How long something is; `None` is nothing at all.
-fn length(line: &[u8]) -> Result<Option<usize>, Garbled> {
-    match number(line)? {
-        -1 => Ok(None),
-        length => usize::try_from(length).map(Some).map_err(|_| GARBLED),
-    }
-}
-
-fn number(line: &[u8]) -> Result<i64, Garbled> {
-    ascii(line)?.parse().map_err(|_| GARBLED)
-}
-
-fn ascii(line: &[u8]) -> Result<&str, Garbled> {
-    std::str::from_utf8(line).map_err(|_| GARBLED)
 }
 
 #[cfg(test)]

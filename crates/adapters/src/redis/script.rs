@@ -5,6 +5,8 @@
 
 use redis::{Arg, Cmd, ServerError};
 
+use super::decode;
+
 const NAMES: &[&str] = &["EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO", "FCALL", "FCALL_RO"];
 
 /// What servers say themselves, of whatever make, where a script runs or would.
@@ -33,8 +35,58 @@ pub(super) fn is_one(command: &Cmd) -> bool {
     NAMES.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// Whether what a script answers are words of the server.
-pub(super) fn is_of_server(refusal: &ServerError) -> bool {
+/// What the server says itself, where a script answers that: before it ran, or of the first thing that it tried.
+pub(super) fn word_of_server(refusal: &ServerError) -> Option<ServerError> {
     let details = refusal.details().unwrap_or_default();
-    OF_SERVERS.iter().any(|(code, words)| *code == refusal.code() && details.contains(words))
+    let theirs = |code: &str, details: &str| {
+        OF_SERVERS.iter().any(|(known, words)| *known == code && details.contains(words))
+    };
+    if theirs(refusal.code(), details) {
+        return Some(refusal.clone());
+    }
+    // Redis 6 tells it behind the script's name and line. Who only reads has done nothing of the script.
+    let (_, inner) = details.strip_prefix("Error running script (call to f_")?.split_once(": -READONLY ")?;
+    theirs("READONLY", inner).then(|| decode::refusal(&format!("READONLY {inner}"))).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(line: &str) -> Option<String> {
+        word_of_server(&decode::refusal(line).unwrap()).map(|refusal| refusal.code().to_owned())
+    }
+
+    #[test]
+    fn words_of_servers_are_told_from_those_of_scripts() {
+        for (line, code) in [
+            (
+                "READONLY You can't write against a read only replica. script: 4e6d, on @user_script:1.",
+                "READONLY",
+            ),
+            (
+                "ERR Error running script (call to f_61): @user_script:1: @user_script: 1: -READONLY You can't write \
+                 against a read only replica.",
+                "READONLY",
+            ),
+            ("LOADING Redis is loading the dataset in memory", "LOADING"),
+            ("LOADING Valkey is loading the dataset in memory", "LOADING"),
+            (
+                "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+                "BUSY",
+            ),
+        ] {
+            assert_eq!(word(line).as_deref(), Some(code), "{line}");
+        }
+        for line in [
+            "BUSY locked by another",
+            "READONLY not today",
+            "MOVED 1 10.0.0.1:6379",
+            "ERR Error running script (call to f_61): @user_script:1: -READONLY not today",
+            "ERR Error running script (call to f_61): @user_script:1: @user_script: 1: -WRONGTYPE Operation against",
+            "ERR said: -READONLY You can't write against a read only replica.",
+        ] {
+            assert_eq!(word(line), None, "{line}");
+        }
+    }
 }

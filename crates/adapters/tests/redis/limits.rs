@@ -125,7 +125,8 @@ async fn idle_ones_are_closed_and_all_of_them_at_the_end() {
     let all = server.redis_cli(&["CLIENT", "LIST"]);
     let ours =
         |version: &str| all.lines().filter(|l| l.contains("name=throome") && l.contains(version)).count();
-    assert_eq!((ours("resp=3"), ours("resp=2")), (1, 2), "{all}");
+    // Servers before 7 do not say which version is spoken.
+    assert!(!all.contains("resp=") || (ours("resp=3"), ours("resp=2")) == (1, 2), "{all}");
     tokio::time::sleep(Duration::from_millis(1100)).await;
     adapter.sweep();
     eventually("all are closed", Duration::from_secs(2), || async { connections(&server) == 0 }).await;

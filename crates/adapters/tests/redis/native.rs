@@ -119,7 +119,7 @@ async fn in_a_pipeline_each_has_its_own_end() {
         format!("LPUSH {k} x"),
         "FLUSHALL".to_owned(),
         format!("INCR {k}"),
-        format!("GETDEL {k}"),
+        format!("GET {k}"),
     ];
     let commands: Vec<_> = lines.iter().map(|line| words(line)).collect();
     let replies = native(&adapter).run_all(&commands, soon()).await.expect("it was carried out");
@@ -151,7 +151,7 @@ async fn together_all_or_none_is_begun() {
     // One that is not allowed keeps all of them here.
     let failure = together(vec![format!("INCR {k}"), "FLUSHALL".to_owned()]).await;
     assert_eq!(failure.expect_err("it is not allowed").code(), Code::PermissionDenied);
-    assert_eq!(run(&adapter, &format!("GETDEL {k}")).await.expect("there"), text("2"));
+    assert_eq!(run(&adapter, &format!("GET {k}")).await.expect("there"), text("2"));
 }
 
 /// Sixteen at once, each of which sees its own two steps and nobody else's between them.
@@ -177,7 +177,7 @@ async fn nobody_comes_between_what_runs_together() {
     for task in tasks {
         task.await.expect("no task panics");
     }
-    assert_eq!(run(&adapter, &format!("GETDEL {k}")).await.expect("there"), text("1600"));
+    assert_eq!(run(&adapter, &format!("GET {k}")).await.expect("there"), text("1600"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -201,3 +201,17 @@ async fn a_cluster_that_lost_a_node_heals_when_it_is_back() {
     })
     .await;
 }
+
+/// What concerns no key is asked of whoever is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cluster_without_its_first_node_answers_what_has_no_key() {
+    let engines = Engines::own();
+    let nodes = engines.redis_cluster();
+    let adapter = connected(json!({ "endpoints": [at(nodes[1].port)], "mode": "cluster" }));
+    run(&adapter, "PING").await.expect("all nodes are there");
+    nodes[0].kill();
+    for line in ["PING", "PUBLISH channel message", "EVAL return'x' 0"] {
+        eventually(line, Duration::from_secs(3), || async { run(&adapter, line).await.is_ok() }).await;
+        run(&adapter, line).await.expect("another node answers");
+    }
+}
