@@ -3,7 +3,8 @@
 #
 #   scripts/bench.sh                  everything, in full; writes docs/benchmarks.md (about 25 minutes)
 #   scripts/bench.sh quick            everything in short rounds; printed
-#   scripts/bench.sh [quick] http routes …    only these: http latency routes cache sql publish fanout start idle; printed
+#   scripts/bench.sh [quick] http routes …    only these: http latency routes cache sql publish fanout start idle; printed,
+#                                     or with `--output docs/benchmarks.md` in place of the same sections there
 #   scripts/bench.sh [quick] [part…] --subject haproxy    without Throome, to try the measurement itself
 #
 # Options come last and are passed on (--cache-door data, --cache-services memory,redis, --sql-services sqlite,postgres,
@@ -28,7 +29,7 @@ while [ $# -gt 0 ]; do
             exit 2
             ;;
     esac
-    # Only the whole run, in full, is worth publishing.
+    # Only the whole run, in full, is published without being asked to.
     output=()
     shift
 done

@@ -22,9 +22,12 @@
 #                                                       another PostgreSQL than the newest of the system: its programs
 #                                                       stand there (those that do not are the system's)
 #
-# redis-sentinel and redis-cluster are several processes each, which `status` names. The directory of all is
+# redis-sentinel, redis-cluster and kafka-cluster are several processes each, which `status` names. The directory of all is
 # $THROOME_SERVERS_DIR, or throome-servers-<uid> in the directory for temporary files:
 # whoever breaks servers takes one of his own. Several callers at once wait for each other.
+#
+# Other versions than the newest that is installed: REDIS_BIN and POSTGRES_BIN are directories of programs, KAFKA_VERSION
+# is one that Maven has.
 #
 # Users and passwords, of no use to anybody but these tests:
 #   redis-auth, redis-mtls   default/redis-secret; app/app-secret (no admin commands); reader/reader-secret (only reads)
@@ -47,13 +50,14 @@ known=(
     redis redis-replica redis-auth redis-mtls
     redis-sentinel-master redis-sentinel-replica redis-sentinel-1 redis-sentinel-2 redis-sentinel-3
     redis-cluster-1 redis-cluster-2 redis-cluster-3
-    postgres postgres-replica pgbouncer kafka webdis nginx haproxy
+    postgres postgres-replica pgbouncer kafka kafka-cluster-1 kafka-cluster-2 kafka-cluster-3 webdis nginx haproxy
 )
 declare -A groups=(
     [redis-sentinel]="redis-sentinel-master redis-sentinel-replica redis-sentinel-1 redis-sentinel-2 redis-sentinel-3"
     [redis-cluster]="redis-cluster-1 redis-cluster-2 redis-cluster-3"
+    [kafka-cluster]="kafka-cluster-1 kafka-cluster-2 kafka-cluster-3"
 )
-# What tests share: all but what stands before a service of theirs.
+# What tests share: all but what stands before a service of theirs, and what only those take who break it.
 groups[all]="redis redis-replica redis-auth redis-mtls ${groups[redis-sentinel]} ${groups[redis-cluster]}
     postgres postgres-replica pgbouncer kafka webdis"
 # Whom each is set up for: it goes when that begins anew.
@@ -62,6 +66,7 @@ declare -A needs=(
     [redis-sentinel-replica]=redis-sentinel-master [redis-sentinel-1]=redis-sentinel-master
     [redis-sentinel-2]=redis-sentinel-master [redis-sentinel-3]=redis-sentinel-master
     [postgres-replica]=postgres [pgbouncer]=postgres
+    [kafka-cluster-2]=kafka-cluster-1 [kafka-cluster-3]=kafka-cluster-1
 )
 
 refuse() {

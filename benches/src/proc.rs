@@ -160,11 +160,13 @@ mod tests {
     fn work_done_here_shows_in_our_own_time() {
         let me = [std::process::id()];
         let before = cpu_time(&me).unwrap();
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_millis(200) {
+        let (start, mut worked) = (Instant::now(), Duration::ZERO);
+        // However busy the machine is: work, and not time, must show.
+        while worked < Duration::from_millis(50) && start.elapsed() < Duration::from_secs(30) {
             std::hint::black_box(start);
+            worked = cpu_time(&me).unwrap() - before;
         }
-        assert!(cpu_time(&me).unwrap() - before >= Duration::from_millis(50));
+        assert!(worked >= Duration::from_millis(50), "{worked:?}");
         let memory = memory(&me).unwrap();
         assert!(memory.own_kib > 100 && memory.own_kib < memory.proportional_kib, "{memory:?}");
         assert!(memory.proportional_kib <= memory.resident_kib, "{memory:?}");
@@ -173,7 +175,7 @@ mod tests {
     #[test]
     fn work_of_a_program_shows_once_it_has_ended() {
         let before = ended_children_cpu_time().unwrap();
-        let busy = "end=$(($(date +%s%N) + 200000000)); while [ $(date +%s%N) -lt $end ]; do :; done";
+        let busy = "i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done";
         assert!(Command::new("sh").args(["-c", busy]).status().unwrap().success());
         assert!(ended_children_cpu_time().unwrap() - before >= Duration::from_millis(20));
     }

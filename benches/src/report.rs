@@ -44,6 +44,36 @@ pub fn page(title: &str, introduction: &str, sections: &[Section]) -> String {
     text
 }
 
+/// A page that was written before, with the sections of a new one in place of its own of the same title. Those that it
+/// had not come before its last, which says what ran where.
+#[must_use]
+pub fn renewed(old: &str, new: &str) -> String {
+    let (_, new_sections) = sections_of(new);
+    let (introduction, mut sections) = sections_of(old);
+    for (title, text) in new_sections {
+        match sections.iter_mut().find(|(own, _)| *own == title) {
+            Some(section) => section.1 = text,
+            None => sections.insert(sections.len().saturating_sub(1), (title, text)),
+        }
+    }
+    let texts = sections.iter().map(|(_, text)| text.trim_end());
+    let parts: Vec<&str> = std::iter::once(introduction.trim_end()).chain(texts).collect();
+    parts.join("\n\n") + "\n"
+}
+
+/// What comes before the first section, and the sections by title.
+fn sections_of(page: &str) -> (&str, Vec<(&str, &str)>) {
+    const MARK: &str = "\n## ";
+    let starts: Vec<usize> = page.match_indices(MARK).map(|(at, _)| at + 1).collect();
+    let ends = starts.iter().skip(1).copied().chain([page.len()]);
+    let section = |(start, end): (usize, usize)| {
+        let text = &page[start..end];
+        (text.lines().next().unwrap_or_default(), text)
+    };
+    let first = starts.first().copied().unwrap_or(page.len());
+    (&page[..first], starts.iter().copied().zip(ends).map(section).collect())
+}
+
 /// One section, with a heading of the second level.
 #[must_use]
 pub fn markdown(section: &Section) -> String {
@@ -78,6 +108,26 @@ fn push_row(text: &mut String, cells: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_take_the_place_of_the_same_parts() {
+        let of = |title: &str, about: &str| Section {
+            title: title.to_owned(),
+            about: about.to_owned(),
+            ..Section::default()
+        };
+        let old = page("B", "First.", &[of("Cache", "old"), of("SQL", "kept"), of("What ran where", "old")]);
+        let new =
+            page("B", "Not taken.", &[of("Publish", "new"), of("Cache", "new"), of("What ran where", "new")]);
+        assert_eq!(
+            renewed(&old, &new),
+            page(
+                "B",
+                "First.",
+                &[of("Cache", "new"), of("SQL", "kept"), of("Publish", "new"), of("What ran where", "new")]
+            )
+        );
+    }
 
     #[test]
     fn a_section_is_a_heading_a_text_and_tables_with_notes() {

@@ -1,5 +1,7 @@
 # Kafka: one broker that is its own controller (KRaft), from jars that Maven fetches once into .cache/.
 # Its ports: plain; SASL; SASL over TLS; TLS where a client must show a certificate.
+# kafka-cluster: three brokers, of which the first is the controller of all, plain; messages are kept by all three, and
+# two must have them.
 # KAFKA_VERSION takes another than test/kafka/pom.xml names.
 
 kafka_version() {
@@ -58,6 +60,44 @@ run_java() { # name class arguments…
         -cp "$jars/*" "$@"
 }
 
+write_log4j() { # directory
+    printf 'log4j.rootLogger=WARN, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=%%d %%p %%m (%%c)%%n\n' >"$1/log4j.properties"
+}
+
+# What brokers of tests have in common.
+small_broker() {
+    cat <<END
+num.partitions=1
+offsets.topic.num.partitions=4
+transaction.state.log.num.partitions=4
+group.initial.rebalance.delay.ms=0
+# A broker that was killed is let in again when its last session is over.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+group.min.session.timeout.ms=1000
+# Memory that a broker of this size has no use for.
+log.cleaner.dedupe.buffer.size=8388608
+log.segment.bytes=67108864
+num.network.threads=2
+num.io.threads=4
+END
+}
+
+format_kafka() { # name id arguments…
+    local name=$1 id=$2
+    shift 2
+    run_java "$name" kafka.tools.StorageTool format --cluster-id "$id" --config "$home/$name/server.properties" "$@" \
+        >>"$home/$name/log" 2>&1 ||
+        refuse "Kafka's storage was not made; $home/$name/log says last:
+$(last_words "$name")"
+}
+
+kafka_id() {
+    openssl rand -base64 16 | tr '+/' 'ab' | cut -c1-22
+}
+
 make_kafka() { # name
     require java openjdk-17-jre-headless
     local dir=$home/$1 port sasl sasl_tls tls controller scram=(SCRAM-SHA-256 SCRAM-SHA-512) mechanisms
@@ -69,9 +109,7 @@ make_kafka() { # name
     openssl_quietly pkcs8 -topk8 -v1 PBE-SHA1-3DES -in "$dir/tls/server.key" -passout pass:key-secret \
         -out "$dir/tls/server.pem"
     cat "$dir/tls/server.crt" >>"$dir/tls/server.pem"
-    printf 'log4j.rootLogger=WARN, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender
-log4j.appender.out.layout=org.apache.log4j.PatternLayout
-log4j.appender.out.layout.ConversionPattern=%%d %%p %%m (%%c)%%n\n' >"$dir/log4j.properties"
+    write_log4j "$dir"
     # Before 3.5 a broker without ZooKeeper had no place for the secrets of SCRAM.
     case "$(kafka_version)" in 3.[0-4].*) scram=() ;; esac
     mechanisms=$(IFS=,; echo "PLAIN${scram[*]:+,${scram[*]}}")
@@ -94,25 +132,13 @@ ssl.truststore.location=$dir/tls/ca.crt
 listener.name.ssl.ssl.client.auth=required
 
 log.dirs=$dir/data
-num.partitions=1
 offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-# A broker that was killed is let in again when its last session is over.
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
-group.min.session.timeout.ms=1000
-# Memory that a broker of this size has no use for.
-log.cleaner.dedupe.buffer.size=8388608
-log.segment.bytes=67108864
-num.network.threads=2
-num.io.threads=4
 END
+        small_broker
         for listener in sasl_plaintext sasl_ssl; do
             echo "listener.name.$listener.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_plain=\"plain-secret\";"
             for mechanism in "${scram[@]}"; do
@@ -120,16 +146,50 @@ END
             done
         done
     } >"$dir/server.properties"
-    run_java "$1" kafka.tools.StorageTool format --cluster-id "$(openssl rand -base64 16 | tr '+/' 'ab' | cut -c1-22)" \
-        --config "$dir/server.properties" \
-        $(for mechanism in "${scram[@]}"; do echo "--add-scram $mechanism=[name=scram,password=scram-secret]"; done) \
-        >>"$dir/log" 2>&1 ||
-        refuse "Kafka's storage was not made; $dir/log says last:
-$(last_words "$1")"
+    format_kafka "$1" "$(kafka_id)" \
+        $(for mechanism in "${scram[@]}"; do echo "--add-scram $mechanism=[name=scram,password=scram-secret]"; done)
     variable "$1" KAFKA_SASL_PORT "$sasl"
     variable "$1" KAFKA_SASL_SSL_PORT "$sasl_tls"
     variable "$1" KAFKA_SSL_PORT "$tls"
     tell_certificates "$1" KAFKA
+}
+
+make_kafka_cluster() { # name
+    require java openjdk-17-jre-headless
+    local dir=$home/$1 first=$home/kafka-cluster-1 number=${1##*-} port roles=broker own=''
+    kafka_jars >"$dir/jars"
+    write_log4j "$dir"
+    port=$(port_of "$1")
+    if [ "$dir" = "$first" ]; then
+        free_ports 2 | grep -vx "$port" | head -n 1 >"$dir/controller"
+        kafka_id >"$dir/id"
+        roles=broker,controller
+        own=,CONTROLLER://127.0.0.1:$(cat "$dir/controller")
+    fi
+    {
+        cat <<END
+process.roles=$roles
+node.id=$number
+controller.quorum.voters=1@127.0.0.1:$(cat "$first/controller")
+listeners=PLAINTEXT://127.0.0.1:$port$own
+advertised.listeners=PLAINTEXT://127.0.0.1:$port
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+controller.listener.names=CONTROLLER
+log.dirs=$dir/data
+default.replication.factor=3
+min.insync.replicas=2
+offsets.topic.replication.factor=3
+transaction.state.log.replication.factor=3
+transaction.state.log.min.isr=2
+END
+        small_broker
+    } >"$dir/server.properties"
+    format_kafka "$1" "$(cat "$first/id")"
+}
+
+run_kafka_cluster() { # name
+    run_kafka "$1"
 }
 
 run_kafka() { # name

@@ -1,5 +1,8 @@
 # Redis: alone, with a replica, with users and TLS, under sentinels, as a cluster. What it has answered is written
-# down, so that it is there after a kill; only a crash of the whole machine would lose it.
+# down, so that it is there after a kill; only a crash of the whole machine would lose it. REDIS_BIN is the directory of
+# another version's program.
+
+redis_server=${REDIS_BIN:+$REDIS_BIN/}redis-server
 
 ask_redis() { # name command…
     redis-cli -h 127.0.0.1 -p "$(port_of "$1")" "${@:2}"
@@ -7,8 +10,8 @@ ask_redis() { # name command…
 
 # Files and options that all have; further options follow.
 run_any_redis() { # name options…
-    require redis-server redis-server
-    launch "$1" redis-server --bind 127.0.0.1 --port "$(port_of "$1")" --dir "$home/$1" \
+    require "$redis_server" redis-server
+    launch "$1" "$redis_server" --bind 127.0.0.1 --port "$(port_of "$1")" --dir "$home/$1" \
         --save "" --appendonly yes --appendfsync no --auto-aof-rewrite-percentage 0 \
         --repl-diskless-sync yes --repl-diskless-sync-delay 0 --repl-ping-replica-period 1 "${@:2}"
 }
@@ -44,11 +47,14 @@ run_redis_replica() { # name
 
 make_redis_auth() { # name
     make_certificates "$home/$1" app
+    # Users have rights to channels from 6.2 on, and no word for them before.
+    local channels=" &*"
+    case "$("$redis_server" --version)" in *" v=6.0."*) channels= ;; esac
     # The default user's password is also said by `requirepass`, as older servers and clients know it.
     printf '%s\n' \
-        "user default on >redis-secret ~* &* +@all" \
-        "user app on >app-secret ~* &* +@all -@admin" \
-        "user reader on >reader-secret ~* &* -@all +@read +@connection" >"$home/$1/users.acl"
+        "user default on >redis-secret ~*$channels +@all" \
+        "user app on >app-secret ~*$channels +@all -@admin" \
+        "user reader on >reader-secret ~*$channels -@all +@read +@connection" >"$home/$1/users.acl"
     free_ports 1 >"$home/$1/tls_port"
     local prefix=REDIS
     [ "$1" = redis-auth ] || prefix=REDIS_MTLS
@@ -109,8 +115,8 @@ END
 }
 
 run_redis_sentinel() { # name
-    require redis-server redis-server
-    launch "$1" redis-server "$home/$1/sentinel.conf" --sentinel
+    require "$redis_server" redis-server
+    launch "$1" "$redis_server" "$home/$1/sentinel.conf" --sentinel
 }
 
 # Only when they know of each other and of the replica do they bring about what they are for.

@@ -21,7 +21,8 @@ struct Arguments {
     /// Fewer and shorter rounds, for a first impression
     #[arg(long)]
     quick: bool,
-    /// Write the report here, and only when everything ran; printed when left out
+    /// Write the report here, and only when everything that was asked for ran; printed when left out. Of a report that
+    /// is there, sections that were not asked for stay
     #[arg(long)]
     output: Option<PathBuf>,
     /// The throome binary; by default the one beside this program
@@ -112,7 +113,7 @@ fn main() -> anyhow::Result<()> {
     let (sections, failures) = run_all(&arguments, &rig);
     let page = report::page("Benchmarks", &introduction(&arguments), &with_versions(&rig, sections));
     match &arguments.output {
-        Some(path) if failures.is_empty() => write_whole(path, &page)?,
+        Some(path) if failures.is_empty() => write_whole(path, &beside_what_stays(path, &arguments, page)?)?,
         _ => std::io::stdout().write_all(page.as_bytes())?,
     }
     if !failures.is_empty() {
@@ -157,14 +158,13 @@ fn run(what: What, arguments: &Arguments, rig: &Rig) -> anyhow::Result<Vec<Secti
         What::Start => scenarios::start::run(rig, &lineup),
         What::Idle => scenarios::idle::run(rig, &lineup),
         What::Cache => {
-            let services: Vec<cache::Service> =
-                arguments.cache_services.iter().map(|service| (*service).into()).collect();
             let door = |door: &CacheDoor| match door {
                 CacheDoor::Control => Door::Control,
                 CacheDoor::Data => Door::Data,
             };
             let doors: Vec<Door> = arguments.cache_door.iter().map(door).collect();
-            cache::run(rig, &services, &doors)
+            let services = arguments.cache_services.iter();
+            return services.map(|its| cache::run(rig, (*its).into(), &doors)).collect();
         }
     };
     Ok(vec![section?])
@@ -249,6 +249,18 @@ fn with_versions(rig: &Rig, mut sections: Vec<Section>) -> Vec<Section> {
         tables: vec![versions::table(rig)],
     });
     sections
+}
+
+/// A whole run begins the report anew; parts take the place of the same parts in the one that is there.
+fn beside_what_stays(path: &Path, arguments: &Arguments, page: String) -> anyhow::Result<String> {
+    if arguments.what.is_empty() {
+        return Ok(page);
+    }
+    match std::fs::read_to_string(path) {
+        Ok(old) => Ok(report::renewed(&old, &page)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(page),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
 }
 
 /// Beside the target first and renamed then, so that a report is never half there.

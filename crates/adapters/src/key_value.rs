@@ -147,6 +147,8 @@ pub struct Sort {
     pub name: &'static str,
     /// Whether it changes nothing, and may so be asked of a replica and sent again.
     pub reads: bool,
+    /// Whether it goes on where an earlier one ended, which makes sense to the same server alone.
+    pub walks: bool,
     /// Which of its words is its first key.
     pub key: Option<usize>,
     /// How long it may wait for something to happen, as it says itself: its time is that much longer.

@@ -57,6 +57,12 @@ pub trait Adapter: Send + Sync {
         None
     }
 
+    /// Whether a probe that passes finds out what the server is, as [`Adapter::seen`] then tells. Until that was tried
+    /// nobody knows whether what was asked for still holds.
+    fn says_its_role(&self) -> bool {
+        false
+    }
+
     /// HTTP requests, if it can carry them.
     fn http(&self) -> Option<&http::Pool> {
         None

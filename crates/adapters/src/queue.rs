@@ -80,8 +80,8 @@ pub struct TopicSpec {
 pub struct Topic {
     /// Its name.
     pub name: Box<str>,
-    /// Where each partition begins and ends.
-    pub partitions: Vec<Extent>,
+    /// Where each partition begins and ends; `None` while nobody who knows can be asked.
+    pub partitions: Vec<Option<Extent>>,
     /// Copies that are kept.
     pub replication_factor: u16,
     /// How long messages stay; `None` is for ever.
@@ -99,6 +99,14 @@ pub struct Extent {
     pub earliest: u64,
     /// Where the next message goes.
     pub next: u64,
+}
+
+impl Extent {
+    /// Offsets that stand between the two: messages, but for those that were taken out in between.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.next.saturating_sub(self.earliest)
+    }
 }
 
 /// Where a group begins that has no place yet.
@@ -185,8 +193,8 @@ pub struct Group {
     pub name: Box<str>,
     /// Consumers that read for it now.
     pub consumers: Vec<Box<str>>,
-    /// Where it stands in each partition.
-    pub partitions: Vec<Progress>,
+    /// Where it stands in each partition; `None` while it is not known where that ends.
+    pub partitions: Vec<Option<Progress>>,
 }
 
 /// Where a group stands in a partition.
@@ -268,6 +276,12 @@ pub trait Consumer: Send {
     /// Waits for what happens next. May be dropped while it waits: nothing is lost by that. Fails with
     /// `not_found` when the topic was deleted, and for good.
     fn next(&mut self) -> Call<'_, Happening>;
+
+    /// Whether it is still being found out what there is for it: that nothing has come yet does not mean that there is
+    /// nothing. An engine that cannot tell says no.
+    fn is_looking(&self) -> bool {
+        false
+    }
 
     /// Everything up to this delivery went out to whom it is for. What never did comes again at once when the consumer
     /// is dropped, and does not count as delivered; without this word that is everything which is not settled. An

@@ -175,6 +175,15 @@ pub struct TransactionOptions {
     pub deferrable: bool,
 }
 
+impl TransactionOptions {
+    /// Whether a server that only reads can carry it out. None of those runs a serializable transaction, whatever that
+    /// does.
+    #[must_use]
+    pub fn suits_replicas(self) -> bool {
+        self.read_only && self.isolation != Some(Isolation::Serializable)
+    }
+}
+
 /// Runs SQL. Every call ends at its deadline: what has not begun by then is `busy`, which may be sent again;
 /// what has begun is interrupted, undone, and `timeout`. A caller that drops the future ends it as well.
 ///

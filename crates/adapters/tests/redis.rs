@@ -1,6 +1,8 @@
 //! The kind `redis` against real servers: the contract of its ability, native commands, and what happens when servers
 //! go, come back, freeze and are promoted.
 
+#[path = "redis/answers.rs"]
+mod answers;
 #[path = "redis/contract.rs"]
 mod contract;
 #[path = "redis/limits.rs"]
@@ -9,6 +11,8 @@ mod limits;
 mod native;
 #[path = "redis/outages.rs"]
 mod outages;
+#[path = "redis/scripts.rs"]
+mod scripts;
 
 use std::sync::Arc;
 use std::time::Duration;

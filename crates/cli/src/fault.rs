@@ -129,6 +129,10 @@ impl From<sdk::Error> for Fault {
                 (Some("the gateway did not answer in time"), "`throome status` shows how it is")
             }
             (Exit::Usage, None) => (None, ""),
+            // The service refused its own user, and no token of ours changes that.
+            (Exit::NotAllowed, _) if error.native().is_some() => {
+                (error.title(), "its `username` in the cluster is who may not; no token changes that")
+            }
             (Exit::NotAllowed, _) => (error.title(), "give a token with --token or THROOME_TOKEN"),
             _ => (error.title(), ""),
         };

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adapters::{Adapter, Driver, Home};
+use adapters::{Driver, Home};
 use model::kind::Place;
 use model::view::Owner;
 use model::{Address, ClusterSpec, Code, EndpointSpec, Failure, HealthSpec, Role, RouteSpec, ServiceSpec};
@@ -114,7 +114,7 @@ fn endpoint(
     home: &Home,
 ) -> Result<Arc<Endpoint>, Failure> {
     let outlier = asked.outlier.clone().unwrap_or_default();
-    let mut adapter: Option<Arc<dyn Adapter>> = None;
+    let mut kept = None;
     if let Some((service, old)) = before
         && let Some(endpoint) = service.endpoints.iter().find(|endpoint| endpoint.address == at.address())
         && same_connection(driver, &service.spec, asked)
@@ -125,13 +125,18 @@ fn endpoint(
         if same_judgement && endpoint.role == at.role {
             return Ok(Arc::clone(endpoint));
         }
-        adapter = Some(Arc::clone(&endpoint.adapter));
+        kept = Some(endpoint);
     }
-    let adapter = match adapter {
-        Some(adapter) => adapter,
+    let adapter = match kept {
+        Some(endpoint) => Arc::clone(&endpoint.adapter),
         None => driver.connect(at, asked, home)?,
     };
-    Ok(Arc::new(Endpoint::new(at, adapter, &spec.routing.circuit_breaker, health, outlier)))
+    let built = Endpoint::new(at, adapter, &spec.routing.circuit_breaker, health, outlier);
+    if let Some(endpoint) = kept {
+        // What it says of itself holds on: who was replaced is not written to because a setting has changed.
+        built.set_lead(endpoint.lead());
+    }
+    Ok(Arc::new(built))
 }
 
 /// Whether a connection made for the one is good for the other.
@@ -165,4 +170,43 @@ pub(crate) fn route(spec: RouteSpec, owner: Owner, cluster: &Cluster) -> Result<
     })?;
     let tactics = Tactics::of_route(&spec, &cluster.spec.routing);
     Ok(Arc::new(Route { id: spec.id.as_str().into(), service: Arc::clone(service), tactics, spec, owner }))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{EndpointSpec, RoutingSpec};
+    use policy::Lead;
+
+    use super::*;
+
+    fn spec(threshold: u32) -> ClusterSpec {
+        let network = adapters::DRIVERS.iter().find(|driver| driver.place() == Place::Network).unwrap();
+        let endpoint = |port| EndpointSpec { host: "127.0.0.1".into(), port, weight: 1, role: Role::Primary };
+        let mut service = ServiceSpec::of_kind(network.name());
+        service.endpoints = vec![endpoint(1), endpoint(2)];
+        let mut routing = RoutingSpec::default();
+        routing.circuit_breaker.failure_threshold = threshold;
+        ClusterSpec {
+            cluster_id: "shop".parse().unwrap(),
+            name: "Shop".into(),
+            description: String::new(),
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            services: vec![("db".into(), service)],
+            routes: Vec::new(),
+            routing,
+            health: HealthSpec::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_was_replaced_is_not_written_to_since_a_setting_has_changed() {
+        let (events, data) = (Events::default(), Path::new("/nowhere"));
+        let before = cluster(spec(5), None, &events, 1, data).unwrap();
+        before.services[0].endpoints[0].set_lead(Lead::Replaced);
+        before.services[0].endpoints[1].set_lead(Lead::Leads);
+        let after = cluster(spec(6), Some(&before), &events, 2, data).unwrap();
+        let (old, new) = (&before.services[0].endpoints, &after.services[0].endpoints);
+        assert!(!Arc::ptr_eq(&old[0], &new[0]) && Arc::ptr_eq(&old[0].adapter, &new[0].adapter));
+        assert_eq!((new[0].lead(), new[1].lead()), (Lead::Replaced, Lead::Leads));
+    }
 }

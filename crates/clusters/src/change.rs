@@ -136,7 +136,10 @@ impl Clusters {
         }
         // Whoever still holds an adapter must not write into the files of a cluster that takes the same name.
         for adapter in gone.adapters() {
-            adapter.close().await?;
+            if let Err(failure) = adapter.close().await {
+                // Its data go all the same: whoever comes to this name later must not find half of them.
+                tracing::warn!(cluster = deletion.cluster, %failure, "a service did not close in good order");
+            }
         }
         self.finish(&deletion).await
     }
@@ -263,6 +266,8 @@ impl Clusters {
         self.0.world.store(Arc::new(after));
         if let Some(cluster) = &built {
             build::set_weights(cluster);
+            // One that has gone contests nothing any more.
+            cluster.services.iter().for_each(|service| service.elect());
         }
         if plan.changes {
             let verb = match (old.is_some(), built.is_some()) {

@@ -70,7 +70,7 @@ pub(crate) fn choose(
 }
 
 fn resort(endpoint: &Endpoint, access: Access, rerun: bool, now: Time) -> Resort {
-    if access == Access::Write && !endpoint.takes_writes() {
+    if !is_fit(endpoint, access, rerun) {
         return Resort::Never;
     }
     let resort = match endpoint.standing(now) {
@@ -82,6 +82,16 @@ fn resort(endpoint: &Endpoint, access: Access, rerun: bool, now: Time) -> Resort
     };
     // What it has is old: better than nothing, and no more.
     if matches!(endpoint.lead(), Lead::Replaced | Lead::CutOff) { resort.max(Resort::Third) } else { resort }
+}
+
+/// Whether an endpoint may be asked such a thing at all. What goes to any of them and may not run again, such as a query
+/// that does not say that it only reads, may write: it stays away from servers that must not be written to and would
+/// not refuse.
+fn is_fit(endpoint: &Endpoint, access: Access, rerun: bool) -> bool {
+    match access {
+        Access::Write => endpoint.takes_writes(),
+        Access::Read => rerun || !matches!(endpoint.lead(), Lead::Replaced | Lead::Contested),
+    }
 }
 
 fn pick(
@@ -116,9 +126,9 @@ fn nobody(service: &Service, order: &Order, now: Time) -> Failure {
     let mut only_breakers = true;
     let mut reasons = Vec::new();
     for endpoint in &service.endpoints {
-        if order.access == Access::Write && !endpoint.takes_writes() {
-            // Who was asked to take writes and says that it does not is worth a word.
-            if endpoint.role == Role::Primary || endpoint.lead() == Lead::Contested {
+        if !is_fit(endpoint, order.access, order.rerun) {
+            // Who was asked to take writes and does not is worth a word.
+            if endpoint.role == Role::Primary || endpoint.lead().is_trouble() {
                 only_breakers = false;
                 reasons.push(format!("{}: {}", endpoint.label, lead::about(endpoint.lead())));
             }
@@ -135,7 +145,7 @@ fn nobody(service: &Service, order: &Order, now: Time) -> Failure {
         }
         reasons.push(format!("{}: {why}", endpoint.label));
     }
-    if order.access == Access::Write {
+    if order.may_write() {
         service.look_again();
     }
     let failure = if only_breakers && !reasons.is_empty() {

@@ -141,6 +141,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether it has said that it only reads.
+    pub(crate) fn only_reads(&self) -> bool {
+        matches!(self.lead(), Lead::Follows | Lead::CutOff)
+    }
+
     /// What it may be asked by what it and its siblings say.
     #[must_use]
     pub fn lead(&self) -> Lead {
@@ -150,6 +155,11 @@ impl Endpoint {
     /// Says what it may be asked; tells whether that is another word than before.
     pub(crate) fn set_lead(&self, lead: Lead) -> bool {
         self.lead.swap(lead as u8, Relaxed) != lead as u8
+    }
+
+    /// Whether its server would say what it is, and was not asked yet.
+    pub(crate) fn is_unlooked(&self) -> bool {
+        self.last_probe.load(Relaxed) == 0 && self.lead() == Lead::Unsaid && self.adapter.says_its_role()
     }
 
     /// Where it stands now.
@@ -172,7 +182,16 @@ impl Endpoint {
         if self.silence.silent(now, self.outlier.silence.0, self.load.latency(now)) {
             return Standing::Silent;
         }
-        Standing::In(self.health.state() == HealthState::Healthy)
+        Standing::In(self.has_answered())
+    }
+
+    /// Whether a probe or, where none has decided, a request has shown that it answers.
+    fn has_answered(&self) -> bool {
+        match self.health.state() {
+            HealthState::Healthy => true,
+            HealthState::Unhealthy => false,
+            HealthState::Unknown => self.last_heard.load(Relaxed) != 0,
+        }
     }
 
     /// Notes what went wrong, for whoever asks why.

@@ -105,7 +105,12 @@ impl Files {
             _ => {}
         }
         let _ = fs::remove_file(dir.join(NEW));
-        let _ = fs::remove_dir(&dir); // Something of somebody else's may be in it; then it stays.
+        // Something of somebody else's may be in it; then it stays, and must not bring the file back after a crash.
+        if fs::remove_dir(&dir).is_err()
+            && let Ok(dir) = File::open(&dir)
+        {
+            dir.sync_all()?;
+        }
         File::open(&self.dir)?.sync_all()
     }
 

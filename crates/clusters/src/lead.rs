@@ -1,6 +1,9 @@
 //! Who of a service's endpoints may be written to, by what the servers say of themselves.
 
-use model::Seen;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use model::{Role, Seen};
 use policy::{HealthState, Lead, Server, leads};
 
 use crate::clock;
@@ -11,9 +14,14 @@ use crate::service::Service;
 #[cfg(test)]
 mod tests;
 
+/// How long a write waits for the first look at the servers of its service.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+
 impl Service {
     /// Asks every adapter what its server last said, and sets who may be written to. Cheap where no kind says anything.
     pub(crate) fn elect(&self) {
+        // Two probes that end together: the one who looked first must not have the last word.
+        let _electing = self.shared.electing.lock().unwrap_or_else(PoisonError::into_inner);
         let seen: Vec<_> = self.endpoints.iter().map(|endpoint| endpoint.adapter.seen()).collect();
         if seen.iter().all(Option::is_none) {
             return;
@@ -28,12 +36,41 @@ impl Service {
         }
     }
 
+    /// Whether one of several servers was never asked what it is: the one that was asked for as the primary may have
+    /// been replaced before we began.
+    pub(crate) fn is_unlooked(&self) -> bool {
+        self.endpoints.len() > 1
+            && self.endpoints.iter().any(|endpoint| endpoint.is_unlooked())
+            && self.health.enabled
+    }
+
+    /// Waits until all servers were asked what they are, for a moment: one that cannot be reached is not waited for.
+    pub(crate) async fn first_look(&self, deadline: Instant) {
+        let end = deadline.min(Instant::now() + FIRST_LOOK);
+        loop {
+            let probed = self.shared.probed.notified();
+            if !self.is_unlooked() || tokio::time::timeout_at(end.into(), probed).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Whether nobody may be written to, though servers say what they are: one of them may be promoted any moment.
     pub(crate) fn lacks_a_leader(&self) -> bool {
         let said = |endpoint: &Endpoint| endpoint.lead() != Lead::Unsaid;
         let now = clock::now();
         self.endpoints.iter().any(|endpoint| said(endpoint))
             && !self.endpoints.iter().any(|e| e.takes_writes() && e.standing(now).is_in())
+    }
+
+    /// Whether servers say that none of them takes writes, though one of them was asked for to do so.
+    pub(crate) fn has_nobody_to_write_to(&self) -> bool {
+        self.asks_for_a_primary() && !self.endpoints.iter().any(|endpoint| endpoint.takes_writes())
+    }
+
+    /// Whether one of its servers was asked for to take writes.
+    pub(crate) fn asks_for_a_primary(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.role == Role::Primary)
     }
 
     /// Somebody was refused by a server that only reads, or found nobody to write to: a look at all of them, soon.
@@ -79,7 +116,9 @@ pub(crate) fn about(lead: Lead) -> &'static str {
         Lead::Leads => "takes writes",
         Lead::Follows => "takes reads only",
         Lead::CutOff => "takes reads only, and has lost its primary: it is asked when nobody else is there",
-        Lead::Replaced => "another was promoted in its place, so that what it has is old: it is not asked",
+        Lead::Replaced => {
+            "another was promoted in its place: what it has is old, and it is asked when nobody else is there"
+        }
         Lead::Contested => {
             "another takes writes with as much right: neither is written to until one is stopped or made a replica"
         }

@@ -31,6 +31,7 @@ mod build;
 mod change;
 mod explain;
 mod files;
+mod judge;
 mod open;
 mod operate;
 mod plan;

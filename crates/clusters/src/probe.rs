@@ -78,10 +78,9 @@ pub(crate) async fn first_verdicts(services: &[Arc<Service>]) {
 }
 
 /// Probes once. Says whether it passed.
-async fn probe(service: &Service, endpoint: &Endpoint) -> bool {
+pub(crate) async fn probe(service: &Service, endpoint: &Endpoint) -> bool {
     let result = endpoint.adapter.probe(service.health.timeout.0).await;
     let now = clock::now();
-    endpoint.last_probe.store(now.0, Relaxed);
     let passed = result.is_ok();
     match result {
         Ok(()) => {
@@ -99,6 +98,9 @@ async fn probe(service: &Service, endpoint: &Endpoint) -> bool {
         }
     }
     service.elect();
+    // Whoever waits for the first look waits for what came of it.
+    endpoint.last_probe.store(now.0, Relaxed);
+    service.shared.probed.notify_waiters();
     tell(service, endpoint, now, "probe");
     passed
 }

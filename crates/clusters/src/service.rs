@@ -1,7 +1,7 @@
 //! A service as it runs: its endpoints, and how one of them is picked.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use adapters::Driver;
@@ -9,6 +9,7 @@ use model::route::RetryOn;
 use model::{BreakerSpec, HealthSpec, RouteSpec, RoutingSpec, ServiceSpec, Strategy};
 use policy::{Balancer, Budget, Ejector, balancer};
 use telemetry::Meter;
+use tokio::sync::Notify;
 
 use crate::endpoint::Endpoint;
 use crate::events::Events;
@@ -40,6 +41,10 @@ pub struct Service {
 
 /// What a service keeps across changes of its settings.
 pub(crate) struct Shared {
+    /// Held by whoever sets who may be written to.
+    pub(crate) electing: Mutex<()>,
+    /// Tells whoever waits that an endpoint was probed.
+    pub(crate) probed: Notify,
     pub(crate) ejector: Ejector,
     pub(crate) draining: AtomicBool,
     pub(crate) drained_since: AtomicU64,
@@ -47,7 +52,13 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new() -> Self {
-        Shared { ejector: Ejector::new(), draining: AtomicBool::new(false), drained_since: AtomicU64::new(0) }
+        Shared {
+            electing: Mutex::default(),
+            probed: Notify::new(),
+            ejector: Ejector::new(),
+            draining: AtomicBool::new(false),
+            drained_since: AtomicU64::new(0),
+        }
     }
 }
 

@@ -16,9 +16,10 @@ use telemetry::histogram::Counts;
 use telemetry::metrics::{Sample, ServiceSample};
 
 use crate::endpoint::{Endpoint, Standing};
+use crate::judge::{Judgement, Looked, judge};
 use crate::service::Service;
 use crate::snapshot::Cluster;
-use crate::{Clusters, clock, lead};
+use crate::{Clusters, clock};
 
 /// A cluster as shown, and the revision that its ETag is made of.
 #[derive(Debug, Clone)]
@@ -184,47 +185,6 @@ fn sample(service: &Service) -> ServiceSample {
     }
 }
 
-/// What the endpoints of a service come to.
-struct Judgement {
-    status: Status,
-    verdict: &'static str,
-    reason: String,
-    since: Time,
-}
-
-fn judge(service: &Service, now: Time) -> Judgement {
-    let facts: Vec<(Standing, Time, String)> = service.endpoints.iter().map(|e| e.facts(now)).collect();
-    let latest = facts.iter().map(|(_, since, _)| *since).max().unwrap_or(now);
-    if service.is_draining() {
-        let since = Time(service.shared.drained_since.load(Relaxed));
-        let reason = "taken out of rotation by an operator".to_owned();
-        return Judgement { status: Status::Unhealthy, verdict: "not_serving", reason, since };
-    }
-    let well = facts.iter().filter(|(standing, ..)| standing.is_in()).count();
-    let asked =
-        facts.iter().filter(|(s, ..)| !matches!(s, Standing::Open(_) | Standing::Unhealthy | Standing::Out));
-    let (asked, total) = (asked.count(), facts.len());
-    let proven = facts.iter().any(|(standing, ..)| *standing == Standing::In(true));
-    let troubles = || {
-        let sick = service.endpoints.iter().zip(&facts).filter(|(_, (standing, ..))| !standing.is_in());
-        let words: Vec<String> =
-            sick.map(|(endpoint, (.., why))| format!("{}: {why}", endpoint.label)).collect();
-        words.join("; ")
-    };
-    let (status, verdict, reason) = if total == 0 {
-        (Status::Unhealthy, "not_serving", "it has no endpoint".to_owned())
-    } else if well == total && proven {
-        (Status::Healthy, "serving", format!("{well} of {total} endpoints answer"))
-    } else if well == total {
-        (Status::Unknown, "serving", "not yet probed or asked".to_owned())
-    } else if asked > 0 {
-        (Status::Degraded, "serving_degraded", format!("{well} of {total} endpoints answer; {}", troubles()))
-    } else {
-        (Status::Unhealthy, "not_serving", troubles())
-    };
-    Judgement { status, verdict, reason, since: latest }
-}
-
 impl Service {
     /// Everything that is known of it.
     #[must_use]
@@ -276,16 +236,15 @@ fn role(endpoint: &Endpoint) -> &'static str {
 }
 
 fn endpoint_facts(endpoint: &Endpoint, now: Time) -> EndpointFacts {
-    let (standing, since, mut reason) = endpoint.facts(now);
-    if matches!(endpoint.lead(), Lead::Replaced | Lead::Contested | Lead::CutOff) {
-        reason = format!("{reason}; {}", lead::about(endpoint.lead()));
-    }
+    let looked = Looked::at(endpoint, now);
+    let healthy = looked.is_well();
+    let Looked { standing, since, why, .. } = looked;
     EndpointFacts {
         address: endpoint.label.to_string(),
         role: role(endpoint).to_owned(),
         weight: endpoint.load.weight(),
-        healthy: standing == Standing::In(true),
-        reason,
+        healthy,
+        reason: why,
         since: clock::wall(since),
         health: match endpoint.health_state() {
             HealthState::Unknown => "unknown",

@@ -58,6 +58,13 @@ pub struct Order {
     pub request_id: RequestId,
 }
 
+impl Order {
+    /// Whether it may change something, as far as anybody can tell.
+    pub(crate) fn may_write(&self) -> bool {
+        self.access == Access::Write || !self.rerun
+    }
+}
+
 /// A try that gave no answer.
 #[derive(Debug)]
 pub struct Miss {
@@ -100,6 +107,8 @@ pub struct Tries {
     /// What the last try failed with, when another was granted.
     failed: Option<Failure>,
     granted: bool,
+    /// A server that only reads has sent it to a primary.
+    sent_on: bool,
     ended: bool,
 }
 
@@ -125,6 +134,7 @@ impl Tries {
             only: None,
             failed: None,
             granted: false,
+            sent_on: false,
             ended: false,
         }
     }
@@ -149,11 +159,14 @@ impl Tries {
     /// # Errors
     /// Why nobody may be asked; on a further try, what the last one failed with.
     pub async fn next(&mut self) -> Result<Attempt, Failure> {
+        if self.order.may_write() && self.only.is_none() && self.service.is_unlooked() {
+            Box::pin(self.service.first_look(self.deadline)).await;
+        }
         let mut now = Instant::now();
         let asked = self.choose(clock::at(now));
         let (index, trial) = match (asked, self.failed.take()) {
             (Ok(chosen), _) => chosen,
-            (Err(_), Some(failed)) => return Err(failed),
+            (Err(nobody), Some(failed)) => return Err(self.last_word(nobody, failed)),
             (Err(failure), None) => return Err(failure),
         };
         let endpoint = Arc::clone(&self.service.endpoints[index]);
@@ -171,8 +184,10 @@ impl Tries {
         }
         let alone = self.service.endpoints.len() == 1;
         let share = |alone| now + self.tactics().share(self.left(now), self.count, alone);
+        // What a server that only reads is asked has changed nothing, and may be asked of another.
+        let reads = self.order.access == Access::Read && attempt.endpoint().only_reads();
         // A connection that is not made in its share of the time leaves time for others: nothing has left.
-        attempt.set_deadlines(share(alone), share(alone || !self.order.rerun));
+        attempt.set_deadlines(share(alone), share(alone || !(self.order.rerun || reads)));
         self.count += 1;
         self.tried |= 1_u64.checked_shl(u32::try_from(index).unwrap_or(64)).unwrap_or(0);
         self.last = Some(index);
@@ -190,11 +205,12 @@ impl Tries {
             Err(miss) => {
                 let Miss { failure, cause, sent, outcome, wants_primary } = miss;
                 attempt.end(outcome);
-                if wants_primary {
-                    self.order.access = Access::Write;
+                if wants_primary && self.only.is_some() {
+                    // What lives there can be asked of nobody else.
                     self.service.look_again();
+                    return Err(failure);
                 }
-                if self.granted || self.grant(cause, sent) {
+                if self.granted || (wants_primary && self.send_on()) || self.grant(cause, sent) {
                     self.failed = Some(failure);
                     return Ok(Settled::Again);
                 }
@@ -209,6 +225,14 @@ impl Tries {
             && self.choose_other(clock::now())
             && self.grant(RetryOn::GatewayError, true);
         self.granted
+    }
+
+    /// From now on a primary is asked. The first time that is no further try: nothing was done, and whoever asked could
+    /// not know that this server only reads.
+    fn send_on(&mut self) -> bool {
+        self.order.access = Access::Write;
+        self.service.look_again();
+        !std::mem::replace(&mut self.sent_on, true) && Instant::now() < self.deadline
     }
 
     fn grant(&self, cause: RetryOn, sent: bool) -> bool {
@@ -244,6 +268,19 @@ impl Tries {
             Code::Timeout,
             format!("No answer within {} ms.", self.tactics().timeout.as_millis()),
         )
+    }
+
+    /// What is told when there is nobody for the next try. Of a server that did nothing since it only reads, that a
+    /// primary is missing says more than its refusal: nothing is wrong with the request, and it may be sent again.
+    fn last_word(&self, nobody: Failure, failed: Failure) -> Failure {
+        let missing = self.service.asks_for_a_primary() && nobody.retryable();
+        if !missing || !failed.wants_primary() || failed.retryable() {
+            return failed;
+        }
+        match failed.native() {
+            Some((field, code)) => nobody.with_native(field, code),
+            None => nobody,
+        }
     }
 
     fn left(&self, now: Instant) -> Duration {

@@ -10,13 +10,13 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
-    /// Everything answers.
+    /// Everything answers, and serves as it was asked to.
     Healthy,
-    /// Some of it answers.
+    /// Some of it does not answer, or not as it was asked to.
     Degraded,
     /// None of it answers.
     Unhealthy,
-    /// Nothing has been asked of it yet.
+    /// Some of it was not asked anything yet, and nothing is known to be wrong.
     Unknown,
 }
 
@@ -34,9 +34,8 @@ impl Status {
         }
         match (healthy, degraded, sick, unknown) {
             (_, 0, 0, 0) => Status::Healthy,
-            (0, 0, 0, _) => Status::Unknown,
+            (_, 0, 0, _) => Status::Unknown,
             (0, 0, 1.., 0) => Status::Unhealthy,
-            (_, 0, 0, _) => Status::Healthy,
             _ => Status::Degraded,
         }
     }
@@ -54,7 +53,7 @@ pub struct ClusterSummary {
     /// RFC 3339, UTC.
     #[schema(value_type = String)]
     pub created_at: jiff::Timestamp,
-    /// Whether all that is known of it is healthy.
+    /// Whether all of it is healthy.
     pub healthy: bool,
     /// One word.
     pub status: Status,
@@ -116,11 +115,12 @@ pub struct ServiceFacts {
 pub struct EndpointFacts {
     /// `host:port`.
     pub address: String,
-    /// `primary` or `replica`.
+    /// `primary` or `replica`; `replaced` when another was promoted in its place, `contested` when another takes
+    /// writes with as much right.
     pub role: String,
     /// Its share against its siblings.
     pub weight: u32,
-    /// Whether it is asked.
+    /// Whether it answers, and nothing is wrong with it.
     pub healthy: bool,
     /// Why, in one sentence.
     pub reason: String,
@@ -144,7 +144,7 @@ pub struct EndpointFacts {
 pub struct ClusterHealth {
     /// The cluster.
     pub cluster_id: String,
-    /// Whether all that is known of it is healthy.
+    /// Whether all of it is healthy.
     pub healthy: bool,
     /// One word.
     pub status: Status,
@@ -328,8 +328,9 @@ mod tests {
         for (parts, whole) in [
             (vec![], Healthy),
             (vec![Healthy, Healthy], Healthy),
-            (vec![Healthy, Unknown], Healthy),
+            (vec![Healthy, Unknown], Unknown),
             (vec![Unknown], Unknown),
+            (vec![Unknown, Degraded], Degraded),
             (vec![Unhealthy, Unhealthy], Unhealthy),
             (vec![Unhealthy, Healthy], Degraded),
             (vec![Unhealthy, Unknown], Degraded),

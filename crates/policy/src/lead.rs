@@ -20,6 +20,17 @@ pub enum Lead {
     Contested,
 }
 
+impl Lead {
+    /// Whether something is wrong with the server's part among the others, though it may answer.
+    #[must_use]
+    pub fn is_trouble(self) -> bool {
+        match self {
+            Lead::Unsaid | Lead::Leads | Lead::Follows => false,
+            Lead::CutOff | Lead::Replaced | Lead::Contested => true,
+        }
+    }
+}
+
 /// One of a service's servers.
 #[derive(Debug, Clone, Copy)]
 pub struct Server<'s> {

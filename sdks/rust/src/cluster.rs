@@ -94,7 +94,7 @@ impl ClusterHandle {
 pub struct ClusterHealth {
     /// The cluster.
     pub cluster_id: String,
-    /// Whether all that is known of it is healthy.
+    /// Whether all of it is healthy.
     #[serde(default)]
     pub healthy: bool,
     /// `HEALTHY`, `DEGRADED`, `UNHEALTHY` or `UNKNOWN`.

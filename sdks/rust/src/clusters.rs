@@ -97,7 +97,7 @@ pub struct ClusterSummary {
     /// RFC 3339, UTC.
     #[serde(default)]
     pub created_at: String,
-    /// Whether all that is known of it is healthy.
+    /// Whether all of it is healthy.
     #[serde(default)]
     pub healthy: bool,
     /// `HEALTHY`, `DEGRADED`, `UNHEALTHY` or `UNKNOWN`.

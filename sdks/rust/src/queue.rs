@@ -113,7 +113,7 @@ pub struct Topic {
     /// The oldest messages go when there is more; `None`, they stay.
     #[serde(default)]
     pub retention_bytes: Option<u64>,
-    /// Messages in it.
+    /// Messages in it; `None` while somebody who knows cannot be asked.
     #[serde(default)]
     pub messages: Option<u64>,
     /// Bytes that they take.
@@ -149,15 +149,15 @@ pub struct Group {
     /// Those who read now.
     #[serde(default)]
     pub consumers: Vec<String>,
-    /// Messages that are not settled.
+    /// Messages that are not settled; `None` while somebody who knows cannot be asked.
     #[serde(default)]
-    pub lag: u64,
+    pub lag: Option<u64>,
     /// How far it is in each partition.
     #[serde(default)]
     pub partitions: Vec<Progress>,
 }
 
-/// How far a group is in a partition.
+/// How far a group is in a partition; nothing but its number while nobody who knows can be asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -165,13 +165,13 @@ pub struct Progress {
     /// The partition, from 0.
     pub partition: u32,
     /// All before this offset are settled.
-    pub settled: u64,
+    pub settled: Option<u64>,
     /// Where the partition ends.
-    pub next: u64,
+    pub next: Option<u64>,
     /// Messages that are not settled.
-    pub lag: u64,
+    pub lag: Option<u64>,
     /// Messages that were given out and not answered.
-    pub delivered: u64,
+    pub delivered: Option<u64>,
 }
 
 /// Where a group is set.

@@ -129,7 +129,7 @@ pub struct EndpointFacts {
     /// `primary`, `replica`, `replaced` or `contested`.
     #[serde(default)]
     pub role: String,
-    /// Whether it is asked.
+    /// Whether it answers, and nothing is wrong with it.
     #[serde(default)]
     pub healthy: bool,
     /// Why, in one sentence.

@@ -151,6 +151,14 @@ impl Engines {
         self.start("kafka")
     }
 
+    /// Three brokers that keep each message twice at least. The first of them is the controller of all, and must stay.
+    #[must_use]
+    #[track_caller]
+    pub fn kafka_cluster(&self) -> [Server; 3] {
+        self.script.run(&["start", "kafka-cluster"]);
+        [1, 2, 3].map(|number| self.server(&format!("kafka-cluster-{number}")))
+    }
+
     /// webdis before [`Engines::redis`].
     #[must_use]
     #[track_caller]

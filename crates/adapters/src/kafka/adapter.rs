@@ -20,9 +20,6 @@ use crate::queue::{
 };
 use crate::{Adapter, Call};
 
-/// A topic that brokers have, and that nobody minds being asked of: whoever answers has its metadata in order.
-const ASKED: &str = "__consumer_offsets";
-
 /// A client that cannot reach a broker asks again and again, as long as it is let. This long it may, when it has said
 /// why.
 const REFUSED: Duration = Duration::from_secs(1);
@@ -65,17 +62,13 @@ impl Adapter for KafkaAdapter {
         Box::pin(async move {
             self.hub.is_open()?;
             let desk = &self.hub.desk;
-            let ask = |time| {
-                desk.ask("be asked", move |clerk| {
-                    clerk.metadata(Some(ASKED), time).map(|metadata| metadata.brokers().len())
-                })
-            };
-            match ask(timeout.min(REFUSED)).await {
+            match desk.glance(timeout.min(REFUSED)).await {
                 // Nobody has said yet why there is no answer.
-                Err(_) if timeout > REFUSED && desk.ear().trouble().is_none() => ask(timeout - REFUSED).await,
+                Err(_) if timeout > REFUSED && desk.ear().trouble().is_none() => {
+                    desk.glance(timeout - REFUSED).await
+                }
                 asked => asked,
             }
-            .map(drop)
         })
     }
 

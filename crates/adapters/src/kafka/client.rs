@@ -1,7 +1,8 @@
 //! What every client of librdkafka is made with, and what it says of itself between calls.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::secret::MASK;
@@ -93,7 +94,7 @@ impl Settings {
 
     /// What listens to a client with these settings.
     pub(super) fn ear(&self, service: Arc<str>) -> Ear {
-        Ear { service, secret: self.password().map(Secret::new), last: Arc::default() }
+        Ear { service, secret: self.password().map(Secret::new), heard: Arc::default() }
     }
 }
 
@@ -127,7 +128,22 @@ impl Tls {
 pub(super) struct Ear {
     service: Arc<str>,
     secret: Option<Secret>,
-    last: Arc<Mutex<Option<Trouble>>>,
+    heard: Arc<Heard>,
+}
+
+/// What was heard since something was answered.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Whether there is something: most who ask find that there is not.
+    any: AtomicBool,
+    all: Mutex<Troubles>,
+}
+
+#[derive(Debug, Default)]
+struct Troubles {
+    last: Option<Trouble>,
+    /// Since when a client has had no broker at all.
+    cut_off: Option<Instant>,
 }
 
 /// What was heard.
@@ -141,13 +157,40 @@ pub(super) struct Trouble {
 impl Ear {
     /// Why there is no connection, if that was said lately.
     pub(super) fn trouble(&self) -> Option<Trouble> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.clone().filter(|trouble| trouble.at.elapsed() < FRESH)
+        let trouble = self.troubles()?.last.clone();
+        trouble.filter(|trouble| trouble.at.elapsed() < FRESH)
+    }
+
+    /// Since when no broker could be reached, unless one has answered since.
+    pub(super) fn cut_off(&self) -> Option<Instant> {
+        self.troubles()?.cut_off
     }
 
     /// Something was answered: what was heard before explains nothing any more.
     pub(super) fn well(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(mut troubles) = self.troubles() {
+            *troubles = Troubles::default();
+            self.heard.any.store(false, Ordering::Release);
+        }
+    }
+
+    /// A message was given up: perhaps nobody is there who would have taken it.
+    pub(super) fn gave_up(&self) {
+        self.note(|troubles| {
+            troubles.cut_off.get_or_insert_with(Instant::now);
+        });
+    }
+
+    /// What was heard; `None` where that is nothing.
+    fn troubles(&self) -> Option<MutexGuard<'_, Troubles>> {
+        let any = self.heard.any.load(Ordering::Acquire);
+        any.then(|| self.heard.all.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, trouble: impl FnOnce(&mut Troubles)) {
+        let mut troubles = self.heard.all.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble(&mut troubles);
+        self.heard.any.store(true, Ordering::Release);
     }
 
     pub(super) fn service(&self) -> &Arc<str> {
@@ -164,6 +207,9 @@ impl Ear {
 
     fn hear(&self, code: RDKafkaErrorCode, reason: &str) {
         use RDKafkaErrorCode as E;
+        if code == E::AllBrokersDown {
+            return self.gave_up();
+        }
         let tells = matches!(
             code,
             E::BrokerTransportFailure | E::Resolve | E::SSL | E::Authentication | E::SaslAuthenticationFailed
@@ -174,16 +220,17 @@ impl Ear {
         // What librdkafka adds in brackets is how long it took.
         let detail = reason.split(" (after ").next().unwrap_or(reason);
         let trouble = Trouble { code, detail: self.clean(detail), at: Instant::now() };
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        // A broker that hangs up after it refused the password says less than the refusal did.
-        let keeps = last.as_ref().is_some_and(|old| {
-            old.code != E::BrokerTransportFailure
-                && code == E::BrokerTransportFailure
-                && old.at.elapsed() < Duration::from_secs(5)
+        self.note(|Troubles { last, .. }| {
+            // A broker that hangs up after it refused the password says less than the refusal did.
+            let keeps = last.as_ref().is_some_and(|old| {
+                old.code != E::BrokerTransportFailure
+                    && code == E::BrokerTransportFailure
+                    && old.at.elapsed() < Duration::from_secs(5)
+            });
+            if !keeps {
+                *last = Some(trouble);
+            }
         });
-        if !keeps {
-            *last = Some(trouble);
-        }
     }
 }
 
@@ -216,7 +263,7 @@ mod tests {
     use super::*;
 
     fn ear(secret: Option<&str>) -> Ear {
-        Ear { service: "c/s".into(), secret: secret.map(Secret::new), last: Arc::default() }
+        Ear { service: "c/s".into(), secret: secret.map(Secret::new), heard: Arc::default() }
     }
 
     #[test]
@@ -224,13 +271,14 @@ mod tests {
         let ear = ear(Some("canary"));
         ear.hear(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
         assert!(ear.trouble().is_none(), "that says nothing of why");
+        assert!(ear.cut_off().is_some());
         let refused = "h:9092/bootstrap: Authentication failed for canary (after 3ms in state AUTH_REQ)";
         ear.hear(RDKafkaErrorCode::Authentication, refused);
         ear.hear(RDKafkaErrorCode::BrokerTransportFailure, "h:9092: Disconnected");
         let trouble = ear.trouble().unwrap();
         assert_eq!(trouble.detail, "h:9092/bootstrap: Authentication failed for ***");
         ear.well();
-        assert!(ear.trouble().is_none());
+        assert!(ear.trouble().is_none() && ear.cut_off().is_none());
     }
 
     #[test]

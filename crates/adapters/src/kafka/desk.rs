@@ -15,9 +15,11 @@ use rdkafka::groups::GroupList;
 use rdkafka::metadata::Metadata;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{OnceCell, Semaphore};
+use tokio::task::JoinHandle;
 
 use super::client::{Ear, Settings};
 use super::failure;
+use super::shared::Shared;
 
 /// How long a change may take, and what waits for it to be seen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,6 +32,15 @@ const GLANCE: Duration = Duration::from_millis(1500);
 /// Questions that are asked at a time: each takes a thread while it waits.
 const AT_ONCE: usize = 16;
 
+/// How long a broker is waited for when there has been none for longer than a glance.
+const BLINK: Duration = Duration::from_millis(500);
+
+/// A topic that brokers have, and that nobody minds being asked of: whoever answers has its metadata in order.
+const ASKED: &str = "__consumer_offsets";
+
+/// What [`Desk::reach`] is about: no topic has this name.
+const ANY: &str = "";
+
 /// How long the thread of a client sleeps in it; a client that nobody needs is gone as soon after.
 const NAP: Duration = Duration::from_millis(100);
 
@@ -38,7 +49,9 @@ pub(super) struct Desk {
     settings: Settings,
     ear: Ear,
     clerk: OnceCell<Arc<Clerk>>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
+    /// What several may want to know at once.
+    shared: Shared,
     /// Topics that were there when somebody looked.
     known: RwLock<std::collections::HashSet<Box<str>>>,
 }
@@ -52,7 +65,8 @@ impl Desk {
             settings,
             ear,
             clerk: OnceCell::new(),
-            places: Semaphore::new(AT_ONCE),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            shared: Shared::default(),
             known: RwLock::default(),
         }
     }
@@ -79,17 +93,73 @@ impl Desk {
         answer.map_err(|error| failure::of(&error, &self.ear, what))
     }
 
+    /// Asks any broker for a topic that all have, and waits no longer than this. It needs no place among the
+    /// questions of others: whether the brokers are well does not depend on how much they are asked.
+    pub(super) async fn glance(&self, timeout: Duration) -> Result<(), Failure> {
+        let clerk = self.clerk().await?;
+        let question = move || clerk.metadata(Some(ASKED), timeout).map(drop);
+        let answer = done(tokio::task::spawn_blocking(question)).await?;
+        if answer.is_ok() {
+            self.ear.well();
+        }
+        answer.map_err(|error| failure::of(&error, &self.ear, "be asked"))
+    }
+
+    /// Waits for a broker where none was connected lately, for a moment; who comes meanwhile waits along.
+    ///
+    /// # Errors
+    /// There is none. Nothing was sent.
+    pub(super) async fn reach(&self) -> Result<(), Failure> {
+        let Some(since) = self.ear.cut_off() else { return Ok(()) };
+        let patience = GLANCE.saturating_sub(since.elapsed()).max(BLINK);
+        self.shared.ask(ANY, self.glance(patience)).await
+    }
+
+    /// Asks about a topic, as one of all who ask about it at this moment.
+    pub(super) async fn once_for(
+        &self,
+        topic: &str,
+        question: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
+        self.shared.ask(topic, question).await
+    }
+
     /// Does what blocks on a thread that may.
     pub(super) async fn aside<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
+        done(self.begin(work).await).await
+    }
+
+    /// Begins what blocks, as soon as there is a place for it. Whoever goes away leaves the thread behind, and with it the
+    /// place.
+    async fn begin<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         // Never closed.
-        let _place = self.places.acquire().await;
-        let done = tokio::task::spawn_blocking(work).await;
-        done.map_err(|error| {
-            Failure::gateway(Code::Internal, "A question to Kafka broke off.").with_cause(error)
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        tokio::task::spawn_blocking(move || {
+            let _place = place;
+            work()
         })
+    }
+
+    /// Asks the same question about each of these, all at once.
+    pub(super) async fn ask_each<A: Send + 'static, T: Send + 'static>(
+        &self,
+        about: impl IntoIterator<Item = A>,
+        question: fn(&Clerk, &A) -> T,
+    ) -> Result<Vec<T>, Failure> {
+        let clerk = self.clerk().await?;
+        let mut asked = Vec::new();
+        for about in about {
+            let clerk = Arc::clone(&clerk);
+            asked.push(self.begin(move || question(&clerk, &about)).await);
+        }
+        let mut answers = Vec::with_capacity(asked.len());
+        for answer in asked {
+            answers.push(done(answer).await?);
+        }
+        Ok(answers)
     }
 
     /// The client that changes things.
@@ -233,6 +303,11 @@ impl Clerk {
     }
 }
 
+async fn done<T>(work: JoinHandle<T>) -> Result<T, Failure> {
+    let done = work.await;
+    done.map_err(|error| Failure::gateway(Code::Internal, "A question to Kafka broke off.").with_cause(error))
+}
+
 /// How long changes may take.
 pub(super) fn changing() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
@@ -241,4 +316,60 @@ pub(super) fn changing() -> AdminOptions {
 /// As the client says that it cannot begin.
 pub(super) fn no_thread(error: std::io::Error) -> rdkafka::error::KafkaError {
     rdkafka::error::KafkaError::ClientCreation(format!("no thread can be made: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use model::ServiceSpec;
+
+    use super::*;
+    use crate::kafka::options;
+
+    /// Of brokers that nobody can reach.
+    fn desk() -> Desk {
+        let mut service = ServiceSpec::of_kind("kafka");
+        (service.host, service.port) = (Some("127.0.0.1".to_owned()), Some(1));
+        let options = options::of(&service).unwrap();
+        let settings = Settings::of(&service, &options).unwrap();
+        let ear = settings.ear("c/s".into());
+        Desk::new(settings, ear)
+    }
+
+    #[tokio::test]
+    async fn questions_of_others_keep_no_probe_waiting() {
+        let desk = desk();
+        drop(desk.glance(Duration::from_millis(10)).await);
+        let slow = || thread::sleep(Duration::from_secs(2));
+        for _ in 0..AT_ONCE {
+            // Nobody waits for it, and it takes its place all the same.
+            drop(desk.begin(slow).await);
+        }
+        assert_eq!(desk.places.available_permits(), 0);
+        let began = Instant::now();
+        assert!(desk.glance(Duration::from_millis(200)).await.is_err());
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        let waits = tokio::time::timeout(Duration::from_millis(100), desk.aside(|| ()));
+        assert!(waits.await.is_err(), "there are no more threads than places");
+    }
+
+    #[tokio::test]
+    async fn without_a_broker_many_wait_together_and_not_for_long() {
+        let desk = Arc::new(desk());
+        assert!(desk.reach().await.is_ok(), "nothing speaks against it");
+        desk.ear.gave_up();
+        thread::sleep(GLANCE);
+        let began = Instant::now();
+        let all: Vec<_> = (0..100)
+            .map(|_| {
+                let desk = Arc::clone(&desk);
+                tokio::spawn(async move { desk.reach().await })
+            })
+            .collect();
+        for one in all {
+            assert_eq!(one.await.unwrap().unwrap_err().code(), Code::BadGateway);
+        }
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
 }

@@ -158,6 +158,16 @@ pub(super) fn no_topic(name: &str) -> Failure {
         .with_native("kafka", native(E::UnknownTopicOrPartition))
 }
 
+/// A topic whose partitions cannot all be asked for where they end.
+pub(super) fn no_leader(name: &str) -> Failure {
+    Failure::service(
+        Code::BadGateway,
+        format!("A partition of the topic `{name}` has no leader that answers."),
+    )
+    .with_native("kafka", native(E::LeaderNotAvailable))
+    .with_retryable(true)
+}
+
 /// A group that is not there.
 pub(super) fn no_group(topic: &str, group: &str) -> Failure {
     Failure::client(Code::NotFound, format!("There is no group `{group}` of the topic `{topic}`."))

@@ -5,17 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Code, Failure};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::groups::GroupInfo;
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
 use super::adapter::Hub;
-use super::client::Ear;
 use super::desk::{PATIENCE, changing};
 use super::group::{Ending, name_of};
 use super::making::CLIENT;
+use super::places::{self, Places};
 use super::{failure, limits, protocol, topics};
 use crate::queue::{Extent, Group, Position, Progress, Topic};
 
@@ -32,9 +30,6 @@ struct Told {
     members: Vec<(String, BTreeSet<String>)>,
 }
 
-/// The places of a group, by topic and partition.
-type Places = BTreeMap<(String, u32), u64>;
-
 /// The groups of a topic, or of all.
 pub(super) async fn all(hub: &Arc<Hub>, topic: Option<&str>) -> Result<Vec<Group>, Failure> {
     let topics = match topic {
@@ -48,6 +43,13 @@ pub(super) async fn all(hub: &Arc<Hub>, topic: Option<&str>) -> Result<Vec<Group
             told.entry(own.name.to_string()).or_default();
         }
     }
+    let mut groups = of(hub, topics, told).await?;
+    groups.sort_by(|a, b| (&a.topic, &a.name).cmp(&(&b.topic, &b.name)));
+    Ok(groups)
+}
+
+/// What these groups have to do with these topics.
+async fn of(hub: &Arc<Hub>, topics: Vec<Topic>, told: BTreeMap<String, Told>) -> Result<Vec<Group>, Failure> {
     let topics = Arc::new(topics);
     let mut groups = Vec::new();
     let names: Vec<String> = told.keys().cloned().collect();
@@ -55,7 +57,7 @@ pub(super) async fn all(hub: &Arc<Hub>, topic: Option<&str>) -> Result<Vec<Group
         let mut asked = tokio::task::JoinSet::new();
         for name in some {
             let (hub, topics, name) = (Arc::clone(hub), Arc::clone(&topics), name.clone());
-            asked.spawn(async move { (name.clone(), places(&hub, &name, &topics).await) });
+            asked.spawn(async move { (name.clone(), places::of(&hub.desk, &name, &topics).await) });
         }
         for (name, places) in asked.join_all().await {
             let places = match places {
@@ -67,7 +69,6 @@ pub(super) async fn all(hub: &Arc<Hub>, topic: Option<&str>) -> Result<Vec<Group
             groups.extend(topics.iter().filter_map(|topic| shown(hub, topic, &name, told, &places)));
         }
     }
-    groups.sort_by(|a, b| (&a.topic, &a.name).cmp(&(&b.topic, &b.name)));
     Ok(groups)
 }
 
@@ -82,15 +83,7 @@ pub(super) async fn is_there(
     if told.values().flat_map(|own| &own.members).any(|(_, topics)| topics.contains(topic)) {
         return Ok(true);
     }
-    let whole = Topic {
-        name: topic.into(),
-        partitions: vec![Extent { earliest: 0, next: 0 }; partitions as usize],
-        replication_factor: 1,
-        retention: None,
-        retention_bytes: None,
-        bytes: None,
-    };
-    Ok(!places(hub, group, &[whole]).await?.is_empty())
+    Ok(!places::of(&hub.desk, group, &[places::bare(topic, partitions as usize)]).await?.is_empty())
 }
 
 /// What the broker tells of groups that consumers form.
@@ -117,56 +110,15 @@ fn members(group: &GroupInfo) -> Told {
     Told { members: group.members().iter().map(|member| (name(member), topics(member))).collect() }
 }
 
-/// Where a group stands in these topics, where it has been.
-async fn places(hub: &Hub, group: &str, topics: &[Topic]) -> Result<Places, Failure> {
-    let mut asked = TopicPartitionList::new();
-    for topic in topics {
-        let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
-        for partition in 0..partitions {
-            asked.add_partition(&topic.name, partition);
-        }
-    }
-    if asked.count() == 0 {
-        return Ok(Places::new());
-    }
-    let found =
-        with_client(hub, group, "show groups", move |client| client.committed_offsets(asked, PATIENCE));
-    let found = found.await?;
-    let read = found.elements().into_iter().filter_map(|place| {
-        let Offset::Offset(offset) = place.offset() else { return None };
-        let partition = u32::try_from(place.partition()).ok()?;
-        Some(((place.topic().to_owned(), partition), u64::try_from(offset).ok()?))
-    });
-    Ok(read.collect())
-}
-
-/// Does something with a client of this group that has not joined it.
-async fn with_client<T: Send + 'static>(
-    hub: &Hub,
-    group: &str,
-    what: &'static str,
-    work: impl FnOnce(&BaseConsumer<Ear>) -> KafkaResult<T> + Send + 'static,
-) -> Result<T, Failure> {
-    let (mut config, ear) = (hub.desk.settings().config(), hub.desk.ear().clone());
-    config.set("group.id", group).set("enable.auto.commit", "false");
-    let done = hub.desk.aside(move || work(&config.create_with_context(ear)?)).await?;
-    done.map_err(|error| failure::of(&error, hub.desk.ear(), what))
-}
-
 /// A group of a topic; `None` where it has nothing to do with it.
 fn shown(hub: &Hub, topic: &Topic, name: &str, told: &Told, places: &Places) -> Option<Group> {
     let live = hub.table.find(&topic.name, name);
     let own = told.members.iter().filter(|(_, topics)| topics.contains(&*topic.name));
     let mut consumers: BTreeSet<Box<str>> = own.map(|(name, _)| name.as_str().into()).collect();
-    let mut partitions: Vec<Progress> = topic
-        .partitions
-        .iter()
-        .enumerate()
-        .map(|(at, extent)| {
-            let place = places.get(&(topic.name.to_string(), u32::try_from(at).ok()?)).copied();
-            Some(progress(place, *extent))
-        })
-        .collect::<Option<_>>()?;
+    let place = |at: usize| places.get(&(topic.name.to_string(), u32::try_from(at).ok()?)).copied();
+    let extents = topic.partitions.iter().enumerate();
+    let mut partitions: Vec<Option<Progress>> =
+        extents.map(|(at, extent)| extent.map(|extent| progress(place(at), extent))).collect();
     if let Some(live) = live {
         let mut state = live.lock();
         let reading: BTreeSet<u64> = state.reading().map(|own| own.consumer).collect();
@@ -180,7 +132,7 @@ fn shown(hub: &Hub, topic: &Topic, name: &str, told: &Told, places: &Places) -> 
             };
         }
         for (partition, part) in state.parts.iter().filter(|(_, part)| part.owner.is_some()) {
-            let Some(own) = partitions.get_mut(*partition as usize) else { continue };
+            let Some(Some(own)) = partitions.get_mut(*partition as usize) else { continue };
             let (Some(settled), Some(next)) = (part.ledger.settled(), part.ledger.next()) else { continue };
             own.settled = settled.max(own.settled).min(own.next);
             own.delivered = part.ledger.delivered();
@@ -206,36 +158,39 @@ fn progress(place: Option<u64>, extent: Extent) -> Progress {
 /// Puts a group to a place, while nobody reads for it.
 pub(super) async fn reset(hub: &Arc<Hub>, topic: &str, group: &str, to: Position) -> Result<Group, Failure> {
     let whole = idle(hub, topic, group).await?;
-    let mut wanted = TopicPartitionList::new();
-    for (partition, extent) in whole.partitions.iter().enumerate() {
+    let mut wanted = Places::new();
+    for (partition, extent) in (0..).zip(&whole.partitions) {
+        let extent = extent.ok_or_else(|| failure::no_leader(topic))?;
         let place = match to {
             Position::Earliest => extent.earliest,
             Position::Latest => extent.next,
             Position::Offset(offset) => offset.clamp(extent.earliest.min(extent.next), extent.next),
         };
-        let partition = i32::try_from(partition).unwrap_or(i32::MAX);
-        let offset = Offset::Offset(i64::try_from(place).unwrap_or(i64::MAX));
-        let put = wanted.add_partition_offset(topic, partition, offset);
-        put.map_err(|error| failure::of(&error, hub.desk.ear(), "reset the group"))?;
+        wanted.insert((topic.to_owned(), partition), place);
     }
-    with_client(hub, group, "reset the group", move |client| client.commit(&wanted, CommitMode::Sync))
-        .await?;
+    places::put(&hub.desk, group, wanted, "reset the group").await?;
     hub.table.forget(topic, group, Ending::GroupChanged);
-    let found = all(hub, Some(topic)).await?.into_iter().find(|own| &*own.name == group);
-    found.ok_or_else(|| failure::no_group(topic, group))
+    let told = BTreeMap::from([(group.to_owned(), Told::default())]);
+    of(hub, vec![whole], told).await?.pop().ok_or_else(|| failure::no_group(topic, group))
 }
 
-/// Takes a group out, while nobody reads for it.
+/// Takes a group out of a topic, while nobody reads for it.
 pub(super) async fn delete(hub: &Arc<Hub>, topic: &str, group: &str) -> Result<(), Failure> {
+    const WHAT: &str = "delete the group";
     idle(hub, topic, group).await?;
+    // To Kafka a group is one for all its topics, and goes as a whole: its places in the others are put back.
+    let topics = places::all_topics(&hub.desk).await?;
+    let mut kept = places::of(&hub.desk, group, &topics).await?;
+    kept.retain(|(own, _), _| own != topic);
     let clerk = hub.desk.admin().await?;
     let asked = clerk.changes()?.delete_groups(&[group], &changing());
-    let answers = asked.await.map_err(|error| failure::of(&error, hub.desk.ear(), "delete the group"))?;
-    hub.table.forget(topic, group, Ending::GroupChanged);
+    let answers = asked.await.map_err(|error| failure::of(&error, hub.desk.ear(), WHAT))?;
     match answers.into_iter().find_map(Result::err) {
-        None | Some((_, RDKafkaErrorCode::GroupIdNotFound)) => Ok(()),
-        Some((_, code)) => Err(failure::of_code(code, hub.desk.ear(), "delete the group")),
+        None | Some((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
+        Some((_, code)) => return Err(failure::of_code(code, hub.desk.ear(), WHAT)),
     }
+    hub.table.forget(topic, group, Ending::GroupChanged);
+    if kept.is_empty() { Ok(()) } else { places::put(&hub.desk, group, kept, WHAT).await }
 }
 
 /// The topic of a group for which nobody reads. Who has left already, and could come back, goes for good.
@@ -258,7 +213,7 @@ async fn idle(hub: &Arc<Hub>, topic: &str, group: &str) -> Result<Topic, Failure
     if reading > 0 {
         return Err(busy(group, reading));
     }
-    if places(hub, group, std::slice::from_ref(&whole)).await?.is_empty() {
+    if places::of(&hub.desk, group, std::slice::from_ref(&whole)).await?.is_empty() {
         return Err(failure::no_group(topic, group));
     }
     Ok(whole)

@@ -74,7 +74,10 @@ async fn deliver(hub: &Hub, group: &Group, letter: &Letter) -> Result<(), Failur
     }
     let topic = format!("{}{DEAD_LETTERS}", group.topic);
     if !hub.desk.knows(&topic) {
-        topics::make(&hub.desk, &topic, 1).await.map_err(|failure| lost(&failure))?;
+        // Whoever publishes there may not make it; no name of a topic has a slash.
+        let about = format!("{topic}/");
+        let made = hub.desk.once_for(&about, topics::make(&hub.desk, &topic, 1));
+        made.await.map_err(|failure| lost(&failure))?;
     }
     let sent = hub.press.letter(&topic, &written(group, letter)).await;
     sent.map_err(|failure| lost(&failure))

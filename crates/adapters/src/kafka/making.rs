@@ -69,6 +69,8 @@ fn config(settings: &Settings, group: &Group, consumer: u64) -> ClientConfig {
         .set("queued.max.messages.kbytes", "512")
         .set("max.partition.fetch.bytes", "524288")
         .set("fetch.max.bytes", "8388608")
+        // A message may be as large as `max_message` can be; one that does not fit would be asked for for ever.
+        .set("receive.message.max.bytes", "300000000")
         .set("fetch.queue.backoff.ms", "10")
         .set("fetch.error.backoff.ms", "100")
         .set("fetch.wait.max.ms", "500");
@@ -91,8 +93,12 @@ fn begin<C: ConsumerContext>(
         places.add_partition(topic, i32::try_from(partition).unwrap_or(i32::MAX));
     }
     let known = client.committed_offsets(places.clone(), PATIENCE)?;
-    if known.elements().iter().any(|place| matches!(place.offset(), Offset::Offset(_))) {
-        return Ok(());
+    for place in known.elements() {
+        // A place that cannot be told may be there, and must not be put elsewhere.
+        place.error()?;
+        if matches!(place.offset(), Offset::Offset(_)) {
+            return Ok(());
+        }
     }
     places.set_all_offsets(match from {
         From::Earliest => Offset::Beginning,

@@ -86,7 +86,12 @@ impl Link {
         }
         match client.commit(&places, CommitMode::Async) {
             Ok(()) => wires.committing = true,
-            Err(error) => tracing::debug!(%error, group = %group.name, "a place could not be committed"),
+            Err(error) => {
+                tracing::debug!(%error, group = %group.name, "a place could not be committed");
+                // It is tried again.
+                let own = state.parts.values_mut().filter(|part| part.owner == Some(consumer));
+                own.for_each(|part| part.sent = None);
+            }
         }
     }
 }

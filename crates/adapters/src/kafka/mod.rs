@@ -9,6 +9,7 @@ mod batch;
 mod client;
 mod consumer;
 mod desk;
+mod extents;
 mod failure;
 mod group;
 mod groups;
@@ -19,11 +20,13 @@ mod making;
 mod member;
 mod once;
 mod options;
+mod places;
 mod producer;
 mod protocol;
 mod publish;
 mod record;
 mod settle;
+mod shared;
 mod table;
 mod token;
 mod topics;
@@ -122,7 +125,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "idempotency",
         says: "Publishes under an idempotency key are remembered for 24 hours by the gateway process, 100000 of \
-               them at most; a restart, or a change of the service, forgets them.",
+               them with a million messages at most; a restart, or a change of the service, forgets them.",
     },
     Fact {
         name: "group",

@@ -10,9 +10,10 @@ use super::failure::is_definite;
 use super::producer::{Fate, Parcel};
 use crate::queue::Idempotency;
 
-/// How long a publish can be sent again, and how many are remembered.
+/// How long a publish can be sent again, and how many are remembered, with how many messages in all.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 const MOST_REMEMBERED: usize = 100_000;
+const MOST_MESSAGES: usize = 1_000_000;
 
 /// The publishes of one service.
 #[derive(Default)]
@@ -23,11 +24,15 @@ struct Memory {
     publishes: HashMap<Box<str>, Publish>,
     /// In the order in which they came.
     order: VecDeque<(Instant, Box<str>)>,
+    /// Messages of all of them.
+    messages: usize,
 }
 
 struct Publish {
     fingerprint: [u8; 32],
     parcel: Arc<Parcel>,
+    /// Its messages.
+    count: usize,
 }
 
 /// What is to be done for a publish.
@@ -55,7 +60,8 @@ impl Once {
             return Ok(Turn::Wait(Arc::clone(&known.parcel)));
         }
         let parcel = Parcel::of(vec![None; count]);
-        let publish = Publish { fingerprint: asked.fingerprint, parcel: Arc::clone(&parcel) };
+        let publish = Publish { fingerprint: asked.fingerprint, parcel: Arc::clone(&parcel), count };
+        memory.messages += count;
         memory.publishes.insert(asked.key.clone(), publish);
         memory.order.push_back((now, asked.key.clone()));
         Ok(Turn::Send(parcel))
@@ -85,10 +91,12 @@ fn failed(fate: &Fate) -> bool {
 impl Memory {
     fn forget(&mut self, now: Instant) {
         while let Some((at, _)) = self.order.front()
-            && (now.duration_since(*at) > REMEMBERED || self.order.len() >= MOST_REMEMBERED)
+            && (now.duration_since(*at) > REMEMBERED
+                || self.order.len() >= MOST_REMEMBERED
+                || self.messages >= MOST_MESSAGES)
             && let Some((_, key)) = self.order.pop_front()
         {
-            self.publishes.remove(&key);
+            self.messages -= self.publishes.remove(&key).map_or(0, |gone| gone.count);
         }
     }
 }
@@ -142,5 +150,16 @@ mod tests {
         let memory = once.0.lock().unwrap();
         assert_eq!((memory.publishes.len(), memory.order.len()), (MOST_REMEMBERED, MOST_REMEMBERED));
         assert!(!memory.publishes.contains_key("9") && memory.publishes.contains_key("10"));
+    }
+
+    #[test]
+    fn a_few_large_ones_are_no_more_than_many_small_ones() {
+        let once = Once::default();
+        for n in 0..30 {
+            assert!(once.begin(&asked(&n.to_string(), 0), MOST_MESSAGES / 10).is_ok());
+        }
+        let memory = once.0.lock().unwrap();
+        assert_eq!((memory.publishes.len(), memory.messages), (10, MOST_MESSAGES));
+        assert!(memory.publishes.contains_key("29"));
     }
 }

@@ -83,6 +83,10 @@ const SASL_FIELDS: &[Field] = &[field(
 
 /// What librdkafka can be told of a message's size.
 const LARGEST_MESSAGE: u64 = 256 << 20;
+const DEFAULT_MESSAGE: u64 = 1 << 20;
+const DEFAULT_BUFFER: u64 = 64 << 20;
+const TOO_SMALL: &str =
+    "must have room for a message of `max_message`: a larger one would be refused for ever";
 const LONGEST_LINGER: Duration = Duration::from_secs(1);
 const LONGEST_DELIVERY: Duration = Duration::from_secs(3600);
 
@@ -127,6 +131,13 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
             problems.at(node, key, message);
         }
     }
+    if let (Ok(largest), Ok(room)) =
+        (in_bytes(service, MAX_MESSAGE, max_message), in_bytes(service, BUFFER, room))
+        && let Some(node) = said(service, BUFFER).or_else(|| said(service, MAX_MESSAGE))
+        && room < largest
+    {
+        problems.at(node, BUFFER, TOO_SMALL);
+    }
     let (user, password) = (said(service, USERNAME.name), said(service, PASSWORD.name));
     match (user, password) {
         (Some(user), None) => problems.at(user, USERNAME.name, "needs the `password` that belongs to it"),
@@ -138,6 +149,12 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
         }
         _ => return,
     };
+}
+
+/// A size as it is said, or as it is when it is not.
+fn in_bytes(service: &Node, key: &str, read: Reader) -> Result<u64, String> {
+    let default = if key == BUFFER { DEFAULT_BUFFER } else { DEFAULT_MESSAGE };
+    said(service, key).and_then(Node::as_text).map_or(Ok(default), |text| read(&text))
 }
 
 fn said<'n>(service: &'n Node, key: &str) -> Option<&'n Node> {
@@ -160,11 +177,11 @@ pub(super) fn of(service: &ServiceSpec) -> Result<Options, Failure> {
     Ok(Options {
         num_partitions: said.parsed(NUM_PARTITIONS, 1)?,
         auto_create: said.parsed(AUTO_CREATE, true)?,
-        max_message: said.read(MAX_MESSAGE, 1 << 20, max_message)?,
+        max_message: said.read(MAX_MESSAGE, DEFAULT_MESSAGE, max_message)?,
         compression: said.text(COMPRESSION).unwrap_or("none".to_owned()).into(),
         linger: said.read(LINGER, Duration::from_millis(1), linger)?,
         delivery_timeout: said.read(DELIVERY_TIMEOUT, Duration::from_secs(10), delivery_timeout)?,
-        buffer: said.read(BUFFER, 64 << 20, room)?,
+        buffer: said.read(BUFFER, DEFAULT_BUFFER, room)?,
         max_unsettled: said.read(MAX_UNSETTLED, 64 << 20, room)?,
         mechanism: mechanism.map(Into::into),
     })
@@ -222,6 +239,8 @@ mod tests {
             ("max_message: 1gb", "max_message"),
             ("buffer: 1kb", "buffer"),
             ("max_unsettled: much", "max_unsettled"),
+            ("max_message: 65mb", "buffer"),
+            ("{max_message: 2mb, buffer: 1mb}", "buffer"),
             ("linger: 2s", "linger"),
             ("delivery_timeout: 2h", "delivery_timeout"),
             ("username: me", "username"),

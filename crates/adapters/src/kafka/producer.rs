@@ -175,7 +175,13 @@ impl ProducerContext for Courier {
                 // Taken, and nobody knows where.
                 _ => Err(RDKafkaErrorCode::Unknown),
             },
-            Err((error, _)) => Err(code(error)),
+            Err((error, _)) => {
+                let code = code(error);
+                if code == RDKafkaErrorCode::MessageTimedOut {
+                    self.0.gave_up();
+                }
+                Err(code)
+            }
         };
         ticket.parcel.tell(ticket.at, fate);
     }

@@ -55,8 +55,7 @@ impl Press {
             Vec::new()
         } else {
             // Nothing has left before the first message is handed over.
-            self.find_topic(topic).await.map_err(unsent)?;
-            let producer = self.producer().await.map_err(unsent)?;
+            let producer = self.ready(topic).await.map_err(unsent)?;
             match idempotency {
                 None => {
                     let parcel = Parcel::of(vec![None; right.len()]);
@@ -73,6 +72,15 @@ impl Press {
             None => fates.next().map(|fate| fate.map_err(|code| failure::of_message(code, self.desk.ear()))),
         };
         Ok(refused.iter_mut().filter_map(told).collect())
+    }
+
+    /// The producer, once there are a broker and the topic.
+    async fn ready(&self, topic: &str) -> Result<Arc<Producer>, Failure> {
+        self.desk.reach().await?;
+        if !self.desk.knows(topic) {
+            self.desk.once_for(topic, self.find_topic(topic)).await?;
+        }
+        self.producer().await
     }
 
     /// Publishes under a key: what was handed over by an earlier call is waited for, and not handed over again.
@@ -104,9 +112,6 @@ impl Press {
 
     /// Makes sure that the topic is there, or makes it where the service is set so.
     async fn find_topic(&self, topic: &str) -> Result<(), Failure> {
-        if self.desk.knows(topic) {
-            return Ok(());
-        }
         match self.desk.partitions(topic).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.code() == Code::NotFound && self.options.auto_create => {
@@ -121,18 +126,10 @@ impl Press {
 
     /// What the fates of messages say beside themselves.
     fn learn(&self, topic: &str, fates: &[Fate]) {
-        let errors = || fates.iter().filter_map(|fate| fate.err());
-        if errors().any(|code| {
-            matches!(code, RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition)
-        }) {
+        use RDKafkaErrorCode as E;
+        let mut errors = fates.iter().filter_map(|fate| fate.err());
+        if errors.any(|code| matches!(code, E::UnknownTopic | E::UnknownTopicOrPartition)) {
             self.desk.forget(topic);
-        }
-        if errors().next().is_some() {
-            let mut current = self.producer.write().unwrap_or_else(PoisonError::into_inner);
-            if let Some(lost) = current.take_if(|own| own.is_lost()) {
-                tracing::warn!(service = %self.desk.ear().service(), "a producer of Kafka is lost, and made anew");
-                lost.stop();
-            }
         }
     }
 
@@ -152,8 +149,18 @@ impl Press {
         Ok(made)
     }
 
+    /// The one that there is. One that can publish nothing more is no longer there.
     fn current(&self) -> Option<Arc<Producer>> {
-        self.producer.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let current = self.producer.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        if !current.is_lost() {
+            return Some(current);
+        }
+        let mut current = self.producer.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lost) = current.take_if(|own| own.is_lost()) {
+            tracing::warn!(service = %self.desk.ear().service(), "a producer of Kafka is lost, and made anew");
+            lost.stop();
+        }
+        None
     }
 
     /// Publishes a dead letter.

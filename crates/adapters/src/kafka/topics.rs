@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use model::{Code, Failure};
 use rdkafka::admin::{NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication, TopicResult};
-use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::error::KafkaResult;
 use tokio::time::Instant;
 
-use super::desk::{Clerk, Desk, PATIENCE, changing};
+use super::desk::{Desk, PATIENCE, changing};
+use super::extents::{self, Shape};
 use super::{failure, limits};
-use crate::queue::{Extent, Topic, TopicSpec};
+use crate::queue::{Topic, TopicSpec};
 
 /// Between two looks at whether a change can be seen.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// How long a list waits for topics that are new.
+const MOMENT: Duration = Duration::from_millis(300);
 
 /// Topics whose settings are asked for in one question.
 const AT_ONCE: usize = 500;
@@ -100,41 +103,24 @@ pub(super) async fn all(desk: &Desk) -> Result<Vec<Topic>, Failure> {
     grown(desk, None).await
 }
 
-/// Topics as they are, once what is new of them has its leaders.
+/// Topics as they are, once what is new of them has its leaders. What has none stays unknown.
 async fn grown(desk: &Desk, name: Option<&str>) -> Result<Vec<Topic>, Failure> {
-    let until = Instant::now() + PATIENCE;
+    // One topic is worth waiting for; of all topics one without a leader may be there for days.
+    let until = Instant::now() + if name.is_some() { PATIENCE } else { MOMENT };
     loop {
         if let Some(name) = name {
             desk.partitions(name).await?;
         }
-        match shown(desk, name).await {
-            Err(failure) if is_young(&failure) && Instant::now() < until => tokio::time::sleep(LOOK).await,
-            answer => return answer,
+        let found = extents::of(desk, name).await?;
+        if found.are_young && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+        } else {
+            return described(desk, found.shapes).await;
         }
     }
 }
 
-/// What the broker says of a topic that it does not know in full yet.
-fn is_young(failure: &Failure) -> bool {
-    use RDKafkaErrorCode as Is;
-    // A broker that has just started hears of its partitions and of their leaders' terms one after the other.
-    let codes = [
-        Is::LeaderNotAvailable,
-        Is::NotLeaderForPartition,
-        Is::UnknownLeaderEpoch,
-        Is::FencedLeaderEpoch,
-        Is::OffsetNotAvailable,
-    ];
-    failure.native().is_some_and(|(_, own)| codes.iter().any(|code| failure::native(*code) == own))
-}
-
-async fn shown(desk: &Desk, name: Option<&str>) -> Result<Vec<Topic>, Failure> {
-    let asked = name.map(str::to_owned);
-    let found = desk.ask("show topics", move |clerk| extents(clerk, asked.as_deref())).await?;
-    let found = found.map_err(|(topic, code)| {
-        let failure = failure::of_code(code, desk.ear(), "show topics");
-        failure.with_hint(format!("The topic `{topic}` has a partition without a leader."))
-    })?;
+async fn described(desk: &Desk, found: BTreeMap<String, Shape>) -> Result<Vec<Topic>, Failure> {
     let names: Vec<&str> = found.keys().map(String::as_str).collect();
     let mut settings = HashMap::new();
     for some in names.chunks(AT_ONCE) {
@@ -146,60 +132,6 @@ async fn shown(desk: &Desk, name: Option<&str>) -> Result<Vec<Topic>, Failure> {
         Topic { name, partitions, replication_factor, retention, retention_bytes, bytes: None }
     });
     Ok(topics.collect())
-}
-
-struct Shape {
-    partitions: Vec<Extent>,
-    replication_factor: u16,
-}
-
-type Shapes = Result<BTreeMap<String, Shape>, (String, RDKafkaErrorCode)>;
-
-/// The partitions of topics with where they begin and end, or the topic of which that is not known.
-fn extents(clerk: &Clerk, name: Option<&str>) -> KafkaResult<Shapes> {
-    let metadata = clerk.metadata(name, clerk.patience())?;
-    let mut found = BTreeMap::new();
-    let mut asked = TopicPartitionList::new();
-    for topic in metadata.topics() {
-        if topic.error().is_some() || name.is_none() && topic.name().starts_with(limits::INTERNAL) {
-            continue;
-        }
-        for partition in topic.partitions() {
-            if partition.leader() < 0 {
-                return Ok(Err((topic.name().to_owned(), RDKafkaErrorCode::LeaderNotAvailable)));
-            }
-            asked.add_partition(topic.name(), partition.id());
-        }
-        let copies = topic.partitions().first().map_or(0, |partition| partition.replicas().len());
-        let shape = Shape {
-            partitions: vec![Extent { earliest: 0, next: 0 }; topic.partitions().len()],
-            replication_factor: u16::try_from(copies).unwrap_or(u16::MAX),
-        };
-        found.insert(topic.name().to_owned(), shape);
-    }
-    if asked.count() == 0 {
-        return Ok(Ok(found));
-    }
-    for end in [Offset::Beginning, Offset::End] {
-        for place in clerk.ends(&asked, end)?.elements() {
-            if let Err(error) = place.error() {
-                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-                return Ok(Err((place.topic().to_owned(), code)));
-            }
-            let offset = place.offset().to_raw().and_then(|offset| u64::try_from(offset).ok()).unwrap_or(0);
-            let Some(extent) = found
-                .get_mut(place.topic())
-                .and_then(|shape| shape.partitions.get_mut(usize::try_from(place.partition()).ok()?))
-            else {
-                continue;
-            };
-            match end {
-                Offset::Beginning => extent.earliest = offset,
-                _ => extent.next = offset,
-            }
-        }
-    }
-    Ok(Ok(found))
 }
 
 type Retention = (Option<Duration>, Option<u64>);

@@ -1,6 +1,7 @@
 //! What the broker is told: commands that are answered, and signals that are not.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use model::Failure;
@@ -76,6 +77,8 @@ pub(super) struct Joined {
     pub(super) stream: Stream,
     pub(super) inbox: mpsc::UnboundedReceiver<Handed>,
     pub(super) assignment: watch::Receiver<Vec<u32>>,
+    /// The broker has looked since it was last asked, and there was nothing.
+    pub(super) idle: Arc<AtomicBool>,
     pub(super) ending: Arc<std::sync::OnceLock<Ending>>,
     /// Deliveries up to here are none of this stream.
     pub(super) sequence: u64,

@@ -1,5 +1,6 @@
 //! A consumer as its caller has it: asks for messages one batch at a time, and says when it goes.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use model::{Code, Failure};
@@ -20,6 +21,7 @@ pub(super) struct LogConsumer {
     stream: Stream,
     inbox: mpsc::UnboundedReceiver<Handed>,
     assignment: watch::Receiver<Vec<u32>>,
+    idle: Arc<AtomicBool>,
     ending: Arc<OnceLock<Ending>>,
     signals: mpsc::UnboundedSender<Signal>,
     clock: Clock,
@@ -37,12 +39,13 @@ pub(super) fn name(consumer: u64) -> Box<str> {
 
 impl LogConsumer {
     pub(super) fn new(joined: Joined, engine: &Engine) -> Self {
-        let Joined { stream, inbox, assignment, ending, sequence } = joined;
+        let Joined { stream, inbox, assignment, idle, ending, sequence } = joined;
         LogConsumer {
             id: name(stream.consumer),
             stream,
             inbox,
             assignment,
+            idle,
             ending,
             signals: engine.signals(),
             clock: engine.clock(),
@@ -55,6 +58,7 @@ impl LogConsumer {
     async fn wait(&mut self) -> Result<Happening, Failure> {
         loop {
             if !self.asked {
+                self.idle.store(false, Relaxed);
                 self.signals.send(Signal::Ready(self.stream)).map_err(|_| failure::closed())?;
                 self.asked = true;
             }
@@ -116,6 +120,10 @@ impl Consumer for LogConsumer {
 
     fn next(&mut self) -> Call<'_, Happening> {
         Box::pin(self.wait())
+    }
+
+    fn is_looking(&self) -> bool {
+        !self.idle.load(Relaxed)
     }
 
     fn written(&mut self, last: &Delivery) {

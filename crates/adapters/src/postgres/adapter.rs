@@ -79,6 +79,10 @@ impl PostgresAdapter {
                 Ok(Done { rows, affected: 0 })
             }
             Ok(Err(failure)) => Err(self.judged(lease, failure, terms.only_looks, deadline).await),
+            Err(_) if terms.kept_from_writing => {
+                let _ = lease.end().await;
+                Err(failure::late(Ended::Undone).with_retryable(true))
+            }
             Err(_) => Err(failure::late(lease.end().await.of(terms.look.in_parts))),
         }
     }
@@ -210,6 +214,10 @@ impl Adapter for PostgresAdapter {
         })
     }
 
+    fn says_its_role(&self) -> bool {
+        true
+    }
+
     fn seen(&self) -> Option<Seen> {
         self.standpoint.seen()
     }
@@ -256,6 +264,8 @@ impl Sql for PostgresAdapter {
                 let reached = role::reach(lease.conn(), position, self.pool.catalog(), deadline);
                 timeout_at(deadline, reached).await.unwrap_or_else(|_| Err(failure::late(Ended::Undone)))?;
             }
+            let standby = lease.conn().standby().unwrap_or_else(|| self.standpoint.follows());
+            let terms = if standby { terms.on_standby() } else { terms };
             Ok(self.run_on(lease, statement, terms, deadline).await?.rows)
         })
     }

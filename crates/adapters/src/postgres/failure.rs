@@ -19,10 +19,10 @@ const SOON: Duration = Duration::from_secs(1);
 pub(super) struct Circumstances {
     /// Something was asked to be done that may have been done.
     pub(super) asked: bool,
-    /// Who asked said that it only looks.
+    /// It can have changed nothing.
     pub(super) only_looks: bool,
-    /// It begins as one that only looks.
-    pub(super) seems_to_look: bool,
+    /// Who asked did not say that it only looks: it ran on a standby in a transaction that does.
+    pub(super) kept_from_writing: bool,
     /// It may commit in the middle, so that a part of it may have been done though it failed.
     pub(super) in_parts: bool,
     /// The server is a standby.
@@ -40,16 +40,14 @@ pub(super) fn of(trouble: Trouble, circumstances: Circumstances) -> Failure {
 
 /// The connection broke.
 fn broken(error: &io::Error, circumstances: Circumstances) -> Failure {
-    let Circumstances { asked, only_looks, seems_to_look, standby, .. } = circumstances;
-    let may = if asked && !only_looks && !standby {
+    let Circumstances { asked, only_looks, kept_from_writing, standby, .. } = circumstances;
+    let may = if asked && !only_looks && !kept_from_writing && !standby {
         " The statement may have been carried out all the same."
     } else {
         ""
     };
-    // A standby changes nothing. What begins as a write may have met it when it was none any more.
-    let nothing_done = !asked || (standby && seems_to_look);
     Failure::service(Code::BadGateway, format!("The connection to the server broke: {error}.{may}"))
-        .with_retryable(nothing_done)
+        .with_retryable(!asked || kept_from_writing)
 }
 
 /// The server refused a statement.
@@ -60,9 +58,16 @@ fn refused(error: &ServerError, circumstances: Circumstances) -> Failure {
     // What commits in the middle must not be sent again for what came after.
     let undone = !circumstances.in_parts;
     let failure = match code {
-        "25006" if circumstances.standby && !circumstances.only_looks => {
+        "25006"
+            if circumstances.kept_from_writing || (circumstances.standby && !circumstances.only_looks) =>
+        {
             Failure::client(Code::QueryFailed, detail).with_primary_wanted()
         }
+        // What a standby has to apply was in the way; on the primary it is not.
+        "40001" if circumstances.standby => Failure::client(Code::Conflict, detail)
+            .with_retryable(true)
+            .with_hint("Send it again: nothing was done.")
+            .with_primary_wanted(),
         "25006" => Failure::client(Code::QueryFailed, detail)
             .with_hint("What was said to be read-only may not write."),
         "25P02" => Failure::client(Code::QueryFailed, detail)

@@ -75,6 +75,12 @@ impl Standpoint {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether it was a standby when it was last asked.
+    pub(super) fn follows(&self) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.as_ref().is_some_and(|seen| seen.role == Role::Replica)
+    }
+
     /// Refuses to read from a standby that is too far behind.
     ///
     /// # Errors

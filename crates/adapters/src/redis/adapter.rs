@@ -11,6 +11,7 @@ use super::gate::Gate;
 use super::role::{replication, unfilled};
 use super::room::Room;
 use super::server::On;
+use super::space::Space;
 use super::whole::Whole;
 use crate::key_value::KeyValue;
 use crate::{Adapter, Call};
@@ -49,21 +50,24 @@ impl RedisAdapter {
 
     /// Why the server refused; what that tells of the server is noted.
     pub(super) fn refused(&self, refusal: &ServerError) -> Failure {
-        if refusal.code() == "READONLY" {
+        let failure = failure::refused(refusal);
+        // Of several that are one, that tells of a server and not of the whole.
+        if failure.wants_primary() && !self.whole.finds_primaries() {
             let mut seen = self.lock();
             let (history, lag) = seen.take().map_or((None, None), |seen| (seen.history, seen.lag));
             *seen = Some(Seen { role: Role::Replica, history, lag, cut_off: false });
         }
-        failure::refused(refusal)
+        failure
     }
 
     /// What the probe asks.
     async fn look(&self) -> Result<(), Failure> {
         let Some(server) = self.whole.look().await? else { return Ok(()) };
         // Who answers this takes commands; who is loading or busy says so.
-        let pong = server.ask(On::Plain, &cmd("PING")).await?;
+        let space = &mut Space::default();
+        let pong = server.ask(On::Plain, &cmd("PING"), space).await?;
         self.granted(pong)?;
-        let told = server.ask(On::Plain, cmd("INFO").arg("replication")).await?;
+        let told = server.ask(On::Plain, cmd("INFO").arg("replication"), space).await?;
         match told {
             // A user that may not ask is served as far as it goes; a replica says itself that it takes no writes.
             Value::ServerError(refusal) if refusal.code() == "NOPERM" => {}
@@ -95,6 +99,10 @@ impl Adapter for RedisAdapter {
                 Err(Failure::service(Code::Timeout, format!("no answer to PING within {millis} ms")))
             })
         })
+    }
+
+    fn says_its_role(&self) -> bool {
+        true
     }
 
     fn seen(&self) -> Option<Seen> {

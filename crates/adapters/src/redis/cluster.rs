@@ -14,8 +14,10 @@ use super::flight::Flight;
 use super::links::Keep;
 use super::reply::text;
 use super::room::Room;
+use super::script;
 use super::server::{On, Server};
 use super::slots::{self, Range};
+use super::space::Space;
 
 /// A node has so long to tell who has which slots.
 const ANSWER: Duration = Duration::from_millis(1000);
@@ -77,27 +79,42 @@ impl Cluster {
         slot: Option<u16>,
         on: On,
         command: &Cmd,
+        space: &mut Space,
     ) -> Result<Value, Failure> {
         let mut server = self.server(slot).await?;
+        let script = script::is_one(command);
         let mut asking = false;
         for _ in 0..HOPS {
             let answer = if asking {
                 let mut both = Pipeline::with_capacity(2);
                 both.add_command(cmd("ASKING")).add_command(command.clone());
-                server.ask_all(on, &both).await.map(|mut answers| answers.pop().unwrap_or_default())
+                let answers = server.ask_all(on, &both, space).await;
+                answers.map(|mut answers| answers.pop().unwrap_or_default())
             } else {
-                server.ask(on, command).await
+                server.ask(on, command, space).await
             };
-            let answer = self.noted(answer)?;
+            let answer = match self.noted(answer) {
+                // Nothing has left, and another will do as well.
+                Err(failure) if slot.is_none() && failure.retryable() => {
+                    server = self.beside(&server).ok_or(failure)?;
+                    continue;
+                }
+                answer => answer?,
+            };
             asking = false;
             match self.found(&answer, &server) {
                 Found::Here => return Ok(answer),
-                Found::Moved(Some(address)) => server = self.node(&address),
-                Found::Asked(Some(address)) => {
-                    server = self.node(&address);
-                    asking = true;
-                }
+                Found::Moved(Some(address)) => match self.follow(&address, script).await? {
+                    Some(node) => server = node,
+                    None => return Ok(answer),
+                },
+                Found::Asked(Some(address)) => match self.follow(&address, script).await? {
+                    Some(node) => (server, asking) = (node, true),
+                    None => return Ok(answer),
+                },
+                Found::Moved(None) | Found::Asked(None) if script => return Ok(answer),
                 Found::Moved(None) | Found::Asked(None) => return Err(failure::sent_around()),
+                Found::Demoted if script => return Ok(answer),
                 Found::Demoted => {
                     self.look().await?;
                     server = self.server(slot).await?;
@@ -107,16 +124,18 @@ impl Cluster {
         Err(failure::sent_around())
     }
 
-    /// Asks several things about one slot, which leave together.
+    /// Asks several things about one slot, which leave together. Scripts stand among them only where all of them are
+    /// one transaction.
     pub(super) async fn ask_all(
         self: &Arc<Self>,
         slot: Option<u16>,
         on: On,
         commands: &Pipeline,
+        space: &mut Space,
     ) -> Result<Vec<Value>, Failure> {
         let mut server = self.server(slot).await?;
         for _ in 0..HOPS {
-            let answers = self.noted(server.ask_all(on, commands).await)?;
+            let answers = self.noted(server.ask_all(on, commands, space).await)?;
             let first = answers.iter().map(|answer| self.found(answer, &server));
             match first.into_iter().find(|found| !matches!(found, Found::Here)) {
                 None => return Ok(answers),
@@ -137,6 +156,7 @@ impl Cluster {
         self: &Arc<Self>,
         on: On,
         asked: &[(Option<&[u8]>, Cmd)],
+        space: &mut Space,
     ) -> Result<Vec<Value>, Failure> {
         let slots: Vec<_> = asked.iter().map(|(key, _)| key.map(slots::slot)).collect();
         let mut answers = Vec::with_capacity(asked.len());
@@ -156,15 +176,19 @@ impl Cluster {
             for (_, command) in &asked[from..from + run] {
                 together.add_command(command.clone());
             }
-            let told = self.noted(server.ask_all(on, &together).await).map_err(begun)?;
+            let told = self.noted(server.ask_all(on, &together, space).await).map_err(begun)?;
+            let begun_all = |failure: Failure| failure.with_retryable(false);
             for (index, answer) in (from..).zip(told) {
-                let answer = match self.found(&answer, &server) {
-                    Found::Here => answer,
-                    _ => self.ask(slots[index], on, &asked[index].1).await.map_err(|failure| {
-                        if index == 0 { failure } else { failure.with_retryable(false) }
-                    })?,
-                };
-                answers.push(answer);
+                let command = &asked[index].1;
+                let found = self.found(&answer, &server);
+                if !self.leads_on(found, command).await.map_err(begun_all)? {
+                    answers.push(answer);
+                    continue;
+                }
+                // Those beside it have been done already.
+                answers.push(self.ask(slots[index], on, command, space).await.map_err(|failure| {
+                    if from == 0 && run == 1 { failure } else { failure.with_retryable(false) }
+                })?);
             }
         }
         Ok(answers)
@@ -180,18 +204,28 @@ impl Cluster {
     }
 
     /// Asks every node that has slots, one after the other.
-    pub(super) async fn ask_every(self: &Arc<Self>, on: On, command: &Cmd) -> Result<Vec<Value>, Failure> {
+    pub(super) async fn ask_every(
+        self: &Arc<Self>,
+        on: On,
+        command: &Cmd,
+        space: &mut Space,
+    ) -> Result<Vec<Value>, Failure> {
         let mut map = self.known();
         if map.0.is_empty() {
             map = self.look().await?;
         }
         let mut answers = Vec::new();
         for (_, node) in map.nodes() {
-            let answer = self.noted(node.ask(on, command).await);
+            let answer = match self.noted(node.ask(on, command, space).await) {
+                Ok(Value::ServerError(refusal)) if failure::is_not_now(&refusal) => {
+                    self.look_soon();
+                    Err(failure::refused(&refusal))
+                }
+                answer => answer,
+            };
             // Others have done it already.
             let begun = !answers.is_empty();
-            answers
-                .push(answer.map_err(|failure| if begun { failure.with_retryable(false) } else { failure })?);
+            answers.push(answer.map_err(|failure| if begun { failure::half_done(&failure) } else { failure })?);
         }
         Ok(answers)
     }
@@ -264,6 +298,43 @@ impl Cluster {
             self.look_soon();
         }
         answer
+    }
+
+    /// The node that an answer sends to. A script says what it likes, and is followed only to where the nodes themselves
+    /// say that one of them is: whom we turn to gets our credentials.
+    async fn follow(
+        self: &Arc<Self>,
+        address: &Address,
+        script: bool,
+    ) -> Result<Option<Arc<Server>>, Failure> {
+        if !script {
+            return Ok(Some(self.node(address)));
+        }
+        let known = || self.nodes().get(address).cloned();
+        if let Some(node) = known() {
+            return Ok(Some(node));
+        }
+        self.look().await?;
+        Ok(known())
+    }
+
+    /// Whether a command is to be asked elsewhere. What a script made up is its answer: it has run.
+    async fn leads_on(self: &Arc<Self>, found: Found, command: &Cmd) -> Result<bool, Failure> {
+        match found {
+            Found::Here => Ok(false),
+            Found::Moved(Some(address)) | Found::Asked(Some(address)) if script::is_one(command) => {
+                Ok(self.follow(&address, true).await?.is_some())
+            }
+            _ => Ok(!script::is_one(command)),
+        }
+    }
+
+    /// The node behind this one, or none behind the last.
+    fn beside(&self, server: &Arc<Server>) -> Option<Arc<Server>> {
+        let map = self.known();
+        let nodes = map.nodes();
+        let place = nodes.iter().position(|(_, node)| Arc::ptr_eq(node, server))?;
+        nodes.get(place + 1).map(|(_, node)| Arc::clone(node))
     }
 
     fn known(&self) -> Arc<Map> {
@@ -342,7 +413,7 @@ impl Cluster {
 }
 
 async fn slots_of(node: &Server) -> Result<Vec<Range>, Refusal> {
-    let answer = node.ask(On::Plain, cmd("CLUSTER").arg("SLOTS")).await;
+    let answer = node.ask(On::Plain, cmd("CLUSTER").arg("SLOTS"), &mut Space::default()).await;
     match answer.map_err(|failure| Refusal::of(&failure))? {
         Value::ServerError(refusal) if refusal.code() == "ERR" => {
             Err(Refusal::nobody(format!("{}: is no node of a cluster", node.address())))
@@ -355,7 +426,7 @@ async fn slots_of(node: &Server) -> Result<Vec<Range>, Refusal> {
 
 /// What a node says of the whole.
 async fn state(node: &Server) -> Result<(), Failure> {
-    let answer = node.ask(On::Plain, cmd("CLUSTER").arg("INFO")).await?;
+    let answer = node.ask(On::Plain, cmd("CLUSTER").arg("INFO"), &mut Space::default()).await?;
     match &answer {
         Value::ServerError(refusal) => Err(failure::refused(refusal)),
         answer if text(answer).is_some_and(|told| told.contains("cluster_state:ok")) => Ok(()),

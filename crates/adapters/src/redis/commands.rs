@@ -9,11 +9,15 @@ use redis::{Cmd, Pipeline, ServerError, Value};
 use tokio::time::Instant;
 
 use super::adapter::RedisAdapter;
+use super::cursor::Cursor;
 use super::failure;
 use super::reply::reply;
+use super::script;
 use super::server::On;
 use super::sort::{LONGEST_WAIT, Sorted, sort};
+use super::space::Space;
 use super::spread::{self, Spread};
+use super::values;
 use crate::Call;
 use crate::key_value::{Commands, Reply, Sort};
 
@@ -25,7 +29,7 @@ impl Commands for RedisAdapter {
     fn run<'a>(&'a self, words: &'a [Bytes], deadline: Instant) -> Call<'a, Reply> {
         Box::pin(async move {
             let sorted = self.sorted(words)?;
-            within(deadline, self.run_one(&sorted, words)).await
+            within(deadline, self.run_one(&sorted, words, &mut Space::default())).await
         })
     }
 
@@ -51,7 +55,7 @@ impl Commands for RedisAdapter {
             let answers = if asked.is_empty() {
                 Vec::new()
             } else {
-                within(deadline, self.whole().ask_each(on, &asked)).await?
+                within(deadline, self.whole().ask_each(on, &asked, &mut Space::default())).await?
             };
             self.all_done(&sent, &answers)?;
             let mut answers = answers.into_iter();
@@ -59,7 +63,10 @@ impl Commands for RedisAdapter {
                 .into_iter()
                 .map(|sorted| match sorted {
                     Err(failure) => Ok(Err(failure)),
-                    Ok(_) => Ok(self.said(answers.next().ok_or_else(|| failure::odd("a pipeline"))?)),
+                    Ok(sorted) => {
+                        let answer = answers.next().ok_or_else(|| failure::odd("a pipeline"))?;
+                        Ok(self.said(&sorted, answer))
+                    }
                 })
                 .collect()
         })
@@ -75,6 +82,9 @@ impl Commands for RedisAdapter {
                 return Ok(Vec::new());
             }
             let sorted = self.all_sorted(commands).into_iter().collect::<Result<Vec<_>, _>>()?;
+            if let Some(wide) = sorted.iter().find(|sorted| self.whole().is_cluster() && sorted.spreads()) {
+                return Err(nowhere_together(wide.sort.name));
+            }
             let key = sorted.iter().zip(commands).find_map(|(sorted, words)| sorted.key(words));
             let mut all = Pipeline::with_capacity(commands.len() + 2);
             all.add_command(redis::cmd("MULTI"));
@@ -83,10 +93,12 @@ impl Commands for RedisAdapter {
                 all.add_command(sorted.command(words));
             }
             all.add_command(redis::cmd("EXEC"));
-            let mut answers = within(deadline, self.whole().ask_all(key, On::Native, &all)).await?;
+            let space = &mut Space::default();
+            let mut answers = within(deadline, self.whole().ask_all(key, On::Together, &all, space)).await?;
             match answers.pop() {
                 Some(Value::Array(done)) if done.len() == commands.len() => {
-                    Ok(done.into_iter().map(|answer| self.said(answer)).collect())
+                    let ends = sorted.iter().zip(done).map(|(sorted, answer)| self.said(sorted, answer));
+                    Ok(ends.collect())
                 }
                 // What was refused before it ran says why; that the whole was discarded says less.
                 Some(Value::ServerError(discarded)) => {
@@ -108,28 +120,51 @@ impl RedisAdapter {
         commands.iter().map(|words| self.sorted(words)).collect()
     }
 
-    async fn run_one(&self, sorted: &Sorted, words: &[Bytes]) -> Result<Reply, Failure> {
+    async fn run_one(&self, sorted: &Sorted, words: &[Bytes], space: &mut Space) -> Result<Reply, Failure> {
         let command = sorted.command(words);
         let on = if sorted.own() { On::Own } else { On::Native };
         let answer = match spread::of(sorted.sort.name) {
-            Spread::One => self.whole().ask(sorted.key(words), on, &command).await?,
-            spread => self.whole().ask_spread(spread, on, &command).await?,
+            Spread::One => self.whole().ask(sorted.key(words), on, &command, space).await?,
+            Spread::Walk if self.whole().is_cluster() => self.step(words, space).await?,
+            spread => self.whole().ask_spread(spread, on, &command, space).await?,
         };
-        self.said(answer)
+        self.said(sorted, answer)
+    }
+
+    /// A step of a walk over all nodes of a cluster, whose cursor says at which of them it is.
+    async fn step(&self, words: &[Bytes], space: &mut Space) -> Result<Value, Failure> {
+        let number = words.get(1).and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
+        let here = number.map_or_else(Cursor::default, Cursor::of_number);
+        let mut scan = redis::cmd("SCAN");
+        for (index, word) in words.iter().enumerate().skip(1) {
+            // What is no cursor at all is the server's to refuse.
+            match number {
+                Some(_) if index == 1 => scan.arg(here.at),
+                _ => scan.arg(&**word),
+            };
+        }
+        let answer = self.whole().ask_at(here.slot, On::Native, &scan, space).await?;
+        if let Value::ServerError(_) = answer {
+            return Ok(answer);
+        }
+        let (end, keys) = values::step(answer).ok_or_else(|| failure::odd("SCAN"))?;
+        let next = if end == 0 { self.next_node(here.slot) } else { Some(Cursor { at: end, ..here }) };
+        let next = next.map_or(Some(0), Cursor::number).ok_or_else(|| failure::odd("SCAN"))?;
+        let keys = keys.into_iter().map(|key| Value::BulkString(key.into())).collect();
+        Ok(Value::Array(vec![Value::BulkString(next.to_string().into()), Value::Array(keys)]))
     }
 
     /// Whether a server that did none of what writes is to be passed over: it only reads, or does nothing now. Another
     /// may do all of it.
     fn all_done(&self, sent: &[(&Sorted, &[Bytes])], answers: &[Value]) -> Result<(), Failure> {
-        let Some(not_now) =
-            answers.iter().filter_map(refusal_in).find(|refusal| failure::is_not_now(refusal))
+        let Some(refusal) = sent.iter().zip(answers).find_map(|((sorted, _), answer)| not_now(sorted, answer))
         else {
             return Ok(());
         };
         let written = |((sorted, _), answer): (&(&Sorted, &[Bytes]), &Value)| {
-            !sorted.sort.reads && refusal_in(answer).is_none_or(|refusal| !failure::is_not_now(refusal))
+            !sorted.sort.reads && not_now(sorted, answer).is_none()
         };
-        if sent.iter().zip(answers).any(written) { Ok(()) } else { Err(self.refused(not_now)) }
+        if sent.iter().zip(answers).any(written) { Ok(()) } else { Err(self.refused(refusal)) }
     }
 
     /// Where some of them concern all nodes, each goes by itself.
@@ -139,18 +174,36 @@ impl RedisAdapter {
         commands: &[Vec<Bytes>],
     ) -> Result<Vec<Result<Reply, Failure>>, Failure> {
         let mut replies = Vec::with_capacity(commands.len());
+        let mut space = Space::default();
         for (sorted, words) in sorted.into_iter().zip(commands) {
             replies.push(match sorted {
-                Ok(sorted) => self.run_one(&sorted, words).await,
+                Ok(sorted) => self.run_one(&sorted, words, &mut space).await,
                 Err(failure) => Err(failure),
             });
         }
         Ok(replies)
     }
 
-    fn said(&self, answer: Value) -> Result<Reply, Failure> {
-        reply(answer).map_err(|refusal| self.refused(&refusal))
+    fn said(&self, sorted: &Sorted, answer: Value) -> Result<Reply, Failure> {
+        reply(answer).map_err(|refusal| {
+            if script::runs(sorted.sort.name) && !script::is_of_server(&refusal) {
+                return failure::refused_by_script(&refusal);
+            }
+            self.refused(&refusal)
+        })
     }
+}
+
+/// The refusal of a server that does nothing now.
+fn not_now<'a>(sorted: &Sorted, answer: &'a Value) -> Option<&'a ServerError> {
+    let refusal = refusal_in(answer)?;
+    let theirs = !script::runs(sorted.sort.name) || script::is_of_server(refusal);
+    (theirs && failure::is_not_now(refusal)).then_some(refusal)
+}
+
+fn nowhere_together(name: &str) -> Failure {
+    let detail = format!("{name} concerns all nodes of the cluster, and cannot stand in a transaction.");
+    Failure::client(Code::UnsupportedCommand, detail)
 }
 
 fn refusal_in(answer: &Value) -> Option<&ServerError> {

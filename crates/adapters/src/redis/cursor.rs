@@ -9,6 +9,8 @@ use std::hash::{DefaultHasher, Hasher};
 
 use bytes::Bytes;
 
+use super::slots::SLOTS;
+
 /// Where a scan goes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
@@ -34,7 +36,7 @@ impl Cursor {
     pub(super) fn read(text: &[u8]) -> Option<Cursor> {
         let text = std::str::from_utf8(text).ok()?;
         let (slot, rest) = match text.split_once('@') {
-            Some((slot, rest)) => (u16::try_from(number(slot)?).ok().filter(|slot| *slot < 16_384)?, rest),
+            Some((slot, rest)) => (u16::try_from(number(slot)?).ok().filter(|slot| *slot < SLOTS)?, rest),
             None => (0, text),
         };
         let mut parts = rest.split('-');
@@ -55,6 +57,19 @@ impl Cursor {
             Some(Shown { end, upto }) => format!("{slot}{}-{end}-{upto}", self.at),
         }
         .into()
+    }
+
+    /// The place of a step as one number, which is what clients of native commands take a cursor for: the slot stands
+    /// in its lowest bits. `None` for what is too large to be said so.
+    pub(super) fn number(self) -> Option<u64> {
+        let at = self.at.checked_mul(u64::from(SLOTS))?;
+        Some(at + u64::from(self.slot))
+    }
+
+    /// Reads what [`Cursor::number`] wrote.
+    pub(super) fn of_number(number: u64) -> Self {
+        let slot = u16::try_from(number % u64::from(SLOTS)).unwrap_or(0);
+        Cursor { slot, at: number / u64::from(SLOTS), shown: None }
     }
 
     /// What a page shows of a step that gave these keys and ended there, and where the scan goes on at this node;
@@ -120,6 +135,16 @@ mod tests {
             assert_eq!(Cursor::read(bad.as_bytes()), None, "{bad:?}");
         }
         assert_eq!(Cursor::read(b"\xff"), None);
+    }
+
+    #[test]
+    fn the_place_of_a_step_is_one_number() {
+        for (slot, at) in [(0, 0), (0, 1), (16_383, 0), (5461, (1 << 50) - 1)] {
+            let cursor = Cursor { slot, at, shown: None };
+            let number = cursor.number().unwrap();
+            assert_eq!((Cursor::of_number(number), number == 0), (cursor, slot == 0 && at == 0));
+        }
+        assert_eq!(Cursor { at: 1 << 50, ..Cursor::default() }.number(), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use super::failure::Refusal;
 use super::link::Link;
 use super::room::Permit;
+use super::space::Space;
 
 /// A connection that is not made by then is given up. Less than a try's share of the usual time, so that the try
 /// itself can still say that nothing has left.
@@ -81,8 +82,7 @@ impl Dialer {
     ) -> Result<Link, Refusal> {
         let made = async {
             let stream = self.open(address).await.map_err(|error| Refusal::unreached(address, &error))?;
-            let broken = |error| Refusal::broken(address, &error);
-            let link = Link::new(stream, permit).await.map_err(broken)?;
+            let link = Link::new(stream, permit);
             self.greet(&link, address, speak).await?;
             Ok(link)
         };
@@ -131,8 +131,7 @@ impl Dialer {
                 accepted(link, address, &auth).await?;
             }
             // A name is a courtesy; a user that may not give one is served all the same.
-            let named = link.ask(cmd("CLIENT").arg("SETNAME").arg(NAME)).await;
-            named.map_err(|error| Refusal::broken(address, &error))?;
+            told(link, address, cmd("CLIENT").arg("SETNAME").arg(NAME)).await?.ok();
         }
         if self.login.database != 0 {
             accepted(link, address, cmd("SELECT").arg(self.login.database)).await?;
@@ -171,10 +170,10 @@ async fn accepted(link: &Link, address: &Address, command: &Cmd) -> Result<(), R
 }
 
 async fn told(link: &Link, address: &Address, command: &Cmd) -> Result<Result<(), ServerError>, Refusal> {
-    match link.ask(command).await {
+    match link.ask(command, &mut Space::default()).await {
         Ok(Value::ServerError(refusal)) => Ok(Err(refusal)),
         Ok(_) => Ok(Ok(())),
-        Err(error) => Err(Refusal::broken(address, &error)),
+        Err(broke) => Err(Refusal::broken(address, &broke)),
     }
 }
 

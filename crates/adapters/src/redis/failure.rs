@@ -5,8 +5,10 @@ use std::fmt;
 use std::io;
 
 use model::{Code, Failure, Origin};
-use redis::{RedisError, ServerError};
+use redis::ServerError;
 
+use super::decode::TOO_LARGE;
+use super::talk::Broke;
 use crate::key_value::NATIVE;
 
 /// Why there is no connection. Nothing of any command has left. Several callers may wait for one connection, so that
@@ -36,8 +38,8 @@ impl Refusal {
     }
 
     /// It broke before it could be used.
-    pub(super) fn broken(to: impl fmt::Display, error: &RedisError) -> Self {
-        Refusal::service(Code::BadGateway, format!("{to}: the connection broke at once: {}", word_of(error)))
+    pub(super) fn broken(to: impl fmt::Display, broke: &Broke) -> Self {
+        Refusal::service(Code::BadGateway, format!("{to}: the connection broke at once: {}", broke.why))
     }
 
     /// The limit of the service's pool is reached, and no connection can be shared.
@@ -117,10 +119,10 @@ impl Refusal {
 
 const CREDENTIALS: &str = "Check `username` and `password` of the service.";
 
-/// The connection broke with the command on it: it may have been carried out.
-pub(super) fn broken(to: impl fmt::Display, error: &RedisError) -> Failure {
-    let detail = format!("{to}: the connection broke before the answer: {}.", word_of(error));
-    Failure::service(Code::BadGateway, detail)
+/// The connection broke with the command on it: what has left of it may have been carried out.
+pub(super) fn broken(to: impl fmt::Display, broke: &Broke) -> Failure {
+    let detail = format!("{to}: the connection broke before the answer: {}.", broke.why);
+    Failure::service(Code::BadGateway, detail).with_retryable(!broke.sent)
 }
 
 /// An answer that does not belong to what was asked.
@@ -140,6 +142,8 @@ pub(super) fn words(refusal: &ServerError) -> String {
 pub(super) fn refused(refusal: &ServerError) -> Failure {
     let native = refusal.code();
     let failure = match native {
+        // Of ours, and no word of the server.
+        TOO_LARGE => return too_large(),
         "READONLY" => Failure::service(Code::NoEndpoint, "The server is a replica and takes no writes.")
             .with_retryable(true)
             .with_primary_wanted(),
@@ -167,6 +171,32 @@ pub(super) fn refused(refusal: &ServerError) -> Failure {
     failure.with_native(NATIVE, native)
 }
 
+/// Why a script failed, in words of its own: an answer to whoever sent it, whatever it begins with.
+pub(super) fn refused_by_script(refusal: &ServerError) -> Failure {
+    let native = refusal.code();
+    if matches!(native, TOO_LARGE | "NOPERM") {
+        return refused(refusal);
+    }
+    Failure::client(Code::CommandFailed, words(refusal)).with_native(NATIVE, native)
+}
+
+/// An answer for which there is no space.
+fn too_large() -> Failure {
+    let detail = "The command was carried out, and what it gives is too large: the answers to one request have 64 MB \
+                  at most, where each item of a list counts as 64 bytes more, and lists stand at most 96 deep.";
+    Failure::client(Code::TooLarge, detail).with_hint("Ask for a part, as by GETRANGE, LRANGE or SCAN.")
+}
+
+/// Some nodes of a cluster have done it, and one has not.
+pub(super) fn half_done(failure: &Failure) -> Failure {
+    let detail = format!("Some nodes of the cluster have done it, and then one failed: {}", failure.detail());
+    let half = Failure::new(failure.code(), failure.origin(), detail).with_retryable(false);
+    match failure.native() {
+        Some((_, native)) => half.with_native(NATIVE, native.to_owned()),
+        None => half,
+    }
+}
+
 /// Nodes of a cluster send a command from one to another, and nobody does it.
 pub(super) fn sent_around() -> Failure {
     not_now(Code::NoEndpoint, "The nodes of the cluster do not agree on who has the key.")
@@ -187,19 +217,16 @@ fn not_now(code: Code, detail: &'static str) -> Failure {
     Failure::service(code, detail).with_retryable(true)
 }
 
-/// What went wrong with a connection, without what was sent on it.
-fn word_of(error: &RedisError) -> String {
-    if error.is_connection_dropped() {
-        "closed by the server".to_owned()
-    } else if error.is_io_error() {
-        error.to_string()
-    } else {
-        error.category().to_owned()
+/// What a server means that hangs up on whoever comes. Its words may repeat what it was sent.
+pub(super) fn farewell(refusal: &ServerError) -> String {
+    if refusal.details().is_some_and(|details| details.contains("max number of clients")) {
+        return "the server has too many clients".to_owned();
     }
+    format!("the server hangs up ({})", refusal.code())
 }
 
 /// The kind says more to a reader than the system's text with its number, where there is one.
-fn told(error: &io::Error) -> String {
+pub(super) fn told(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => "closed by the server".to_owned(),
         kind @ (io::ErrorKind::ConnectionRefused

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use model::{Code, Failure};
 
+use super::script;
 use super::table::{self, Class, Row};
 
 /// The lists of a service.
@@ -38,6 +39,12 @@ impl Gate {
             _ if denied => Err(refused(row.name, "The service denies it: `commands.deny`.")),
             Class::Closed if !allowed => {
                 Err(refused(row.name, "An operator can allow it: `commands.allow` of the service."))
+            }
+            // What is denied is denied in earnest only where nothing runs it all the same.
+            Class::Open if !self.deny.is_empty() && script::runs(row.name) && !allowed => {
+                let hint = "A script can do what the service denies. An operator can allow it all the same: \
+                            `commands.allow` of the service.";
+                Err(refused(row.name, hint))
             }
             Class::Open | Class::Closed => Ok(Some(row)),
         }
@@ -106,6 +113,17 @@ mod tests {
             assert_eq!(code(&own, closed), Some(Code::PermissionDenied), "{closed}");
         }
         assert_eq!(code(&own, "SUBSCRIBE c"), Some(Code::UnsupportedCommand), "no list opens what binds");
+    }
+
+    #[test]
+    fn a_service_that_denies_anything_takes_scripts_by_their_names_alone() {
+        for script in ["EVAL s 0", "evalsha s 0", "EVAL_RO s 0", "EVALSHA_RO s 0", "FCALL f 0", "FCALL_RO f 0"] {
+            assert_eq!(code(&gate(&["FLUSHDB"], &[]), script), None, "{script}");
+            assert_eq!(code(&gate(&[], &["KEYS"]), script), Some(Code::PermissionDenied), "{script}");
+            let name = script.split(' ').next().unwrap().to_ascii_uppercase();
+            assert_eq!(code(&gate(&[&name], &["KEYS"]), script), None, "{script}");
+        }
+        assert_eq!(code(&gate(&[], &["KEYS"]), "SCRIPT EXISTS s"), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One connection to a server, on which the commands of many callers are under way at once.
 //!
-//! The client library queues what several callers ask and writes it together. Whether the connection can still be
-//! used is known before anything is handed to it, so that a caller knows whether anything may have left.
+//! A task of its own speaks on it. Whether the connection can still be used is known before anything is handed to that,
+//! and of what was handed to it, whether anything may have left.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,23 +9,28 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, RedisError, Value};
+use redis::{Cmd, Pipeline, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::room::Permit;
+use super::space::Space;
+use super::talk::{Answers, Asked, Broke, Talk};
 
 /// A caller that left after so long without an answer to anybody has seen a connection that leads nowhere.
 const STALLED: Duration = Duration::from_millis(500);
 /// Commands that wait in memory for one connection; further callers wait outside.
 const QUEUED: usize = 1024;
 
+/// What is told where the task that speaks has no words left.
+const GONE: &str = "it was closed";
+
 /// One connection. It closes when the last one lets go of it.
 pub(super) struct Link {
-    connection: MultiplexedConnection,
-    driver: AbortHandle,
+    asking: mpsc::Sender<Asked>,
+    talking: AbortHandle,
     state: Arc<State>,
     opened: Instant,
     /// When it was used last, in milliseconds after it was opened.
@@ -36,40 +41,49 @@ pub(super) struct Link {
 struct State {
     ended: AtomicBool,
     stalled: AtomicBool,
+    transacts: AtomicBool,
     answers: AtomicU64,
 }
 
 impl Link {
     /// Begins to speak on a stream. Nothing is sent yet.
-    pub(super) async fn new<S>(stream: S, permit: Permit) -> Result<Link, RedisError>
+    pub(super) fn new<S>(stream: S, permit: Permit) -> Link
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        // What a connection begins with, and how long anything may take, is ours to say.
-        let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(None)
-            .set_response_timeout(None)
-            .set_pipeline_buffer_size(QUEUED);
-        let (connection, drive) = MultiplexedConnection::new_with_config(&bare, stream, config).await?;
+        let (asking, asked) = mpsc::channel(QUEUED);
         let state = Arc::new(State::default());
         let ended = Ended(Arc::clone(&state), permit);
-        let driver = tokio::spawn(async move {
-            let _ended = ended;
-            drive.await;
+        let talking = tokio::spawn(async move {
+            let ended = ended;
+            let mut talk = Talk::new(stream, asked);
+            let why = (&mut talk).await;
+            // Whoever is told, and asks the next thing at once, shall find another connection.
+            ended.0.ended.store(true, Relaxed);
+            talk.end(why);
         });
-        Ok(Link {
-            connection,
-            driver: driver.abort_handle(),
+        Link {
+            asking,
+            talking: talking.abort_handle(),
             state,
             opened: Instant::now(),
             used: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Whether something may be asked on it.
     pub(super) fn usable(&self) -> bool {
         !self.state.ended.load(Relaxed) && !self.state.stalled.load(Relaxed)
+    }
+
+    /// Whether the server is known to take transactions on it.
+    pub(super) fn is_known_to_transact(&self) -> bool {
+        self.state.transacts.load(Relaxed)
+    }
+
+    /// It does.
+    pub(super) fn transacts(&self) {
+        self.state.transacts.store(true, Relaxed);
     }
 
     /// How long it has been open.
@@ -82,22 +96,37 @@ impl Link {
         self.age(now).saturating_sub(Duration::from_millis(self.used.load(Relaxed)))
     }
 
-    /// Asks one thing. A refusal of the server is a value; an error means that the command may have left.
-    pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {
-        let call = self.begin();
-        let mut connection = self.connection.clone();
-        let answer = connection.send_packed_command(command).await;
-        call.end();
-        answer
+    /// Asks one thing. A refusal of the server is a value.
+    pub(super) async fn ask(&self, command: &Cmd, space: &mut Space) -> Result<Value, Broke> {
+        match self.say(command.get_packed_command(), 1, space).await? {
+            Answers::One(answer) => Ok(answer),
+            Answers::Several(mut answers) => Ok(answers.pop().unwrap_or_default()),
+        }
     }
 
     /// Asks several things one after the other, which leave together; as many answers come back.
-    pub(super) async fn ask_all(&self, commands: &Pipeline) -> Result<Vec<Value>, RedisError> {
+    pub(super) async fn ask_all(&self, commands: &Pipeline, space: &mut Space) -> Result<Vec<Value>, Broke> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.say(commands.get_packed_pipeline(), commands.len(), space).await? {
+            Answers::One(answer) => Ok(vec![answer]),
+            Answers::Several(answers) => Ok(answers),
+        }
+    }
+
+    async fn say(&self, bytes: Vec<u8>, count: usize, space: &mut Space) -> Result<Answers, Broke> {
         let call = self.begin();
-        let mut connection = self.connection.clone();
-        let answers = connection.send_packed_commands(commands, 0, commands.len()).await;
+        let (tell, told) = oneshot::channel();
+        let asked = Asked { bytes, count, space: space.lend(), tell };
+        if self.asking.send(asked).await.is_err() {
+            return Err(Broke { sent: false, why: GONE.into() });
+        }
+        let told = told.await.unwrap_or(Err(Broke { sent: true, why: GONE.into() }));
         call.end();
-        answers
+        let told = told?;
+        *space = told.space;
+        Ok(told.answers)
     }
 
     fn begin(&self) -> Waiting<'_> {
@@ -109,9 +138,9 @@ impl Link {
 }
 
 impl Drop for Link {
-    /// The library would wait for answers to what is still under way, and so for ever where none come.
+    /// Answers to what is still under way are wanted by nobody, and some never come.
     fn drop(&mut self) {
-        self.driver.abort();
+        self.talking.abort();
     }
 }
 

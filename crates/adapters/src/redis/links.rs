@@ -4,7 +4,6 @@
 //! cannot be made. The next one tries again at once.
 
 use std::fmt;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use wire::cores::PerCore;
 use super::dial::{Dialer, Speak};
 use super::failure::Refusal;
 use super::link::Link;
-use super::room::{Permit, Room};
+use super::room::{Group, Permit, Room};
 
 /// Between two attempts to open a connection that nobody asked for.
 const UNASKED: Duration = Duration::from_secs(5);
@@ -46,8 +45,8 @@ pub(super) struct Links {
     dialer: Arc<Dialer>,
     room: Arc<Room>,
     keep: Keep,
-    /// How many of them are open, or are being opened.
-    open: Arc<AtomicUsize>,
+    /// Those of them that are open, or are being opened.
+    group: Arc<Group>,
     slots: PerCore<Mutex<Slot>>,
 }
 
@@ -72,7 +71,8 @@ impl Links {
         keep: Keep,
     ) -> Arc<Self> {
         let slots = PerCore::new(Mutex::default);
-        Arc::new(Links { address, speak, dialer, room, keep, open: Arc::default(), slots })
+        let group = room.group();
+        Arc::new(Links { address, speak, dialer, room, keep, group, slots })
     }
 
     /// The connection of this core, or one that another shares when the limit has no room for it.
@@ -82,9 +82,9 @@ impl Links {
             if let Some(link) = slot.ready() {
                 return Ok(link);
             }
-            if let Some(coming) = &slot.coming {
-                coming.clone()
-            } else if let Some(permit) = self.room.take_among(&self.open) {
+            if let Some(coming) = slot.coming() {
+                coming
+            } else if let Some(permit) = self.group.take() {
                 self.begin(&mut slot, permit)
             } else {
                 drop(slot);
@@ -109,10 +109,10 @@ impl Links {
         }
         let old = slot.live.as_ref().is_some_and(|link| link.age(now) >= self.keep.lifetime);
         let few = slot.live.is_none() && self.room.open() < self.keep.least;
-        let may = slot.coming.is_none() && slot.not_before.is_none_or(|moment| moment <= now);
+        let may = slot.coming().is_none() && slot.not_before.is_none_or(|moment| moment <= now);
         if (old || few)
             && may
-            && let Some(permit) = self.room.take_among(&self.open)
+            && let Some(permit) = self.group.take()
         {
             slot.not_before = Some(now + UNASKED);
             self.begin(&mut slot, permit);
@@ -133,8 +133,8 @@ impl Links {
             if let Some(link) = slot.ready() {
                 return Shared::Ready(link);
             }
-            if let Some(coming) = &slot.coming {
-                found = Shared::Coming(coming.clone());
+            if let Some(coming) = slot.coming() {
+                found = Shared::Coming(coming);
             }
         }
         found
@@ -169,6 +169,11 @@ enum Shared {
 }
 
 impl Slot {
+    /// What becomes of the one that is being made. A task whose runtime has ended tells nobody anything.
+    fn coming(&self) -> Option<watch::Receiver<Option<Dialled>>> {
+        self.coming.as_ref().filter(|coming| coming.has_changed().is_ok()).cloned()
+    }
+
     /// The connection, if it can be used; one that cannot is let go of.
     fn ready(&mut self) -> Option<Arc<Link>> {
         match &self.live {

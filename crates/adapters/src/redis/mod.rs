@@ -7,6 +7,7 @@ mod adapter;
 mod cluster;
 mod commands;
 mod cursor;
+mod decode;
 mod dial;
 mod failure;
 mod flight;
@@ -18,12 +19,15 @@ mod own;
 mod reply;
 mod role;
 mod room;
+mod script;
 mod sentinel;
 mod server;
 mod slots;
 mod sort;
+mod space;
 mod spread;
 mod table;
+mod talk;
 mod values;
 mod whole;
 
@@ -112,7 +116,8 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "scan",
         says: "A key that stays through a whole scan is seen at least once and perhaps more often; in a cluster that \
-               moves keys meanwhile, it may be missed.",
+               moves keys meanwhile, and behind a failover, it may be missed. Where there are replicas the primary is \
+               asked.",
     },
     Fact {
         name: "transactions",
@@ -128,9 +133,14 @@ const FACTS: &[Fact] = &[
                counts the writes that stand before it in the same pipeline.",
     },
     Fact {
+        name: "answers",
+        says: "The answers to one request take 64 MB at most, where each item of a list counts as 64 bytes more. One \
+               that is larger is `too_large`; its command was carried out.",
+    },
+    Fact {
         name: "scripts",
-        says: "EVAL, EVALSHA and FCALL do what the server lets the gateway's user do, FLUSHALL among it: what \
-               `commands` refuses is refused to clients and not to scripts. Deny these three, or narrow the user's \
-               rights on the server.",
+        says: "EVAL, EVALSHA and FCALL do what the server lets the gateway's user do, FLUSHALL, RESTORE and MIGRATE \
+               among it, though clients are refused these. A service that denies any command takes scripts only \
+               where `commands.allow` names them; the user's rights on the server bind all.",
     },
 ];

@@ -19,6 +19,7 @@ use super::reply::text;
 use super::role::replication;
 use super::room::Room;
 use super::server::{On, Server};
+use super::space::Space;
 
 /// A sentinel, or a primary that was named, has so long to answer.
 const ANSWER: Duration = Duration::from_millis(1000);
@@ -157,7 +158,7 @@ impl Sentinels {
 async fn name(sentinel: &Server, master: &str) -> Result<Option<Address>, Refusal> {
     let mut ask = cmd("SENTINEL");
     ask.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-    let answer = sentinel.ask(On::Plain, &ask).await;
+    let answer = sentinel.ask(On::Plain, &ask, &mut Space::default()).await;
     match answer.map_err(|failure| Refusal::of(&failure))? {
         Value::Array(parts) => {
             let [host, port] = parts.as_slice() else { return Ok(None) };
@@ -173,7 +174,8 @@ async fn name(sentinel: &Server, master: &str) -> Result<Option<Address>, Refusa
 async fn takes_writes(server: &Server) -> Result<(), Refusal> {
     let mut info = cmd("INFO");
     info.arg("replication");
-    let asked = tokio::time::timeout(ANSWER, server.ask(On::Plain, &info)).await;
+    let mut space = Space::default();
+    let asked = tokio::time::timeout(ANSWER, server.ask(On::Plain, &info, &mut space)).await;
     let address = server.address();
     let answer = asked.map_err(|_| Refusal::late(address, ANSWER.as_millis()))?;
     match answer.map_err(|failure| Refusal::of(&failure))? {

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use model::{Address, Failure};
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Pipeline, Value, cmd};
 
 use super::dial::{Dialer, Speak};
 use super::failure;
+use super::link::Link;
 use super::links::{Keep, Links};
 use super::own::OwnLinks;
 use super::room::Room;
+use super::space::Space;
+use super::talk::Broke;
 
 /// One server at one address.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(super) enum On {
     Plain,
     /// A shared one that speaks the second version.
     Native,
+    /// The same, on which transactions are known to be taken.
+    Together,
     /// One that nobody else uses, since the server may be slow to answer on purpose.
     Own,
 }
@@ -48,38 +53,58 @@ impl Server {
     }
 
     /// Asks one thing. A refusal of the server is a value.
-    pub(super) async fn ask(&self, on: On, command: &Cmd) -> Result<Value, Failure> {
-        let broken = |error| failure::broken(&self.address, &error);
-        let refused = |refusal: failure::Refusal| refusal.failure();
-        match on {
-            On::Plain => self.plain.here().await.map_err(refused)?.ask(command).await.map_err(broken),
-            On::Native => self.native.here().await.map_err(refused)?.ask(command).await.map_err(broken),
-            On::Own => {
-                let own = self.own.take().await.map_err(refused)?;
-                let answer = own.link().ask(command).await.map_err(broken)?;
-                own.give_back();
-                Ok(answer)
-            }
+    pub(super) async fn ask(&self, on: On, command: &Cmd, space: &mut Space) -> Result<Value, Failure> {
+        let broken = |broke: Broke| failure::broken(&self.address, &broke);
+        if on == On::Own {
+            let own = self.own.take().await.map_err(|refusal| refusal.failure())?;
+            let answer = own.link().ask(command, space).await.map_err(broken)?;
+            own.give_back();
+            return Ok(answer);
         }
+        self.shared(on).await?.ask(command, space).await.map_err(broken)
     }
 
     /// Asks several things, which leave together and are done one after the other.
-    pub(super) async fn ask_all(&self, on: On, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
-        let broken = |error| failure::broken(&self.address, &error);
-        let refused = |refusal: failure::Refusal| refusal.failure();
-        let answers = match on {
-            On::Plain => self.plain.here().await.map_err(refused)?.ask_all(commands).await.map_err(broken)?,
-            On::Native => {
-                self.native.here().await.map_err(refused)?.ask_all(commands).await.map_err(broken)?
+    pub(super) async fn ask_all(
+        &self,
+        on: On,
+        commands: &Pipeline,
+        space: &mut Space,
+    ) -> Result<Vec<Value>, Failure> {
+        let broken = |broke: Broke| failure::broken(&self.address, &broke);
+        if on == On::Own {
+            let own = self.own.take().await.map_err(|refusal| refusal.failure())?;
+            let answers = own.link().ask_all(commands, space).await.map_err(broken)?;
+            own.give_back();
+            return Ok(answers);
+        }
+        self.shared(on).await?.ask_all(commands, space).await.map_err(broken)
+    }
+
+    /// The connection that all of this core share.
+    async fn shared(&self, on: On) -> Result<Arc<Link>, Failure> {
+        let links = if on == On::Plain { &self.plain } else { &self.native };
+        let link = links.here().await.map_err(|refusal| refusal.failure())?;
+        if on == On::Together && !link.is_known_to_transact() {
+            self.try_to_transact(&link).await?;
+        }
+        Ok(link)
+    }
+
+    /// Where the server refuses MULTI, it does one by one what stands behind it: an empty transaction finds out.
+    async fn try_to_transact(&self, link: &Link) -> Result<(), Failure> {
+        let mut nothing = Pipeline::with_capacity(2);
+        nothing.add_command(cmd("MULTI")).add_command(cmd("EXEC"));
+        let answers = link.ask_all(&nothing, &mut Space::default()).await;
+        let broken = |broke: Broke| failure::broken(&self.address, &Broke { sent: false, ..broke });
+        match answers.map_err(broken)?.first() {
+            Some(Value::Okay) => {
+                link.transacts();
+                Ok(())
             }
-            On::Own => {
-                let own = self.own.take().await.map_err(refused)?;
-                let answers = own.link().ask_all(commands).await.map_err(broken)?;
-                own.give_back();
-                answers
-            }
-        };
-        if answers.len() == commands.len() { Ok(answers) } else { Err(failure::odd("a pipeline")) }
+            Some(Value::ServerError(refusal)) => Err(failure::refused(refusal)),
+            _ => Err(failure::odd("MULTI")),
+        }
     }
 
     /// Opens what shall be open at least.

@@ -22,51 +22,57 @@ pub(super) struct Sorted {
 pub(super) fn sort(row: Option<&Row>, words: &[Bytes]) -> Sorted {
     let Some(row) = row else {
         let key = (words.len() > 1).then_some(1);
-        return Sorted { sort: Sort { name: "OTHER", reads: false, key, waits: Duration::ZERO }, cap: None };
+        let sort = Sort { name: "OTHER", reads: false, walks: false, key, waits: Duration::ZERO };
+        return Sorted { sort, cap: None };
     };
     let (waits, cap) = match wait(row.waits, words) {
         None => (Duration::ZERO, None),
         Some(Wait { at, unit, time }) => match time {
-            Some(time) if time <= LONGEST_WAIT => (time, None),
-            _ => (LONGEST_WAIT, Some((at, unit))),
+            Time::Of(time) if time <= LONGEST_WAIT => (time, None),
+            Time::Of(_) | Time::ForEver => (LONGEST_WAIT, Some((at, unit))),
+            Time::Unread => (LONGEST_WAIT, None),
         },
     };
     let key = key(row.key, words).filter(|key| *key < words.len());
-    Sorted { sort: Sort { name: row.name, reads: row.reads, key, waits }, cap }
+    // Two servers with the same keys have them in different places.
+    let walks = matches!(row.name, "HSCAN" | "SCAN" | "SSCAN" | "ZSCAN");
+    Sorted { sort: Sort { name: row.name, reads: row.reads, walks, key, waits }, cap }
 }
 
 /// A word that says how long.
 struct Wait {
     at: usize,
     unit: u64,
-    /// `None` is for ever.
-    time: Option<Duration>,
+    time: Time,
 }
 
-/// Nothing where it does not wait, or says no time: the server refuses that at once.
+enum Time {
+    Of(Duration),
+    ForEver,
+    /// The server may read it otherwise than we do: some take hexadecimal numbers.
+    Unread,
+}
+
+/// Nothing where it does not wait, or says a time that the server refuses at once.
 fn wait(waits: Waits, words: &[Bytes]) -> Option<Wait> {
     let (at, unit) = match waits {
         Waits::Never => return None,
-        Waits::LastSeconds => (words.len().checked_sub(1)?, 1000),
+        Waits::LastSeconds => (words.len().checked_sub(1).filter(|at| *at > 0)?, 1000),
         Waits::Seconds(at) => (at, 1000),
         Waits::Millis(at) => (at, 1),
-        Waits::Block => (block(words)?, 1),
+        Waits::Block => (stream_words(words).block?, 1),
     };
-    let said: f64 = std::str::from_utf8(words.get(at)?).ok()?.parse().ok()?;
-    if said.is_nan() || said < 0.0 {
-        return None;
-    }
-    let time =
-        if said == 0.0 { None } else { Some(Duration::try_from_secs_f64(said * unit as f64 / 1000.0)) };
-    // What is longer than a duration can be is as good as for ever.
-    Some(Wait { at, unit, time: time.and_then(Result::ok) })
-}
-
-/// The word behind `BLOCK`, which stands before `STREAMS`.
-fn block(words: &[Bytes]) -> Option<usize> {
-    let streams = streams(words).unwrap_or(words.len());
-    let block = words.iter().take(streams).position(|word| word.eq_ignore_ascii_case(b"BLOCK"))?;
-    Some(block + 1)
+    let said = std::str::from_utf8(words.get(at)?).ok().and_then(|word| word.parse::<f64>().ok());
+    let time = match said {
+        None => Time::Unread,
+        Some(said) if said.is_nan() || said < 0.0 => return None,
+        Some(0.0) => Time::ForEver,
+        // What is longer than a duration can be is as good as for ever.
+        Some(said) => {
+            Duration::try_from_secs_f64(said * unit as f64 / 1000.0).map_or(Time::ForEver, Time::Of)
+        }
+    };
+    Some(Wait { at, unit, time })
 }
 
 fn key(key: Key, words: &[Bytes]) -> Option<usize> {
@@ -77,15 +83,37 @@ fn key(key: Key, words: &[Bytes]) -> Option<usize> {
             let count: u32 = std::str::from_utf8(words.get(at)?).ok()?.parse().ok()?;
             (count > 0).then_some(at + 1)
         }
-        Key::Streams => streams(words).map(|at| at + 1),
+        Key::Streams => stream_words(words).streams.map(|at| at + 1),
     }
 }
 
-/// The names of a group and its consumer may be this word too.
-fn streams(words: &[Bytes]) -> Option<usize> {
-    let from = if words.first()?.eq_ignore_ascii_case(b"XREADGROUP") { 4 } else { 1 };
-    let within = words.get(from..)?.iter().position(|word| word.eq_ignore_ascii_case(b"STREAMS"))?;
-    Some(from + within)
+/// What stands where in a command that reads streams: which word is `STREAMS`, and which says how long it waits.
+#[derive(Default)]
+struct StreamWords {
+    streams: Option<usize>,
+    block: Option<usize>,
+}
+
+/// Walks over its options, since a group and its consumer may be called like any of them.
+fn stream_words(words: &[Bytes]) -> StreamWords {
+    let mut found = StreamWords::default();
+    let mut at = 1;
+    while let Some(word) = words.get(at) {
+        at += match word.to_ascii_uppercase().as_slice() {
+            b"STREAMS" => {
+                found.streams = Some(at);
+                break;
+            }
+            b"BLOCK" => {
+                found.block = Some(at + 1);
+                2
+            }
+            b"GROUP" => 3,
+            b"COUNT" => 2,
+            _ => 1,
+        };
+    }
+    found
 }
 
 #[cfg(test)]
@@ -128,12 +156,18 @@ mod tests {
             ("BLPOP a 0", longest, Some((2, 1000))),
             ("BLPOP a 1e300", longest, Some((2, 1000))),
             ("BRPOP a 301", longest, Some((2, 1000))),
-            ("BLPOP a soon", 0, None),
+            ("BLPOP a soon", longest, None),
+            ("BLPOP a 0x0", longest, None),
+            ("BLPOP", 0, None),
+            ("BLPOP 0", longest, Some((1, 1000))),
             ("BLPOP a -1", 0, None),
             ("BLMPOP 2 1 a LEFT", 2000, None),
             ("XREAD BLOCK 250 STREAMS s $", 250, None),
             ("XREAD BLOCK 0 STREAMS s $", longest, Some((2, 1))),
             ("XREAD STREAMS block 0", 0, None),
+            ("XREADGROUP GROUP block BLOCK BLOCK 0 STREAMS s >", longest, Some((5, 1))),
+            ("XREADGROUP COUNT 2 NOACK BLOCK 250 GROUP streams block STREAMS s >", 250, None),
+            ("XREADGROUP GROUP block 0 STREAMS s >", 0, None),
             ("WAIT 1 100", 100, None),
             ("LPOP a", 0, None),
         ] {

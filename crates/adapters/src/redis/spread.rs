@@ -13,8 +13,8 @@ pub(super) enum Spread {
     Sum,
     /// All; the lists are put behind each other.
     Concat,
-    /// None: what it gives makes no sense for several, and why.
-    Nowhere(&'static str),
+    /// One after the other: a cursor says which of them is next.
+    Walk,
 }
 
 /// What a command of this name is.
@@ -24,7 +24,7 @@ pub(super) fn of(name: &str) -> Spread {
         | "FUNCTION RESTORE" | "FLUSHALL" | "FLUSHDB" | "CONFIG SET" | "CONFIG RESETSTAT" => Spread::Every,
         "DBSIZE" => Spread::Sum,
         "KEYS" => Spread::Concat,
-        "SCAN" => Spread::Nowhere("Its cursor is that of one node; `cache/keys` goes over all of them."),
+        "SCAN" => Spread::Walk,
         _ => Spread::One,
     }
 }
@@ -36,7 +36,7 @@ impl Spread {
             return Some(refusal.clone());
         }
         match self {
-            Spread::One | Spread::Every | Spread::Nowhere(_) => answers.into_iter().next(),
+            Spread::One | Spread::Every | Spread::Walk => answers.into_iter().next(),
             Spread::Sum => {
                 let mut sum = 0_i64;
                 for answer in &answers {

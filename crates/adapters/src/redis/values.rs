@@ -11,6 +11,7 @@ use super::cursor::Cursor;
 use super::failure;
 use super::reply::{bytes, number, text};
 use super::server::On;
+use super::space::Space;
 use crate::Call;
 use crate::key_value::{Commands, KeyValue, MAX_KEY, Page, SetOptions, Ttl, Value};
 
@@ -135,13 +136,14 @@ impl RedisAdapter {
 
     async fn one(&self, key: &[u8], command: Cmd) -> Result<Answer, Failure> {
         check_key(key)?;
-        let answer = self.whole().ask(Some(key), On::Plain, &command).await?;
+        let answer = self.whole().ask(Some(key), On::Plain, &command, &mut Space::default()).await?;
         self.granted(answer)
     }
 
     async fn several(&self, key: &[u8], commands: &Pipeline) -> Result<Vec<Answer>, Failure> {
         check_key(key)?;
-        let answers = self.whole().ask_all(Some(key), On::Plain, commands).await?;
+        let space = &mut Space::default();
+        let answers = self.whole().ask_all(Some(key), On::Plain, commands, space).await?;
         answers.into_iter().map(|answer| self.granted(answer)).collect()
     }
 
@@ -151,11 +153,12 @@ impl RedisAdapter {
     }
 
     async fn at_node(&self, slot: u16, command: &Cmd) -> Result<Answer, Failure> {
-        let answer = self.whole().ask_at(slot, On::Plain, command).await?;
+        let answer = self.whole().ask_at(slot, On::Plain, command, &mut Space::default()).await?;
         self.granted(answer)
     }
 
-    fn next_node(&self, slot: u16) -> Option<Cursor> {
+    /// Where a walk over all nodes goes on behind the one that has this slot.
+    pub(super) fn next_node(&self, slot: u16) -> Option<Cursor> {
         self.whole().node_behind(slot).map(|slot| Cursor { slot, ..Cursor::default() })
     }
 }
@@ -173,7 +176,7 @@ fn millis(ttl: Duration) -> u64 {
 }
 
 /// A step of a scan: where it ended, and its keys.
-fn step(answer: Answer) -> Option<(u64, Vec<Bytes>)> {
+pub(super) fn step(answer: Answer) -> Option<(u64, Vec<Bytes>)> {
     let Answer::Array(parts) = answer else { return None };
     let [end, Answer::Array(keys)] = <[Answer; 2]>::try_from(parts).ok()? else { return None };
     let keys: Option<Vec<_>> = keys.into_iter().map(bytes).collect();

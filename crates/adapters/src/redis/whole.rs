@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Code, EndpointSpec, Failure, Origin, ServiceSpec};
+use model::{EndpointSpec, Failure, Origin, ServiceSpec};
 use redis::{Cmd, Pipeline, Value};
 
 use super::cluster::Cluster;
@@ -13,6 +13,7 @@ use super::room::Room;
 use super::sentinel::Sentinels;
 use super::server::{On, Server};
 use super::slots;
+use super::space::Space;
 use super::spread::Spread;
 
 /// Connections to one sentinel, beside those that `max_connections` speaks of.
@@ -63,32 +64,47 @@ impl Whole {
     }
 
     /// Asks one thing of whoever has the key. A refusal of the server is a value.
-    pub(super) async fn ask(&self, key: Option<&[u8]>, on: On, command: &Cmd) -> Result<Value, Failure> {
+    pub(super) async fn ask(
+        &self,
+        key: Option<&[u8]>,
+        on: On,
+        command: &Cmd,
+        space: &mut Space,
+    ) -> Result<Value, Failure> {
         match self {
-            Whole::One(server) => server.ask(on, command).await,
+            Whole::One(server) => server.ask(on, command, space).await,
             Whole::Sentinel(sentinels) => {
                 let server = primary(sentinels).await?;
-                let answer = server.ask(on, command).await;
+                let answer = server.ask(on, command, space).await;
                 doubt(sentinels, &server, answer.as_ref().map(std::slice::from_ref));
                 answer
             }
-            Whole::Cluster(cluster) => cluster.ask(key.map(slots::slot), on, command).await,
+            Whole::Cluster(cluster) => cluster.ask(key.map(slots::slot), on, command, space).await,
         }
     }
 
     /// Asks all nodes of a cluster what concerns all of them.
-    pub(super) async fn ask_spread(&self, spread: Spread, on: On, command: &Cmd) -> Result<Value, Failure> {
+    pub(super) async fn ask_spread(
+        &self,
+        spread: Spread,
+        on: On,
+        command: &Cmd,
+        space: &mut Space,
+    ) -> Result<Value, Failure> {
         match (self, spread) {
-            (Whole::One(_) | Whole::Sentinel(_), _) | (_, Spread::One) => self.ask(None, on, command).await,
-            (Whole::Cluster(_), Spread::Nowhere(why)) => {
-                let detail = "A cluster cannot be asked this as a whole.";
-                Err(Failure::client(Code::UnsupportedCommand, detail).with_hint(why))
+            (Whole::One(_) | Whole::Sentinel(_), _) | (_, Spread::One) => {
+                self.ask(None, on, command, space).await
             }
             (Whole::Cluster(cluster), spread) => {
-                let answers = cluster.ask_every(on, command).await?;
+                let answers = cluster.ask_every(on, command, space).await?;
                 spread.join(answers).ok_or_else(|| failure::odd("the nodes"))
             }
         }
+    }
+
+    /// Whether who takes writes is found out here, so that others need not know.
+    pub(super) fn finds_primaries(&self) -> bool {
+        !matches!(self, Whole::One(_))
     }
 
     /// Whether there are several nodes, each with keys of its own.
@@ -113,16 +129,17 @@ impl Whole {
         key: Option<&[u8]>,
         on: On,
         commands: &Pipeline,
+        space: &mut Space,
     ) -> Result<Vec<Value>, Failure> {
         match self {
-            Whole::One(server) => server.ask_all(on, commands).await,
+            Whole::One(server) => server.ask_all(on, commands, space).await,
             Whole::Sentinel(sentinels) => {
                 let server = primary(sentinels).await?;
-                let answers = server.ask_all(on, commands).await;
+                let answers = server.ask_all(on, commands, space).await;
                 doubt(sentinels, &server, answers.as_deref());
                 answers
             }
-            Whole::Cluster(cluster) => cluster.ask_all(key.map(slots::slot), on, commands).await,
+            Whole::Cluster(cluster) => cluster.ask_all(key.map(slots::slot), on, commands, space).await,
         }
     }
 
@@ -131,22 +148,29 @@ impl Whole {
         &self,
         on: On,
         asked: &[(Option<&[u8]>, Cmd)],
+        space: &mut Space,
     ) -> Result<Vec<Value>, Failure> {
         if let Whole::Cluster(cluster) = self {
-            return cluster.ask_each(on, asked).await;
+            return cluster.ask_each(on, asked, space).await;
         }
         let mut all = Pipeline::with_capacity(asked.len());
         for (_, command) in asked {
             all.add_command(command.clone());
         }
-        self.ask_all(None, on, &all).await
+        self.ask_all(None, on, &all, space).await
     }
 
     /// Asks whoever has a slot of a cluster, or the one server that there is.
-    pub(super) async fn ask_at(&self, slot: u16, on: On, command: &Cmd) -> Result<Value, Failure> {
+    pub(super) async fn ask_at(
+        &self,
+        slot: u16,
+        on: On,
+        command: &Cmd,
+        space: &mut Space,
+    ) -> Result<Value, Failure> {
         match self {
-            Whole::Cluster(cluster) => cluster.ask(Some(slot), on, command).await,
-            Whole::One(_) | Whole::Sentinel(_) => self.ask(None, on, command).await,
+            Whole::Cluster(cluster) => cluster.ask(Some(slot), on, command, space).await,
+            Whole::One(_) | Whole::Sentinel(_) => self.ask(None, on, command, space).await,
         }
     }
 

@@ -1,131 +1,32 @@
 //! Brokers that go and come back: what was acknowledged is there, once, and nobody has to do anything.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use engines::Engines;
 use model::Code;
-use throome_adapters::Adapter;
 use throome_adapters::queue::{Idempotency, Message};
 
+use super::load::Load;
 use super::{
     PATIENCE, ack, connected, join, message, next, options, publish, queue, service, topic, until_well,
 };
-
-/// What a publisher was told of each of its messages.
-#[derive(Default)]
-struct Told {
-    arrived: Vec<(String, u32, u64)>,
-    /// Said to have failed: these may be there all the same where the answer says so.
-    failed: Vec<(String, bool)>,
-}
-
-/// What publishers look at, and what they count.
-#[derive(Default)]
-struct Watch {
-    stop: AtomicBool,
-    arrived: AtomicUsize,
-}
-
-impl Watch {
-    /// Waits until so many more have arrived.
-    async fn more(&self, count: usize) {
-        let until = self.arrived.load(Ordering::Acquire) + count;
-        let wait = async {
-            while self.arrived.load(Ordering::Acquire) < until {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, wait).await.expect("publishing goes on");
-    }
-}
-
-async fn publish_until(adapter: Arc<dyn Adapter>, topic: String, name: usize, watch: Arc<Watch>) -> Told {
-    let mut told = Told::default();
-    for n in 0.. {
-        if watch.stop.load(Ordering::Acquire) {
-            break;
-        }
-        let text = format!("{name}-{n}");
-        let one = [message(Some(&text), text.clone())];
-        match queue(&adapter).publish(&topic, &one, None).await {
-            Ok(results) => match results.into_iter().next().expect("one for each") {
-                Ok(receipt) => {
-                    watch.arrived.fetch_add(1, Ordering::AcqRel);
-                    told.arrived.push((text, receipt.partition, receipt.offset));
-                }
-                Err(failure) => told.failed.push((text, failure.detail().contains("all the same"))),
-            },
-            Err(failure) => {
-                assert!(failure.retryable(), "a call that fails has sent nothing: {failure}");
-                told.failed.push((text, false));
-            }
-        }
-    }
-    told
-}
-
-/// Everything that the topic holds, by its text: where it stands, each time that it does.
-async fn read_all(adapter: &Arc<dyn Adapter>, topic: &str) -> BTreeMap<String, Vec<(u32, u64)>> {
-    let whole = queue(adapter).topic(topic).await.expect("it is there");
-    let count: u64 = whole.partitions.iter().map(|own| own.next - own.earliest).sum();
-    let mut reader = join(adapter, &options(topic)).await;
-    let (mut found, mut seen) = (BTreeMap::<String, Vec<(u32, u64)>>::new(), 0);
-    while seen < count {
-        let messages = next(&mut reader).await;
-        assert_eq!(ack(adapter, topic, &messages).await, messages.len() as u64);
-        seen += messages.len() as u64;
-        for own in messages {
-            let text = String::from_utf8(own.value.to_vec()).expect("it is a text");
-            found.entry(text).or_default().push((own.partition, own.offset));
-        }
-    }
-    found
-}
 
 /// Publishes while this happens to the broker, and compares what was told with what is there.
 async fn no_message_is_lost(fault: impl FnOnce(&engines::Server) + Send + 'static) {
     let broker = Engines::own().kafka();
     let adapter = connected(&service(broker.port));
     let topic = topic(&adapter, "lasting", 3).await;
-    let watch = Arc::new(Watch::default());
-    let publishers: Vec<_> = (0..8)
-        .map(|name| {
-            tokio::spawn(publish_until(Arc::clone(&adapter), topic.clone(), name, Arc::clone(&watch)))
-        })
-        .collect();
-    watch.more(200).await;
+    let load = Load::on(&adapter, &topic);
+    load.more(200).await;
     let broker = tokio::task::spawn_blocking(move || {
         fault(&broker);
         broker
     });
     let broker = broker.await.expect("it is done");
     until_well(&adapter).await;
-    watch.more(200).await;
-    watch.stop.store(true, Ordering::Release);
-    let (mut arrived, mut failed) = (Vec::new(), Vec::new());
-    for publisher in publishers {
-        let told = publisher.await.expect("it ends");
-        arrived.extend(told.arrived);
-        failed.extend(told.failed);
-    }
-    // Messages that were told to be unknown may still be on their way.
-    adapter.close().await.expect("it closes");
-    let adapter = connected(&service(broker.port));
-    let found = read_all(&adapter, &topic).await;
-    for (text, partition, offset) in &arrived {
-        assert_eq!(
-            found.get(text),
-            Some(&vec![(*partition, *offset)]),
-            "{text} is there, where it was told, once"
-        );
-    }
-    for (text, perhaps) in &failed {
-        let places = found.get(text).map_or(0, Vec::len);
-        assert!(places <= usize::from(*perhaps), "{text} is there {places} times; perhaps: {perhaps}");
-    }
+    load.more(200).await;
+    load.finish(&service(broker.port)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -181,7 +82,7 @@ async fn consumers_go_on_after_a_restart() {
     adapter.close().await.expect("it closes");
     let other = connected(&service(broker.port));
     let groups = queue(&other).groups(Some(&topic)).await.expect("groups are shown");
-    assert_eq!(groups[0].partitions.iter().map(|own| own.lag).sum::<u64>(), 0, "{groups:?}");
+    assert_eq!(groups[0].partitions.iter().flatten().map(|own| own.lag).sum::<u64>(), 0, "{groups:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -220,7 +121,7 @@ async fn a_broker_that_is_away_is_said_and_missed_no_longer_than_it_is() {
     let results = tokio::time::timeout(PATIENCE, again).await.expect("it answers").expect("it is taken");
     assert!(results[0].is_ok(), "{results:?}");
     let whole = queue(&adapter).topic(&topic).await.expect("it is there");
-    assert_eq!(whole.partitions[0].next, 2);
+    assert_eq!(whole.partitions[0].expect("it is known").next, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -250,4 +151,45 @@ async fn what_waits_for_a_broker_is_bounded_and_given_up_in_time() {
     broker.thaw();
     until_well(&adapter).await;
     publish(&adapter, &topic, &[message(None, "goes on")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_cannot_leave_is_refused_soon_and_may_be_sent_again() {
+    let broker = Engines::own().kafka();
+    let adapter = connected(&service(broker.port));
+    let topic = topic(&adapter, "away", 1).await;
+    publish(&adapter, &topic, &[message(None, "before")]).await;
+    let broker = tokio::task::spawn_blocking(move || {
+        broker.kill();
+        broker
+    });
+    let broker = broker.await.expect("it is gone");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Many at once ask once, and none of them waits for the others.
+    let began = Instant::now();
+    let one = |n: usize| {
+        let (adapter, topic) = (Arc::clone(&adapter), topic.clone());
+        tokio::spawn(async move {
+            let sent = [message(None, format!("away {n}"))];
+            queue(&adapter).publish(&topic, &sent, None).await.expect_err("nobody takes it")
+        })
+    };
+    for refused in (0..100).map(one).collect::<Vec<_>>() {
+        let failure = refused.await.expect("it ends");
+        assert_eq!((failure.code(), failure.retryable()), (Code::BadGateway, true), "{failure}");
+        assert!(failure.detail().contains("refused"), "{failure}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "refused after {:?}", began.elapsed());
+    let restarted = tokio::task::spawn_blocking(move || {
+        broker.restart();
+        broker
+    });
+    let _broker = restarted.await.expect("it restarts");
+    let began = Instant::now();
+    let sent = [message(None, "after")];
+    let again = async { while queue(&adapter).publish(&topic, &sent, None).await.is_err() {} };
+    tokio::time::timeout(PATIENCE, again).await.expect("it recovers by itself");
+    assert!(began.elapsed() < Duration::from_secs(4), "published after {:?}", began.elapsed());
+    let whole = queue(&adapter).topic(&topic).await.expect("it is there");
+    assert_eq!(whole.partitions[0].expect("it is known").next, 2, "what was refused never left");
 }

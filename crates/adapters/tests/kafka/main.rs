@@ -3,8 +3,10 @@
 #![cfg(feature = "kafka")]
 
 mod bounds;
+mod cluster;
 mod faults;
 mod groups;
+mod load;
 mod others;
 mod secure;
 

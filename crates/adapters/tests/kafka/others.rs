@@ -80,5 +80,9 @@ async fn what_others_publish_is_read_however_it_is_packed() {
     assert_eq!(ack(&adapter, &topic, &seen).await, 21);
     drop(reader);
     let groups = queue(&adapter).groups(Some(&topic)).await.expect("groups are shown");
-    assert_eq!(groups[0].partitions[0].settled, 21, "five of each packing, and one behind them");
+    assert_eq!(
+        groups[0].partitions[0].expect("it is known").settled,
+        21,
+        "five of each packing, and one behind them"
+    );
 }

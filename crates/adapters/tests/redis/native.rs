@@ -230,7 +230,16 @@ async fn a_cluster_answers_as_one() {
     }
     assert_eq!(run(&adapter, "DBSIZE").await.expect("all answer"), Reply::Integer(60));
     assert!(matches!(run(&adapter, "KEYS key:*").await, Ok(Reply::List(keys)) if keys.len() == 60));
-    assert_eq!(run(&adapter, "SCAN 0").await.expect_err("no cursor").code(), Code::UnsupportedCommand);
+    assert_eq!(walked(&adapter, "MATCH key:* COUNT 7").await, 60);
+    assert_eq!(walked(&adapter, "TYPE list").await, 0);
+    let failure = run(&adapter, "SCAN nonsense").await.expect_err("no cursor");
+    assert_eq!((failure.code(), failure.native()), (Code::CommandFailed, Some(("redis", "ERR"))));
+    for wide in ["DBSIZE", "KEYS *", "SCAN 0", "FLUSHALL"] {
+        let together = [words("INCR {t}:none"), words(wide)];
+        let failure = native(&adapter).run_together(&together, soon()).await.expect_err("not of one node");
+        assert_eq!(failure.code(), Code::UnsupportedCommand, "{wide}: {failure}");
+    }
+    assert_eq!(run(&adapter, "EXISTS {t}:none").await.expect("it answers"), Reply::Integer(0));
 
     let apart = run(&adapter, "MGET key:1 key:2").await.expect_err("two slots");
     assert_eq!(apart.native(), Some(("redis", "CROSSSLOT")));
@@ -249,6 +258,21 @@ async fn a_cluster_answers_as_one() {
     }
     run(&adapter, "FLUSHALL").await.expect("it is allowed here");
     assert_eq!(run(&adapter, "DBSIZE").await.expect("all answer"), Reply::Integer(0));
+}
+
+/// How many keys a walk over all of them finds.
+async fn walked(adapter: &std::sync::Arc<dyn throome_adapters::Adapter>, options: &str) -> usize {
+    let (mut cursor, mut found) = ("0".to_owned(), std::collections::BTreeSet::new());
+    loop {
+        let reply = run(adapter, &format!("SCAN {cursor} {options}")).await.expect("a step");
+        let Reply::List(step) = reply else { panic!("{reply:?}") };
+        let [Reply::Bytes(next), Reply::List(keys)] = step.as_slice() else { panic!("{step:?}") };
+        found.extend(keys.iter().map(|key| format!("{key:?}")));
+        cursor = String::from_utf8(next.to_vec()).expect("digits");
+        if cursor == "0" {
+            return found.len();
+        }
+    }
 }
 
 /// A slot moves while keys of it are asked for: every answer is right all along.

@@ -28,7 +28,7 @@ use model::{Code, Failure};
 use serde::Serialize;
 
 use crate::door::{Door, Told};
-use crate::guard::Caller;
+use crate::guard::{Caller, changes};
 use crate::{respond, stream};
 
 /// An answer with a JSON body.
@@ -44,6 +44,8 @@ pub(crate) async fn carry(
     head: http::request::Parts,
     body: Bytes,
 ) -> Response {
+    // What comes too late for a stream has been carried out all the same: only what looks can be sent again.
+    let looks = !changes(&head.method);
     let response = door.data.call(Request::from_parts(head, body), caller, id).await;
     if !matches!(response.body(), wire::Body::Frames(..)) {
         return response.map(|body| stream::carried(body, None));
@@ -51,8 +53,9 @@ pub(crate) async fn carry(
     match Arc::clone(&door.streams).try_acquire_owned() {
         Ok(place) => response.map(|body| stream::carried(body, Some(place))),
         Err(_) => {
-            let detail = "Streams have taken their share of the control door's connections.";
-            let failure = Failure::gateway(Code::Overloaded, detail);
+            let may = if looks { "" } else { " What was asked may have been carried out all the same." };
+            let detail = format!("Streams have taken their share of the control door's connections.{may}");
+            let failure = Failure::gateway(Code::Overloaded, detail).with_retryable(looks);
             let failure = failure.with_hint("The data door is made for many of them: `data.port` opens it.");
             Told::from(failure).into_response()
         }

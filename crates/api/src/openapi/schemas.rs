@@ -94,7 +94,7 @@ impl Documented for Cluster {
             "cluster_id": { "type": "string", "description": "The same as `id`." },
             "name": { "type": "string", "description": "For people." },
             "created_at": { "type": "string", "format": "date-time", "description": "RFC 3339, UTC." },
-            "healthy": { "type": "boolean", "description": "Whether all that is known of it is healthy." },
+            "healthy": { "type": "boolean", "description": "Whether all of it is healthy." },
             "status": { "$ref": "#/components/schemas/Status" },
         });
         let shown = field_schema(CLUSTER);

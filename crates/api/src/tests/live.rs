@@ -65,9 +65,14 @@ impl Tap {
                     let mut lines = event.lines().filter_map(|line| line.split_once(": "));
                     lines.find(|(own, _)| *own == name).map_or("", |(_, value)| value).to_owned()
                 };
-                let event = Event { id: field("id"), name: field("event"), data: field("data") };
+                let one = Event { id: field("id"), name: field("event"), data: field("data") };
+                // A stream of which nothing was heard for a while says that it lives: that is no event.
+                let comment = event.starts_with(':');
                 self.text = rest.to_owned();
-                return event;
+                if comment {
+                    continue;
+                }
+                return one;
             }
             let frame = tokio::time::timeout(Duration::from_secs(20), self.body.frame()).await;
             let data = frame.expect("an event in time").expect("the stream goes on").unwrap();

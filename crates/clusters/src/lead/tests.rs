@@ -4,19 +4,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use adapters::{Adapter, Call};
+use model::route::RetryOn;
+use model::view::Status;
 use model::{
     Code, EndpointSpec, Failure, HealthSpec, History, OutlierSpec, Role, RoutingSpec, Seen, ServiceSpec,
 };
 use policy::{Budget, Lead};
 use telemetry::Meter;
 
+use crate::attempt::Outcome;
 use crate::choice::choose;
-use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::events::Events;
+use crate::judge::{Judgement, judge};
+use crate::probe::probe;
 use crate::request_id::RequestId;
 use crate::service::{Service, Shared, Tactics};
-use crate::{Access, Order, Shape};
+use crate::{Access, Activity, Miss, Order, Settled, Shape, Tries, clock};
 
 /// A server that says what it was told to say.
 #[derive(Default)]
@@ -30,18 +34,25 @@ impl Adapter for Server {
     fn seen(&self) -> Option<Seen> {
         self.0.lock().unwrap().clone()
     }
+
+    fn says_its_role(&self) -> bool {
+        true
+    }
 }
 
 /// A service of a primary and a replica, as asked for.
 struct Pair {
     servers: [Arc<Server>; 2],
-    service: Service,
+    service: Arc<Service>,
 }
 
 impl Pair {
     fn new() -> Self {
+        Self::routed(RoutingSpec::default())
+    }
+
+    fn routed(routing: RoutingSpec) -> Self {
         let servers: [Arc<Server>; 2] = Default::default();
-        let routing = RoutingSpec::default();
         let endpoint = |at: usize, role| {
             let spec = EndpointSpec { host: format!("server-{at}"), port: 1, weight: 1, role };
             let server: Arc<dyn Adapter> = servers[at].clone();
@@ -62,38 +73,81 @@ impl Pair {
             budget: Arc::new(Budget::new(1.0)),
             events: Events::default(),
         };
-        Pair { servers, service }
+        Pair { servers, service: Arc::new(service) }
+    }
+
+    /// The server is something, which nobody has found out yet.
+    fn is_now(&self, at: usize, seen: Seen) {
+        *self.servers[at].0.lock().unwrap() = Some(seen);
     }
 
     fn say(&self, at: usize, seen: Seen) {
-        *self.servers[at].0.lock().unwrap() = Some(seen);
+        self.is_now(at, seen);
         self.service.elect();
     }
 
-    fn choose(&self, access: Access) -> Result<usize, Failure> {
-        let order = Order {
-            operation: "TEST",
-            shape: Shape::Text("test".into()),
-            access,
-            rerun: true,
-            uploads: false,
-            patience: Duration::ZERO,
-            request_id: RequestId::make(),
-        };
-        choose(&self.service, &self.service.tactics, &order, 0, None, clock::now()).map(|(index, _)| index)
+    /// Both were probed, and answer.
+    fn well(self) -> Self {
+        for endpoint in &self.service.endpoints {
+            endpoint.health.probe(clock::now(), true);
+        }
+        self
+    }
+
+    fn choose(&self, order: &Order) -> Result<usize, Failure> {
+        choose(&self.service, &self.service.tactics, order, 0, None, clock::now()).map(|(index, _)| index)
     }
 
     /// Who may be asked, in turn.
-    fn asked(&self, access: Access) -> Vec<usize> {
-        let mut asked: Vec<usize> = (0..8).filter_map(|_| self.choose(access).ok()).collect();
+    fn asked_for(&self, order: &Order) -> Vec<usize> {
+        let mut asked: Vec<usize> = (0..8).filter_map(|_| self.choose(order).ok()).collect();
         asked.sort_unstable();
         asked.dedup();
         asked
     }
 
-    fn refusal(&self) -> (Code, String) {
-        let refused = self.choose(Access::Write).unwrap_err();
+    fn asked(&self, access: Access) -> Vec<usize> {
+        self.asked_for(&order(access, true))
+    }
+
+    fn refusal(&self, order: &Order) -> (Code, String) {
+        let refused = self.choose(order).unwrap_err();
         (refused.code(), refused.detail().to_owned())
+    }
+
+    fn tries(&self, access: Access) -> Tries {
+        let rerun = access == Access::Read;
+        Tries::begin(Arc::clone(&self.service), None, order(access, rerun), Activity::default())
+    }
+
+    /// The status, and why.
+    fn said(&self) -> (Status, String) {
+        let Judgement { status, reason, .. } = judge(&self.service, clock::now());
+        (status, reason)
+    }
+}
+
+fn order(access: Access, rerun: bool) -> Order {
+    Order {
+        operation: "TEST",
+        shape: Shape::Text("test".into()),
+        access,
+        rerun,
+        uploads: false,
+        patience: Duration::ZERO,
+        request_id: RequestId::make(),
+    }
+}
+
+/// A refusal of a server that only reads.
+fn reads_only() -> Miss {
+    let failure = Failure::client(Code::CommandFailed, "It only reads.").with_native("native", "READS");
+    Miss {
+        failure: failure.with_primary_wanted(),
+        cause: RetryOn::Connect,
+        sent: false,
+        outcome: Outcome::Good,
+        wants_primary: true,
     }
 }
 
@@ -135,7 +189,7 @@ fn between_two_with_the_same_right_nobody_is_written_to() {
     pair.say(0, primary(3));
     pair.say(1, primary(3));
     assert_eq!((pair.asked(Access::Write), pair.asked(Access::Read)), (vec![], vec![0, 1]));
-    let (code, detail) = pair.refusal();
+    let (code, detail) = pair.refusal(&order(Access::Write, false));
     assert_eq!(code, Code::NoEndpoint);
     assert!(detail.contains("server-0:1") && detail.contains("neither is written to"), "{detail}");
 }
@@ -146,7 +200,7 @@ fn a_service_of_replicas_says_so_and_is_looked_at() {
     pair.say(0, replica());
     pair.say(1, replica());
     assert_eq!((pair.asked(Access::Write), pair.asked(Access::Read)), (vec![], vec![0, 1]));
-    let (code, detail) = pair.refusal();
+    let (code, detail) = pair.refusal(&order(Access::Write, false));
     assert_eq!(code, Code::NoEndpoint);
     assert!(detail.contains("takes reads only"), "{detail}");
     assert!(pair.service.lacks_a_leader());
@@ -165,4 +219,165 @@ fn a_replica_that_has_lost_its_primary_is_asked_when_nobody_else_is_there() {
     assert_eq!(pair.asked(Access::Read), [0]);
     pair.service.endpoints[0].load.set_weight(0);
     assert_eq!((pair.asked(Access::Read), pair.asked(Access::Write)), (vec![1], vec![]));
+}
+
+/// A query that does not say that it only reads may write, and a server that believes to be a primary would let it.
+#[test]
+fn what_may_write_stays_away_from_servers_that_must_not_be_written_to() {
+    let pair = Pair::new();
+    let query = order(Access::Read, false);
+    pair.say(0, primary(1));
+    pair.say(1, replica());
+    assert_eq!(pair.asked_for(&query), [0, 1], "a replica refuses by itself");
+    pair.say(1, primary(2));
+    assert_eq!(pair.asked_for(&query), [1]);
+    pair.service.endpoints[1].load.set_weight(0);
+    assert_eq!(
+        (pair.asked_for(&query), pair.asked(Access::Read)),
+        (vec![], vec![0]),
+        "only who looks is let in"
+    );
+    let (code, detail) = pair.refusal(&query);
+    assert_eq!(code, Code::NoEndpoint);
+    assert!(detail.contains("server-0:1: another was promoted"), "{detail}");
+    pair.service.endpoints[1].load.set_weight(1);
+    pair.say(0, primary(2));
+    assert_eq!((pair.asked_for(&query), pair.asked(Access::Read)), (vec![], vec![0, 1]));
+    let (_, detail) = pair.refusal(&query);
+    assert!(detail.contains("as much right"), "{detail}");
+}
+
+#[test]
+fn the_status_is_what_the_servers_are() {
+    let pair = Pair::new();
+    assert_eq!(pair.said(), (Status::Unknown, "not yet probed or asked".to_owned()));
+    pair.service.endpoints[0].health.probe(clock::now(), true);
+    let (status, reason) = pair.said();
+    let expected = "1 of 2 endpoints answer; server-1:1: not yet probed or asked";
+    assert_eq!((status, reason.as_str()), (Status::Unknown, expected));
+    let pair = pair.well();
+    pair.say(0, primary(1));
+    pair.say(1, replica());
+    assert_eq!(pair.said(), (Status::Healthy, "2 of 2 endpoints answer".to_owned()));
+
+    pair.say(1, primary(2));
+    let (status, reason) = pair.said();
+    assert_eq!(status, Status::Degraded);
+    assert!(
+        reason.starts_with("1 of 2 endpoints answer as they should; server-0:1: answers; another"),
+        "{reason}"
+    );
+    let facts = pair.service.facts();
+    let healthy: Vec<bool> = facts.endpoints.iter().map(|endpoint| endpoint.healthy).collect();
+    assert_eq!((healthy, facts.healthy), (vec![false, true], false));
+
+    pair.say(0, primary(2));
+    assert_eq!(pair.said().0, Status::Degraded, "neither is written to");
+    pair.say(0, replica());
+    assert_eq!(pair.said().0, Status::Healthy, "they have changed places");
+    pair.say(1, replica());
+    let expected = "2 of 2 endpoints answer, and none of them takes writes";
+    assert_eq!(pair.said(), (Status::Degraded, expected.to_owned()));
+    pair.say(0, primary(3));
+    pair.say(1, Seen { cut_off: true, ..replica() });
+    let (status, reason) = pair.said();
+    assert_eq!(status, Status::Degraded);
+    assert!(reason.contains("server-1:1: answers; takes reads only, and has lost its primary"), "{reason}");
+}
+
+/// The document is older than a promotion, and the gateway has just begun: the old primary would take the write.
+#[tokio::test]
+async fn a_write_waits_until_every_server_was_asked_what_it_is() {
+    let pair = Pair::new();
+    let mut read = pair.tries(Access::Read);
+    let at_once = tokio::time::timeout(Duration::from_secs(1), read.next()).await;
+    assert!(at_once.is_ok(), "whoever only looks does not wait");
+    let probing = async {
+        for (at, endpoint) in pair.service.endpoints.iter().enumerate() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert!(pair.service.is_unlooked());
+            pair.is_now(at, primary(at as u64));
+            probe(&pair.service, endpoint).await;
+        }
+    };
+    let mut write = pair.tries(Access::Write);
+    let (attempt, ()) = tokio::join!(write.next(), probing);
+    assert_eq!(&*attempt.unwrap().endpoint().label, "server-1:1");
+    assert!(!pair.service.is_unlooked());
+}
+
+#[tokio::test]
+async fn who_was_refused_by_a_server_that_only_reads_hears_that_a_primary_is_missing() {
+    let pair = Pair::new();
+    pair.say(0, primary(1));
+    pair.say(1, replica());
+    let mut tries = pair.tries(Access::Write);
+    let attempt = tries.next().await.unwrap();
+    // It was made a replica a moment ago.
+    pair.is_now(0, replica());
+    assert!(matches!(tries.settle::<()>(attempt, Err(reads_only())), Ok(Settled::Again)));
+    let failure = tries.next().await.unwrap_err();
+    assert_eq!((failure.code(), failure.retryable()), (Code::NoEndpoint, true), "{failure}");
+    assert_eq!(failure.native(), Some(("native", "READS")));
+    assert!(failure.detail().contains("server-0:1: takes reads only"), "{failure}");
+    // And where there is one, it is asked.
+    pair.say(1, primary(2));
+    let mut tries = pair.tries(Access::Read);
+    let mut attempt = tries.next().await.unwrap();
+    while &*attempt.endpoint().label != "server-0:1" {
+        tries = pair.tries(Access::Read);
+        attempt = tries.next().await.unwrap();
+    }
+    assert!(matches!(tries.settle::<()>(attempt, Err(reads_only())), Ok(Settled::Again)));
+    assert_eq!(&*tries.next().await.unwrap().endpoint().label, "server-1:1");
+}
+
+/// Whoever asks for one try alone has not asked to be refused by half of the servers.
+#[tokio::test]
+async fn a_primary_is_asked_however_few_tries_there_are() {
+    let pair = Pair::routed(RoutingSpec { retry_attempts: 1, ..RoutingSpec::default() });
+    pair.say(0, primary(1));
+    pair.say(1, replica());
+    for _ in 0..8 {
+        let mut tries = pair.tries(Access::Read);
+        let attempt = tries.next().await.unwrap();
+        if &*attempt.endpoint().label == "server-1:1" {
+            assert!(matches!(tries.settle::<()>(attempt, Err(reads_only())), Ok(Settled::Again)));
+            let attempt = tries.next().await.unwrap();
+            assert_eq!(&*attempt.endpoint().label, "server-0:1");
+            assert!(tries.settle::<()>(attempt, Err(reads_only())).is_err(), "once");
+            return;
+        }
+    }
+    panic!("the replica was never asked");
+}
+
+/// What lives at a server, such as a transaction, can be asked of no other.
+#[tokio::test]
+async fn what_lives_at_a_server_that_only_reads_is_refused_once() {
+    let pair = Pair::new();
+    pair.say(1, replica());
+    let order = order(Access::Read, true);
+    let at = &pair.service.endpoints[1];
+    let mut tries = Tries::begin_at(Arc::clone(&pair.service), at, order, Activity::default());
+    let attempt = tries.next().await.unwrap();
+    let failure = tries.settle::<()>(attempt, Err(reads_only())).unwrap_err();
+    assert_eq!(failure.code(), Code::CommandFailed);
+}
+
+/// What a server that only reads is asked may go to another in time, also when it may not run again elsewhere.
+#[tokio::test]
+async fn a_query_at_a_replica_leaves_time_for_the_primary() {
+    let pair = Pair::new();
+    pair.say(0, primary(1));
+    pair.say(1, replica());
+    for _ in 0..8 {
+        let query = order(Access::Read, false);
+        let mut tries = Tries::begin(Arc::clone(&pair.service), None, query, Activity::default());
+        let attempt = tries.next().await.unwrap();
+        let time = attempt.deadline().duration_since(attempt.began());
+        let all = pair.service.tactics.timeout;
+        let replica = &*attempt.endpoint().label == "server-1:1";
+        assert_eq!(time < all * 3 / 4, replica, "{time:?} of {all:?} at {attempt:?}");
+    }
 }

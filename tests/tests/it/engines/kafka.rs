@@ -15,13 +15,11 @@ use throome_e2e::lines::{Line, Lines};
 use throome_e2e::process::{now_us, wait_for};
 use throome_e2e::{Gateway, Layout, turn};
 
-use super::{BASE, failed_clearly, failing_until, until_healthy};
+use super::{BASE, CODES, SLACK, failed_clearly, failing_until, until_healthy};
 
 const RATE: u32 = 40;
 const TOPIC: &str = "work";
 const TIMEOUT: Duration = Duration::from_secs(3);
-const SLACK: Duration = Duration::from_millis(800);
-const CODES: [&str; 6] = ["timeout", "no_endpoint", "breaker_open", "bad_gateway", "busy", "overloaded"];
 /// A broker that was killed is let in again when its last session is over, and then everybody looks for it.
 const BACK: Duration = Duration::from_secs(10);
 

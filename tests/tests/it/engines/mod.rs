@@ -4,6 +4,7 @@
 mod cut;
 mod down;
 mod kafka;
+mod ledger;
 mod mix;
 mod pool;
 mod postgres;
@@ -22,10 +23,34 @@ use throome_e2e::process::wait_for;
 /// The one cluster of these tests.
 const BASE: &str = "/api/v1/clusters/shop";
 
+/// What a busy machine adds to the time that a call may take.
+const SLACK: Duration = Duration::from_millis(800);
+
+/// What a write may be told while there is nobody who takes it.
+const CODES: [&str; 6] = ["timeout", "no_endpoint", "breaker_open", "bad_gateway", "busy", "overloaded"];
+
 /// The facts of a service.
 #[track_caller]
 fn facts(gateway: &Gateway, service: &str) -> Value {
     gateway.show(&format!("{BASE}/services/{service}"))
+}
+
+/// The facts of one endpoint of a service, by its server.
+#[track_caller]
+fn endpoint(gateway: &Gateway, service: &str, server: &Server) -> Value {
+    let (facts, address) = (facts(gateway, service), server.address().to_string());
+    let mut endpoints = facts["endpoints"].as_array().unwrap().iter();
+    endpoints.find(|one| one["address"] == address).unwrap_or_else(|| panic!("{address} in {facts}")).clone()
+}
+
+/// Waits until an old primary that came back is known for what it is; says how, and how long that took.
+#[track_caller]
+fn until_replaced(gateway: &Gateway, service: &str, server: &Server) -> (Value, Duration) {
+    let began = std::time::Instant::now();
+    let found = wait_for("the old primary is found out", Duration::from_secs(10), || {
+        Some(endpoint(gateway, service, server)).filter(|own| own["role"] == "replaced")
+    });
+    (found, began.elapsed())
 }
 
 /// Waits until the cluster is well.

@@ -11,7 +11,7 @@ use throome_e2e::gateway::request;
 use throome_e2e::process::wait_for;
 use throome_e2e::{Gateway, Layout, turn};
 
-use super::{BASE, failed_clearly, until_healthy};
+use super::{BASE, SLACK, failed_clearly, until_healthy};
 
 const MOST: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -68,7 +68,7 @@ fn a_full_pool_says_so_in_time() {
     assert!((MOST..=MOST + 1).contains(&most), "{most}");
     let good = told.iter().filter(|one| one.good()).count();
     assert!((MOST * 6..=MOST * 20).contains(&good), "{}", counts(&told));
-    failed_clearly(&told, "sleep", &["busy", "overloaded", "timeout"], TIMEOUT + Duration::from_millis(800));
+    failed_clearly(&told, "sleep", &["busy", "overloaded", "timeout"], TIMEOUT + SLACK);
     let full = |one: &&throome_e2e::calls::Told| matches!(one.code(), "busy" | "overloaded");
     for one in told.iter().filter(full) {
         assert_eq!(one.status, 503, "{one}");

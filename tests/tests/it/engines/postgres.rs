@@ -1,7 +1,7 @@
 //! PostgreSQL with a streaming replica. Queries that only read are answered whatever happens to one of the two; no
 //! row is inserted twice, and every insert that was answered is there, also where another server took over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -11,19 +11,18 @@ use throome_e2e::calls::{Call, Calls, Told, counts};
 use throome_e2e::process::{now_us, wait_for};
 use throome_e2e::{Gateway, Layout, turn};
 
-use super::{BASE, facts, failed_clearly, failing_until, none_failed, until_healthy};
+use super::ledger::{self, INSERT};
+use super::{
+    BASE, CODES, SLACK, facts, failed_clearly, failing_until, none_failed, until_healthy, until_replaced,
+};
 
 /// Calls a second: two of three are reads.
 const RATE: u32 = 60;
 const NOTES: u64 = 50;
 const TIMEOUT: Duration = Duration::from_secs(2);
-const SLACK: Duration = Duration::from_millis(800);
 
 const READ: &str = "SELECT";
 const WRITE: &str = "INSERT";
-
-/// What an insert may be told while there is nobody to write to.
-const CODES: [&str; 6] = ["timeout", "no_endpoint", "breaker_open", "bad_gateway", "busy", "overloaded"];
 
 struct Pair {
     primary: Server,
@@ -35,11 +34,10 @@ struct Pair {
 fn pair() -> Pair {
     let engines = Engines::own();
     let (primary, replica) = (engines.postgres(), engines.postgres_replica());
-    // A table without a key: what is inserted twice is there twice.
+    ledger::make_table(&primary);
     let _ = primary.psql(&format!(
         "CREATE TABLE notes (id bigint PRIMARY KEY, text text NOT NULL); \
-         INSERT INTO notes SELECT n, 'note ' || n FROM generate_series(0, {}) n; \
-         CREATE TABLE written (id bigint); GRANT ALL ON notes, written TO {}",
+         INSERT INTO notes SELECT n, 'note ' || n FROM generate_series(0, {}) n; GRANT ALL ON notes TO {}",
         NOTES - 1,
         secrets::POSTGRES_OWNER.0
     ));
@@ -72,7 +70,7 @@ fn until_replayed(primary: &Server, replica: &Server) {
 fn load(gateway: &Gateway) -> Calls {
     Calls::begin(gateway.control, RATE, |number| {
         if number % 3 == 1 {
-            let body = json!({ "query": "INSERT INTO written VALUES ($1)", "args": [number] });
+            let body = json!({ "query": INSERT, "args": [number] });
             Call::post(WRITE, format!("{BASE}/db/execute"), body)
         } else {
             let query = "SELECT text FROM notes WHERE id = $1";
@@ -92,10 +90,7 @@ fn reads_are_right(told: &[Told]) {
 /// Looks at what the inserts have left at this server: none is there twice, and none that nobody asked for. Gives those
 /// that were answered and are not there.
 fn none_is_there_twice<'t>(server: &Server, told: &'t [Told]) -> Vec<&'t Told> {
-    let mut there: BTreeMap<u64, usize> = BTreeMap::new();
-    for line in server.psql("SELECT id FROM written").lines() {
-        *there.entry(line.parse().unwrap()).or_default() += 1;
-    }
+    let there = ledger::rows(server);
     let twice: Vec<_> = there.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "{twice:?}");
     let writes = || told.iter().filter(|one| one.what == WRITE);
@@ -105,7 +100,7 @@ fn none_is_there_twice<'t>(server: &Server, told: &'t [Told]) -> Vec<&'t Told> {
 }
 
 fn insert(gateway: &Gateway, id: i64) -> throome_e2e::Reply {
-    let body = json!({ "query": "INSERT INTO written VALUES ($1)", "args": [id] });
+    let body = json!({ "query": INSERT, "args": [id] });
     gateway.call("POST", &format!("{BASE}/db/execute?position=true"), Some(&body))
 }
 
@@ -129,6 +124,30 @@ fn a_replica_of_postgres_is_killed_and_comes_back() {
     assert_eq!(during["status"], "DEGRADED", "{during:#}");
     let reason = during["endpoints"][1]["reason"].as_str().unwrap();
     assert!(reason.contains("refused"), "{reason}");
+}
+
+/// A replica changes nothing, so what it was asked may be asked of the primary, also where nobody said that it only
+/// reads: when the replica is gone, and when it does not answer.
+#[test]
+fn what_a_replica_was_asked_is_asked_of_the_primary() {
+    let _turn = turn::alone();
+    let Pair { primary: _primary, replica, gateway, engines: _engines } = pair();
+    for (fault, seconds) in [(Server::kill as fn(&Server), 0.4), (Server::freeze, 0.01)] {
+        let query = format!("SELECT pg_sleep({seconds}), pg_is_in_recovery() AS standby");
+        let load = Calls::begin(gateway.control, 40, move |_| {
+            Call::post(READ, format!("{BASE}/db/query"), json!({ "query": query }))
+        });
+        sleep(Duration::from_secs(1));
+        fault(&replica);
+        sleep(Duration::from_secs(2));
+        let told = load.finish();
+        replica.restart();
+        let by_replica = told.iter().filter(|one| one.answer["rows"][0]["standby"] == true).count();
+        println!("a replica that was asked is gone: {}, {by_replica} answered by it before", counts(&told));
+        none_failed(&told, READ);
+        assert!(by_replica > 10, "the replica was never asked: the test shows nothing");
+        let _ = until_healthy(&gateway, Duration::from_secs(10));
+    }
 }
 
 #[test]
@@ -188,7 +207,7 @@ fn a_primary_of_postgres_is_restarted() {
 #[test]
 fn a_replica_of_postgres_is_promoted_and_the_old_primary_comes_back() {
     let _turn = turn::alone();
-    let Pair { primary, replica, gateway, engines: _engines } = pair();
+    let Pair { primary, replica, gateway, engines } = pair();
     let _ = primary.psql_with(&[
         "-c",
         "ALTER SYSTEM SET synchronous_standby_names = '*'",
@@ -209,22 +228,16 @@ fn a_replica_of_postgres_is_promoted_and_the_old_primary_comes_back() {
     let promoted = now_us();
     sleep(Duration::from_secs(4));
     // By mistake it comes back as what it was, and waits for nobody with a commit.
-    let before = now_us();
-    let data = primary_data(&_engines);
+    let data = primary_data(&engines);
     std::fs::write(data.join("postgresql.auto.conf"), "").unwrap();
     primary.restart();
-    let address = primary.address().to_string();
-    let replaced = wait_for("the old primary is found out", Duration::from_secs(10), || {
-        endpoint(&gateway, &address).filter(|own| own["role"] == "replaced")
-    });
-    let found = now_us() - before;
+    let (replaced, found) = until_replaced(&gateway, "db", &primary);
     sleep(Duration::from_secs(3));
     let told = load.finish();
     let failing = failing_until(&told, WRITE, promoted);
     println!(
-        "replica promoted: {}; inserts failed for {failing:?} after, the old primary found out {} ms after its start",
-        counts(&told),
-        found / 1_000
+        "replica promoted: {}; inserts failed for {failing:?} after, the old primary found out {found:?} after its start",
+        counts(&told)
     );
     reads_are_right(&told);
     failed_clearly(&told, WRITE, &CODES, TIMEOUT + SLACK);
@@ -299,11 +312,6 @@ fn a_position_reads_what_was_written() {
     );
     assert!(stale > 0, "the replica was never asked: the test shows nothing");
     let _ = replica.psql("SELECT pg_wal_replay_resume()");
-}
-
-fn endpoint(gateway: &Gateway, address: &str) -> Option<Value> {
-    let facts = facts(gateway, "db");
-    facts["endpoints"].as_array().unwrap().iter().find(|one| one["address"] == address).cloned()
 }
 
 fn primary_data(engines: &Engines) -> std::path::PathBuf {

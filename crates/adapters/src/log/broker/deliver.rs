@@ -1,6 +1,7 @@
 //! Handing out: which consumer gets which messages, and where their contents come from.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::command::{Handed, HandedMessage, Signal, Stream};
 use super::super::progress::{Holder, Millis};
@@ -81,6 +82,8 @@ impl Broker {
             member.fetching = true;
             let topic = topic.id;
             self.fetch(stream, topic, partition, wanted);
+        } else if member.ready && !member.fetching {
+            member.idle.store(true, Relaxed);
         }
     }
 

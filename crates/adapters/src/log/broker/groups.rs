@@ -116,6 +116,8 @@ fn shown(topic: &Topic, group: &Group) -> queue::Group {
             lag: progress.owed() + partition.next.saturating_sub(progress.next()),
             delivered: progress.delivered(),
         });
+    // What is here is known.
+    let partitions = partitions.map(Some);
     queue::Group {
         topic: topic.name.clone(),
         name: group.name.clone(),

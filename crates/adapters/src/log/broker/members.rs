@@ -54,8 +54,10 @@ impl Broker {
             fetched: HashMap::new(),
             inbox,
             assignment: watch::Sender::new(Vec::new()),
+            idle: Arc::default(),
             ending: Arc::default(),
         };
+        let idle = Arc::clone(&member.idle);
         let ending = Arc::clone(&member.ending);
         let assignment = member.assignment.subscribe();
         let Some(own) = self.groups.get_mut(&group) else { return Err(failure::cut_off()) };
@@ -84,7 +86,7 @@ impl Broker {
         let mut assignment = assignment;
         assignment.mark_unchanged();
         let stream = Stream { group, consumer, session };
-        Ok(Joined { stream, inbox: mail, assignment, ending, sequence: self.sequence })
+        Ok(Joined { stream, inbox: mail, assignment, idle, ending, sequence: self.sequence })
     }
 
     fn read_resume(&self, text: Option<&str>, group: Option<u64>) -> Result<Option<Resume>, Failure> {

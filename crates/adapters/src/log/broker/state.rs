@@ -1,6 +1,7 @@
 //! What the broker holds in memory: topics with their newest messages, groups with their members.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ pub(super) struct Member {
     pub(super) fetched: HashMap<(u32, u64), Arc<Stored>>,
     pub(super) inbox: mpsc::UnboundedSender<Handed>,
     pub(super) assignment: watch::Sender<Vec<u32>>,
+    /// Set when it waits, and there was nothing for it.
+    pub(super) idle: Arc<AtomicBool>,
     pub(super) ending: Arc<OnceLock<Ending>>,
 }
 

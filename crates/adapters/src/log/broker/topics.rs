@@ -92,7 +92,7 @@ impl Broker {
             partitions: topic
                 .partitions
                 .iter()
-                .map(|partition| Extent { earliest: partition.earliest, next: partition.next })
+                .map(|own| Some(Extent { earliest: own.earliest, next: own.next }))
                 .collect(),
             replication_factor: 1,
             retention: Some(topic.retention.unwrap_or(self.options.retention)),

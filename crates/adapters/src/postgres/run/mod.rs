@@ -48,6 +48,8 @@ pub(super) struct Terms {
     pub(super) shape: RowShape,
     /// It must not change anything.
     pub(super) only_looks: bool,
+    /// It did not say so itself: the server is a standby, and may have been promoted since it said that it is one.
+    pub(super) kept_from_writing: bool,
     /// Whether rows are wanted, or only their effect.
     pub(super) rows: bool,
     /// It is one of several: it does not stand for itself, and its rows are held whole.
@@ -83,6 +85,7 @@ impl Terms {
             counted: false,
             shape: RowShape::Objects,
             only_looks: limits.read_only,
+            kept_from_writing: false,
             rows: false,
             within: false,
             paged: false,
@@ -93,6 +96,15 @@ impl Terms {
     /// As one of several.
     pub(super) fn within(self, room: u64) -> Terms {
         Terms { within: true, room: self.room.min(room), ..self }
+    }
+
+    /// On a standby, where it can change nothing anyway: that is made sure of, so that it may be asked of another server
+    /// whatever becomes of it here. A text that may commit in the middle is left alone.
+    pub(super) fn on_standby(self) -> Terms {
+        if self.only_looks || self.look.in_parts {
+            return self;
+        }
+        Terms { only_looks: true, kept_from_writing: true, ..self }
     }
 
     /// In a transaction of several calls.
@@ -120,7 +132,7 @@ impl Terms {
         Circumstances {
             asked: conn.has_asked(),
             only_looks: self.only_looks,
-            seems_to_look: self.look.seems_to_look,
+            kept_from_writing: self.kept_from_writing,
             in_parts: self.look.in_parts && !self.within,
             standby: !self.within && conn.standby() == Some(true),
         }

@@ -6,12 +6,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderValue, Request, Response, StatusCode};
+use model::kind::Ability;
 use model::{Code, Failure};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::bodies::{Encoding, base64, seconds_of};
-use super::operations::{Delete, Get, Scan, Set};
+use super::operations::{Delete, Get, Scan, Set, walk_access};
 use crate::data::ask::Target;
 use crate::query::Query;
 use crate::respond::{empty, json, with};
@@ -132,7 +133,8 @@ pub(crate) async fn scan(target: &Target<'_>, mut query: Query<'_>) -> Answer {
     let cursor = cursor.and_then(Result::ok).map(Bytes::from);
     let limit = query.limit();
     query.done()?;
-    let page = target.ask(&Scan { pattern: pattern.as_deref(), cursor, limit }).await?;
+    let access = walk_access(&*target.service(Ability::KeyValue)?);
+    let page = target.ask(&Scan { access, pattern: pattern.as_deref(), cursor, limit }).await?;
     let plain = page.keys.iter().all(|key| std::str::from_utf8(key).is_ok());
     let write = |key: &Bytes| if plain { String::from_utf8_lossy(key).into_owned() } else { base64(key) };
     let keys: Vec<String> = page.keys.iter().map(write).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use adapters::key_value::{KeyValue, Page, SetOptions, Ttl, Value};
 use adapters::{Adapter, Call};
 use bytes::Bytes;
-use clusters::Access;
+use clusters::{Access, Service};
 use model::kind::Ability;
 use tokio::time::Instant;
 
@@ -19,6 +19,11 @@ pub(crate) trait OnKeys: Sync {
     const ACCESS: Access;
     /// What comes back.
     type Answer: Send;
+
+    /// The same, where what is asked for says more.
+    fn access(&self) -> Access {
+        Self::ACCESS
+    }
 
     /// The key, or the pattern, for its shape.
     fn key(&self) -> &[u8];
@@ -36,7 +41,11 @@ impl<O: OnKeys> Operation for O {
     }
 
     fn access(&self) -> Access {
-        O::ACCESS
+        OnKeys::access(self)
+    }
+
+    fn rerun(&self) -> bool {
+        O::ACCESS == Access::Read
     }
 
     fn shape(&self) -> Box<str> {
@@ -46,6 +55,12 @@ impl<O: OnKeys> Operation for O {
     fn run<'a>(&'a self, adapter: &'a dyn Adapter, _deadline: Instant) -> Option<Call<'a, Self::Answer>> {
         Some(OnKeys::run(self, adapter.key_value()?))
     }
+}
+
+/// Whom a walk over keys is asked of. Where it goes on is a place in the tables of one server, and replicas have others:
+/// of several it is the primary.
+pub(crate) fn walk_access(service: &Service) -> Access {
+    if service.endpoints.len() > 1 { Access::Write } else { Access::Read }
 }
 
 /// What may be written down of a key: what stands before its first colon, which names a kind of thing.
@@ -178,6 +193,7 @@ impl OnKeys for TimeToLive<'_> {
 }
 
 pub(crate) struct Scan<'k> {
+    pub(crate) access: Access,
     pub(crate) pattern: Option<&'k [u8]>,
     pub(crate) cursor: Option<Bytes>,
     pub(crate) limit: usize,
@@ -187,6 +203,10 @@ impl OnKeys for Scan<'_> {
     const NAME: &'static str = "SCAN";
     const ACCESS: Access = Access::Read;
     type Answer = Page;
+
+    fn access(&self) -> Access {
+        self.access
+    }
 
     fn key(&self) -> &[u8] {
         self.pattern.unwrap_or_default()

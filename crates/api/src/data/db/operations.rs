@@ -132,7 +132,12 @@ impl Operation for Begin {
     }
 
     fn access(&self) -> Access {
-        if self.options.read_only { Access::Read } else { Access::Write }
+        if self.options.suits_replicas() { Access::Read } else { Access::Write }
+    }
+
+    /// What only looks has changed nothing, wherever it was begun.
+    fn rerun(&self) -> bool {
+        self.options.read_only
     }
 
     fn shape(&self) -> Box<str> {
@@ -150,6 +155,8 @@ impl Operation for Begin {
 
 #[cfg(test)]
 mod tests {
+    use adapters::sql::Isolation;
+
     use super::*;
 
     #[test]
@@ -165,5 +172,18 @@ mod tests {
         let batch = Batch { statements: std::slice::from_ref(&statement), options };
         assert_eq!((batch.if_late(), query(false), query(true)), (perhaps, perhaps, ""));
         assert_eq!(Begin { options }.if_late(), "");
+    }
+
+    #[test]
+    fn replicas_begin_what_only_looks_and_is_not_serializable() {
+        let begin = |read_only, isolation| {
+            let begin = Begin { options: TransactionOptions { read_only, isolation, deferrable: false } };
+            (begin.access(), begin.rerun())
+        };
+        let serializable = Some(Isolation::Serializable);
+        assert_eq!(begin(true, None), (Access::Read, true));
+        assert_eq!(begin(true, Some(Isolation::RepeatableRead)), (Access::Read, true));
+        assert_eq!(begin(true, serializable), (Access::Write, true), "a standby takes none");
+        assert_eq!(begin(false, None), (Access::Write, false));
     }
 }

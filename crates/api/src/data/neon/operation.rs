@@ -2,7 +2,7 @@
 
 use std::future::ready;
 
-use adapters::sql::{Isolation, TransactionOptions};
+use adapters::sql::TransactionOptions;
 use adapters::{Adapter, Call};
 use clusters::Access;
 use model::kind::Ability;
@@ -31,10 +31,8 @@ impl Operation for Native {
         if self.asked.several { "BATCH" } else { "EXECUTE" }
     }
 
-    /// A standby takes what only looks, but for what asks it to be serializable, which it cannot.
     fn access(&self) -> Access {
-        let serializable = self.options.isolation == Some(Isolation::Serializable);
-        if self.options.read_only && !serializable { Access::Read } else { Access::Write }
+        if self.options.suits_replicas() { Access::Read } else { Access::Write }
     }
 
     fn rerun(&self) -> bool {

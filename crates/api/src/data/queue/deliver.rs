@@ -18,6 +18,13 @@ use super::frames::Pen;
 /// minute of silence for the end.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
+/// How much longer than it waits a stream goes on while its engine is still looking what there is: on a busy disk that
+/// takes a while.
+const LOOKING: Duration = Duration::from_secs(10);
+
+/// How often it is asked meanwhile.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// Messages go out in frames of about this size, so that a batch does not stand in memory twice.
 const FRAME: usize = 64 << 10;
 
@@ -75,7 +82,9 @@ impl Stream {
                 // It rings when something may be due: what was written since has put off the rest.
                 Next::Alarm => {
                     let now = Instant::now();
-                    if self.wait.is_some_and(|wait| now >= heard + wait) {
+                    let beyond = self.wait.and_then(|wait| now.checked_duration_since(heard + wait));
+                    let looking = beyond.is_some_and(|beyond| beyond < LOOKING && consumer.is_looking());
+                    if beyond.is_some() && !looking {
                         self.attempt.end(Outcome::Good);
                         return Ok(());
                     }
@@ -88,7 +97,8 @@ impl Stream {
                         pen.write(self.format.heartbeat()).await;
                         written = Instant::now();
                     }
-                    alarm.as_mut().reset(self.alarm(heard, written));
+                    let next = if looking { now + AGAIN } else { self.alarm(heard, written) };
+                    alarm.as_mut().reset(next);
                 }
             }
         }

@@ -27,8 +27,8 @@ pub(crate) struct GroupView<'g> {
     group: &'g str,
     /// Consumers that read for it now.
     consumers: &'g [Box<str>],
-    /// Messages that are not settled, delivered or not.
-    lag: u64,
+    /// Messages that are not settled, delivered or not; null while a partition has nobody who could be asked.
+    lag: Option<u64>,
     /// Where it stands in each partition.
     partitions: Vec<ProgressView>,
     /// Only where it was put elsewhere.
@@ -42,14 +42,14 @@ pub(crate) struct GroupView<'g> {
 pub(crate) struct ProgressView {
     /// Its number.
     partition: usize,
-    /// Everything before this offset is settled.
-    settled: u64,
+    /// Everything before this offset is settled; null, as all the others, while nobody who knows can be asked.
+    settled: Option<u64>,
     /// The offset that the next message gets.
-    next: u64,
+    next: Option<u64>,
     /// Messages that are not settled, delivered or not.
-    lag: u64,
+    lag: Option<u64>,
     /// Of these, those that are delivered.
-    delivered: u64,
+    delivered: Option<u64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -161,14 +161,18 @@ pub(super) fn required(query: &mut Query<'_>, name: &'static str, fits: fn(&str)
 }
 
 fn view<'g>(group: &'g Group, status: Option<&'static str>) -> GroupView<'g> {
-    let progress = |(partition, &Progress { settled, next, lag, delivered }): (usize, &Progress)| {
-        ProgressView { partition, settled, next, lag, delivered }
+    let progress = |(partition, own): (usize, &Option<Progress>)| ProgressView {
+        partition,
+        settled: own.map(|own| own.settled),
+        next: own.map(|own| own.next),
+        lag: own.map(|own| own.lag),
+        delivered: own.map(|own| own.delivered),
     };
     GroupView {
         topic: &group.topic,
         group: &group.name,
         consumers: &group.consumers,
-        lag: group.partitions.iter().map(|progress| progress.lag).sum(),
+        lag: group.partitions.iter().map(|own| Some(own.as_ref()?.lag)).sum(),
         partitions: group.partitions.iter().enumerate().map(progress).collect(),
         status,
     }

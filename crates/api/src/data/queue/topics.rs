@@ -32,8 +32,8 @@ pub(crate) struct TopicView<'t> {
     retention_ms: Option<u64>,
     /// How many bytes of messages stay; null is any number.
     retention_bytes: Option<u64>,
-    /// Messages that it holds.
-    messages: u64,
+    /// Messages that it holds; null while a partition has nobody who could be asked.
+    messages: Option<u64>,
     /// Bytes of messages that it holds; null where the engine does not know.
     bytes: Option<u64>,
 }
@@ -44,10 +44,10 @@ pub(crate) struct TopicView<'t> {
 pub(crate) struct ExtentView {
     /// Its number.
     partition: usize,
-    /// The offset of the oldest message that is kept.
-    earliest: u64,
-    /// The offset that the next message gets.
-    next: u64,
+    /// The offset of the oldest message that is kept; null while nobody who knows can be asked.
+    earliest: Option<u64>,
+    /// The offset that the next message gets; null as `earliest`.
+    next: Option<u64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -156,8 +156,11 @@ pub(super) fn named(what: &str, name: &str, fits: fn(&str) -> bool) -> Result<()
 }
 
 fn details<'t>(topic: &'t Topic, status: Option<&'static str>) -> Details<'t> {
-    let extent =
-        |(partition, &Extent { earliest, next }): (usize, &Extent)| ExtentView { partition, earliest, next };
+    let extent = |(partition, own): (usize, &Option<Extent>)| ExtentView {
+        partition,
+        earliest: own.map(|own| own.earliest),
+        next: own.map(|own| own.next),
+    };
     Details {
         topic: view(topic),
         partitions: topic.partitions.iter().enumerate().map(extent).collect(),
@@ -173,7 +176,7 @@ fn view(topic: &Topic) -> TopicView<'_> {
         replication_factor: topic.replication_factor,
         retention_ms: topic.retention.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         retention_bytes: topic.retention_bytes,
-        messages: topic.partitions.iter().map(|extent| extent.next.saturating_sub(extent.earliest)).sum(),
+        messages: topic.partitions.iter().map(|own| Some(own.as_ref()?.messages())).sum(),
         bytes: topic.bytes,
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::command::aborted;
 use crate::data::ask::Operation;
-use crate::data::cache::operations::shape;
+use crate::data::cache::operations::{shape, walk_access};
 
 /// How long the commands of one pipeline may wait for something to happen, all of them together.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -26,8 +26,14 @@ fn own(adapter: &dyn Adapter) -> Option<&dyn Commands> {
     adapter.key_value()?.commands()
 }
 
-fn access(reads: bool) -> Access {
-    if reads { Access::Read } else { Access::Write }
+/// Who may be asked commands of these sorts together, of a service that has several endpoints or not.
+fn access<'s>(mut sorts: impl Iterator<Item = &'s Sort>, several: bool) -> Access {
+    let anywhere = sorts.all(|sort| sort.reads && !(several && sort.walks));
+    if anywhere { Access::Read } else { Access::Write }
+}
+
+fn are_several(service: &Service) -> bool {
+    walk_access(service) == Access::Write
 }
 
 /// What may be written down of a command: the beginning of its first key.
@@ -40,6 +46,7 @@ fn shape_of<'w>(mut commands: impl Iterator<Item = (&'w [Bytes], &'w Sort)>) -> 
 pub(super) struct One {
     words: Vec<Bytes>,
     sort: Sort,
+    several: bool,
 }
 
 impl One {
@@ -49,11 +56,16 @@ impl One {
     /// Why they cannot be asked here.
     pub(super) fn of(commands: &dyn Commands, words: Vec<Bytes>) -> Result<Self, Failure> {
         let sort = commands.sort(&words)?;
-        Ok(One { words, sort })
+        Ok(One { words, sort, several: false })
     }
 
-    pub(super) fn access(&self) -> Access {
-        access(self.sort.reads)
+    /// The same, to be asked of this service.
+    pub(super) fn of_service(self, service: &Service) -> Self {
+        One { several: are_several(service), ..self }
+    }
+
+    pub(super) fn reads(&self) -> bool {
+        self.sort.reads
     }
 }
 
@@ -66,7 +78,11 @@ impl Operation for One {
     }
 
     fn access(&self) -> Access {
-        One::access(self)
+        access(std::iter::once(&self.sort), self.several)
+    }
+
+    fn rerun(&self) -> bool {
+        self.sort.reads
     }
 
     fn patience(&self) -> Duration {
@@ -100,13 +116,14 @@ pub(super) struct Piped {
     sorts: Vec<Sort>,
     /// What cannot be asked, with its place among the others.
     refused: Vec<(usize, Failure)>,
+    several: bool,
 }
 
 impl Piped {
     /// What these commands are. One that cannot be asked has its own end, and the others count.
     pub(super) fn of(commands: &dyn Commands, list: Vec<Vec<Bytes>>) -> Self {
-        let mut piped =
-            Piped { words: Vec::with_capacity(list.len()), sorts: Vec::new(), refused: Vec::new() };
+        let words = Vec::with_capacity(list.len());
+        let mut piped = Piped { words, sorts: Vec::new(), refused: Vec::new(), several: false };
         for (at, words) in list.into_iter().enumerate() {
             match commands.sort(&words) {
                 Ok(sort) => {
@@ -117,6 +134,11 @@ impl Piped {
             }
         }
         piped
+    }
+
+    /// The same, to be asked of this service.
+    pub(super) fn of_service(self, service: &Service) -> Self {
+        Piped { several: are_several(service), ..self }
     }
 
     /// Whether there is nothing to be asked.
@@ -153,7 +175,11 @@ impl Operation for Piped {
     }
 
     fn access(&self) -> Access {
-        access(self.sorts.iter().all(|sort| sort.reads))
+        access(self.sorts.iter(), self.several)
+    }
+
+    fn rerun(&self) -> bool {
+        self.sorts.iter().all(|sort| sort.reads)
     }
 
     fn patience(&self) -> Duration {
@@ -178,6 +204,7 @@ impl Operation for Piped {
 pub(super) struct Together {
     words: Vec<Vec<Bytes>>,
     sorts: Vec<Sort>,
+    several: bool,
 }
 
 impl Together {
@@ -187,7 +214,12 @@ impl Together {
     /// Why the first that cannot be asked cannot.
     pub(super) fn of(commands: &dyn Commands, words: Vec<Vec<Bytes>>) -> Result<Self, Failure> {
         let sorts = words.iter().map(|words| commands.sort(words)).collect::<Result<_, _>>();
-        Ok(Together { sorts: sorts.map_err(|why| aborted(&why))?, words })
+        Ok(Together { sorts: sorts.map_err(|why| aborted(&why))?, words, several: false })
+    }
+
+    /// The same, to be asked of this service.
+    pub(super) fn of_service(self, service: &Service) -> Self {
+        Together { several: are_several(service), ..self }
     }
 }
 
@@ -200,7 +232,11 @@ impl Operation for Together {
     }
 
     fn access(&self) -> Access {
-        access(self.sorts.iter().all(|sort| sort.reads))
+        access(self.sorts.iter(), self.several)
+    }
+
+    fn rerun(&self) -> bool {
+        self.sorts.iter().all(|sort| sort.reads)
     }
 
     fn shape(&self) -> Box<str> {

@@ -20,7 +20,10 @@ pub(super) async fn one(target: &Target<'_>, words: Vec<Bytes>) -> Result<Reply,
     let service = target.service(Ability::KeyValue)?;
     let named = |refusal: Failure| refusal.with_service(Arc::clone(&service.name));
     let reply = match commands_of(&service) {
-        Some(commands) => target.ask(&One::of(commands, words).map_err(named)?).await?,
+        Some(commands) => {
+            let one = One::of(commands, words).map_err(named)?.of_service(&service);
+            target.ask(&one).await?
+        }
         None => target.ask(&Command::of(words).map_err(named)?).await?,
     };
     Budget::default().take(reply)
@@ -33,11 +36,11 @@ pub(super) async fn one(target: &Target<'_>, words: Vec<Bytes>) -> Result<Reply,
 pub(super) fn writes(target: &Target<'_>, words: &[Bytes]) -> Result<bool, Failure> {
     let service = target.service(Ability::KeyValue)?;
     let words = words.to_vec();
-    let access = match commands_of(&service) {
-        Some(commands) => One::of(commands, words).map(|one| one.access()),
-        None => Command::of(words).map(|command| command.access()),
+    let reads = match commands_of(&service) {
+        Some(commands) => One::of(commands, words).map(|one| one.reads()),
+        None => Command::of(words).map(|command| command.access() == Access::Read),
     };
-    Ok(access.is_ok_and(|access| access == Access::Write))
+    Ok(reads.is_ok_and(|reads| !reads))
 }
 
 /// Commands one after the other, each with its own end.
@@ -58,7 +61,7 @@ pub(super) async fn piped(target: &Target<'_>, list: Vec<Vec<Bytes>>) -> Result<
 /// The pipeline as the service's own, or the commands again where it has none.
 fn native_piped(service: &Service, list: Vec<Vec<Bytes>>) -> Result<Piped, Vec<Vec<Bytes>>> {
     match commands_of(service) {
-        Some(commands) => Ok(Piped::of(commands, list)),
+        Some(commands) => Ok(Piped::of(commands, list).of_service(service)),
         None => Err(list),
     }
 }
@@ -97,7 +100,7 @@ pub(super) async fn together(target: &Target<'_>, list: Vec<Vec<Bytes>>) -> Resu
     let named = |refusal: Failure| refusal.with_service(Arc::clone(&service.name));
     let ends = match commands_of(&service) {
         Some(commands) => {
-            let together = Together::of(commands, list).map_err(named)?;
+            let together = Together::of(commands, list).map_err(named)?.of_service(&service);
             let (ends, held) = target.open(&together).await?;
             settle(held, &ends);
             ends

@@ -67,6 +67,24 @@ async fn answers_that_nobody_reads_are_bounded() {
     assert_eq!(data.bytes_held(), 0, "what went makes room");
 }
 
+/// The control door keeps half of its connections for whoever looks at the gateway.
+#[tokio::test]
+async fn who_finds_no_place_for_a_stream_is_not_told_to_write_again() {
+    let gateway = gateway_with(|options| options.limits.connections = 2).await;
+    create(&gateway, "shop", json!({})).await;
+    execute(&gateway, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE)", json!([])).await;
+    let large = |first: &str| json!({ "statements": [{ "query": first }, { "query": rows(20_000) }] });
+    let held = unread(&gateway, "batch", large("SELECT 1")).await;
+    assert_eq!(held.status(), 200);
+    let refused = call(&gateway, "batch", &large("INSERT INTO t (name) VALUES ('once')")).await;
+    assert_eq!(refused.problem(), (503, "overloaded".to_owned()), "{}", refused.text());
+    assert_eq!(refused.json()["retryable"], false, "it is there: {}", refused.text());
+    assert!(refused.text().contains("may have been carried out"), "{}", refused.text());
+    assert_eq!(count(&gateway).await, 1);
+    drop(held);
+    assert_eq!(call(&gateway, "batch", &large("SELECT 1")).await.status, 200);
+}
+
 #[tokio::test]
 async fn an_answer_under_a_key_is_counted_as_well() {
     let (gateway, data) = bounded(json!({}), LONG).await;

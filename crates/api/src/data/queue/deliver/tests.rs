@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use adapters::Call;
@@ -18,6 +18,7 @@ use crate::tests::Gateway;
 struct Played {
     happenings: mpsc::Receiver<Result<Happening, Failure>>,
     pulled: Arc<AtomicUsize>,
+    looking: Arc<AtomicBool>,
 }
 
 impl Consumer for Played {
@@ -38,6 +39,10 @@ impl Consumer for Played {
             }
         })
     }
+
+    fn is_looking(&self) -> bool {
+        self.looking.load(Ordering::Relaxed)
+    }
 }
 
 struct Scene {
@@ -45,6 +50,7 @@ struct Scene {
     body: Pin<Box<Written>>,
     play: mpsc::Sender<Result<Happening, Failure>>,
     pulled: Arc<AtomicUsize>,
+    looking: Arc<AtomicBool>,
 }
 
 /// A stream on a service that runs; which one is all the same, since the consumer is played.
@@ -64,13 +70,14 @@ async fn scene(format: Format, wait: Option<Duration>) -> Scene {
     let mut attempt = tries.next().await.unwrap();
     attempt.heard(true);
     let (play, happenings) = mpsc::channel(100);
-    let pulled = Arc::new(AtomicUsize::new(0));
-    let consumer = Box::new(Played { happenings, pulled: Arc::clone(&pulled) });
+    let (pulled, looking) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let consumer = Played { happenings, pulled: Arc::clone(&pulled), looking: Arc::clone(&looking) };
+    let consumer = Box::new(consumer);
     let (clusters, id) = (gateway.clusters.clone(), RequestId::make());
     let stream = Stream { attempt, clusters, topic: "t".into(), format, wait, id };
     let hello = json!({ "consumer": "c-1" });
     let body = Box::pin(written(|pen| stream.deliver(consumer, hello, pen)));
-    Scene { gateway, body, play, pulled }
+    Scene { gateway, body, play, pulled, looking }
 }
 
 impl Scene {
@@ -189,6 +196,25 @@ async fn a_stream_that_may_wait_so_long_ends_well() {
     assert_eq!(heartbeats, 2, "a heartbeat is no message: it puts nothing off");
     tokio::time::advance(Duration::from_millis(1_100)).await;
     assert!(scene.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn a_stream_whose_engine_is_still_looking_does_not_end() {
+    let mut scene = scene(Format::Lines, Some(Duration::from_millis(100))).await;
+    scene.looking.store(true, Ordering::Relaxed);
+    scene.text().await;
+    tokio::time::pause();
+    assert!(scene.is_silent().await);
+    tokio::time::advance(Duration::from_secs(3)).await;
+    assert!(scene.is_silent().await);
+    scene.play.send(messages(0..1, 1)).await.unwrap();
+    assert!(scene.text().await.contains("\"offset\":0"));
+    assert!(scene.is_silent().await);
+    // One that never finds out is not waited for without end.
+    tokio::time::advance(Duration::from_secs(9)).await;
+    assert!(scene.is_silent_or_beats(&mut 0).await);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(!scene.is_silent_or_beats(&mut 0).await);
 }
 
 impl Scene {

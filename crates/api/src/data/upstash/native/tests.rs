@@ -27,9 +27,13 @@ fn echoed(words: &[Bytes]) -> Reply {
 
 impl Commands for Echo {
     fn sort(&self, words: &[Bytes]) -> Result<Sort, Failure> {
-        let sort = |name, reads, key, waits| Ok(Sort { name, reads, key, waits: Duration::from_secs(waits) });
+        let sort = |name, reads, key, waits| {
+            let walks = name == "SCAN";
+            Ok(Sort { name, reads, walks, key, waits: Duration::from_secs(waits) })
+        };
         match &*words[0] {
             b"GET" => sort("GET", true, Some(1), 0),
+            b"SCAN" => sort("SCAN", true, None, 0),
             b"SET" => sort("SET", false, Some(1), 0),
             b"FAIL" => sort("FAIL", false, None, 0),
             b"LOSE" => sort("LOSE", true, None, 0),
@@ -132,6 +136,20 @@ async fn a_command_is_what_the_engine_says_it_is() {
 
     let denied = One::of(&Echo, words("CONFIG GET x")).err().unwrap();
     assert_eq!(denied.code(), Code::PermissionDenied);
+}
+
+#[test]
+fn a_walk_is_asked_of_one_server_and_may_run_again() {
+    for (several, wanted) in [(false, Access::Read), (true, Access::Write)] {
+        let one = One { several, ..One::of(&Echo, words("SCAN 0")).unwrap() };
+        let piped = Piped { several, ..Piped::of(&Echo, lines(&["GET a", "SCAN 0"])) };
+        let together = Together { several, ..Together::of(&Echo, lines(&["SCAN 0"])).unwrap() };
+        assert_eq!([one.access(), piped.access(), together.access()], [wanted; 3]);
+        assert_eq!([one.rerun(), piped.rerun(), together.rerun()], [true; 3]);
+        assert!(one.reads());
+        let get = One { several, ..One::of(&Echo, words("GET a")).unwrap() };
+        assert_eq!(get.access(), Access::Read);
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,89 @@
+//! What is said of a service: one word, one verdict, and the sentence that tells why, from where its endpoints stand.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use model::view::Status;
+use policy::Time;
+
+use crate::endpoint::{Endpoint, Standing};
+use crate::lead;
+use crate::service::Service;
+
+/// What the endpoints of a service come to.
+pub(crate) struct Judgement {
+    pub(crate) status: Status,
+    pub(crate) verdict: &'static str,
+    /// In one sentence.
+    pub(crate) reason: String,
+    pub(crate) since: Time,
+}
+
+/// Judges a service by what is known of its endpoints.
+pub(crate) fn judge(service: &Service, now: Time) -> Judgement {
+    let all: Vec<Looked<'_>> = service.endpoints.iter().map(|endpoint| Looked::at(endpoint, now)).collect();
+    let latest = all.iter().map(|one| one.since).max().unwrap_or(now);
+    if service.is_draining() {
+        let since = Time(service.shared.drained_since.load(Relaxed));
+        let reason = "taken out of rotation by an operator".to_owned();
+        return Judgement { status: Status::Unhealthy, verdict: "not_serving", reason, since };
+    }
+    let (well, total) = (all.iter().filter(|one| one.is_well()).count(), all.len());
+    let as_asked =
+        if all.iter().any(|one| one.endpoint.lead().is_trouble()) { " as they should" } else { "" };
+    let count = || format!("{well} of {total} endpoints answer{as_asked}");
+    let others = || {
+        let others = all.iter().filter(|one| !one.is_well());
+        others.map(|one| format!("{}: {}", one.endpoint.label, one.why)).collect::<Vec<_>>().join("; ")
+    };
+    let (status, verdict, reason) = if total == 0 {
+        (Status::Unhealthy, "not_serving", "it has no endpoint".to_owned())
+    } else if all.iter().all(Looked::is_lost) {
+        (Status::Unhealthy, "not_serving", others())
+    } else if all.iter().any(Looked::is_in_trouble) {
+        (Status::Degraded, "serving_degraded", format!("{}; {}", count(), others()))
+    } else if service.has_nobody_to_write_to() {
+        let reason = format!("{}, and none of them takes writes", count());
+        (Status::Degraded, "serving_degraded", reason)
+    } else if well == total {
+        (Status::Healthy, "serving", count())
+    } else if well == 0 {
+        (Status::Unknown, "serving", "not yet probed or asked".to_owned())
+    } else {
+        (Status::Unknown, "serving", format!("{}; {}", count(), others()))
+    };
+    Judgement { status, verdict, reason, since: latest }
+}
+
+/// An endpoint as it stands now.
+pub(crate) struct Looked<'e> {
+    endpoint: &'e Endpoint,
+    pub(crate) standing: Standing,
+    pub(crate) since: Time,
+    /// Why it stands so, and what is wrong with its part among its siblings.
+    pub(crate) why: String,
+}
+
+impl<'e> Looked<'e> {
+    pub(crate) fn at(endpoint: &'e Endpoint, now: Time) -> Self {
+        let (standing, since, mut why) = endpoint.facts(now);
+        if endpoint.lead().is_trouble() {
+            why = format!("{why}; {}", lead::about(endpoint.lead()));
+        }
+        Looked { endpoint, standing, since, why }
+    }
+
+    /// Whether it is known to answer, and nothing is wrong with it.
+    pub(crate) fn is_well(&self) -> bool {
+        self.standing == Standing::In(true) && !self.is_in_trouble()
+    }
+
+    /// Whether something is known to be wrong. Of one that nobody has asked nothing is known.
+    fn is_in_trouble(&self) -> bool {
+        !self.standing.is_in() || self.endpoint.lead().is_trouble()
+    }
+
+    /// Whether nobody is sent there.
+    fn is_lost(&self) -> bool {
+        matches!(self.standing, Standing::Open(_) | Standing::Unhealthy | Standing::Out)
+    }
+}
