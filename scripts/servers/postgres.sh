@@ -128,6 +128,9 @@ make_postgres_replica() { # name
         --checkpoint=fast --no-sync) >>"$dir/log" 2>&1 ||
         refuse "pg_basebackup failed; $dir/log says last:
 $(last_words "$1")"
+    # It may be newer than the server, and have written what that does not know. The last line counts.
+    echo "primary_conninfo = 'host=127.0.0.1 port=$(port_of postgres) user=replicator password=replicator-secret'" \
+        >>"$dir/data/postgresql.auto.conf"
 }
 
 run_postgres_replica() { # name

@@ -6,4 +6,6 @@ CREATE ROLE replicator LOGIN REPLICATION PASSWORD 'replicator-secret';
 CREATE DATABASE throome OWNER throome;
 \connect throome
 ALTER SCHEMA public OWNER TO throome;
+-- Before version 15 everybody may make tables there.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 ALTER DEFAULT PRIVILEGES FOR ROLE throome GRANT SELECT ON TABLES TO reader;

@@ -83,6 +83,9 @@ impl Drop for Schema {
 /// Every type but pseudo types and those that are skipped. Of other tests' schemas nothing is seen: they come and go.
 pub(crate) fn of(server: &Server, schema: &Schema) -> Vec<Type> {
     let own = &schema.name;
+    // Servers before 14 know none.
+    let multiranges = server.psql("SELECT count(*) FROM pg_attribute WHERE attname = 'rngmultitypid'") != "0";
+    let range = if multiranges { "(SELECT rngtypid FROM pg_range WHERE rngmultitypid = s.oid)" } else { "0" };
     let lines = server.psql(&format!(
         "WITH RECURSIVE seen AS (
              SELECT t.*, t.typoutput = 'array_out'::regproc AS is_array FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
@@ -100,7 +103,7 @@ pub(crate) fn of(server: &Server, schema: &Schema) -> Vec<Type> {
          SELECT s.oid, format_type(s.oid, -1), s.typname, s.typtype,
              CASE WHEN s.typtype = 'd' THEN s.typbasetype WHEN s.is_array THEN s.typelem
                   WHEN s.typtype = 'r' THEN (SELECT rngsubtype FROM pg_range WHERE rngtypid = s.oid)
-                  WHEN s.typtype = 'm' THEN (SELECT rngtypid FROM pg_range WHERE rngmultitypid = s.oid) ELSE 0 END,
+                  WHEN s.typtype = 'm' THEN {range} ELSE 0 END,
              s.is_array AND s.typtype <> 'd', b.typname, base.arrays,
              (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = s.typrelid AND attnum > 0 AND NOT attisdropped)
          FROM seen s JOIN base ON base.oid = s.oid JOIN pg_type b ON b.oid = base.at

@@ -1,8 +1,10 @@
 //! Values of base types that somebody thought of, as the texts that the server reads.
 
 /// Texts of values of that type; none for what nobody knows.
-pub(crate) fn of(name: &str) -> &'static [&'static str] {
-    EDGES.iter().find(|(names, _)| names.contains(&name)).map_or(&[], |(_, texts)| texts)
+pub(crate) fn of(name: &str, since_14: bool) -> impl Iterator<Item = &'static str> {
+    let known = EDGES.iter().find(|(names, _)| names.contains(&name)).map_or(&[][..], |(_, texts)| texts);
+    let endless: &[&str] = if since_14 && name == "numeric" { &["Infinity", "-Infinity"] } else { &[] };
+    known.iter().chain(endless).copied()
 }
 
 /// Texts by the names of the types that read them.
@@ -58,19 +60,7 @@ const EDGES: &[(&[&str], &[&str])] = &[
             "-0",
         ],
     ),
-    (
-        &["numeric"],
-        &[
-            "0",
-            "0.00",
-            "NaN",
-            "-1.10",
-            "12345678901234567890.12345678901234567890",
-            "1e300",
-            "Infinity",
-            "-Infinity",
-        ],
-    ),
+    (&["numeric"], &["0", "0.00", "NaN", "-1.10", "12345678901234567890.12345678901234567890", "1e300"]),
     (&["money"], &["0", "-92233720368547758.08", "1234.56"]),
     (&["json", "jsonb"], JSON),
     (&["jsonpath"], &["$", "$.a[*] ? (@ > 1)", "strict $.\"a b\""]),

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use throome_adapters::sql::Argument;
 
 use super::catalog::Type;
+use super::samples::is_vector;
 
 /// The largest whole number that every reader of JSON has exactly.
 const EXACT: i128 = 1 << 53;
@@ -167,6 +168,10 @@ pub(crate) fn argument(kind: &Type, json: &str) -> Option<Argument> {
 /// The SQL that says whether what was given is the value: by their texts, since not every type has an equality.
 pub(crate) fn same(kind: &Type, given: &str, value: &str) -> String {
     match kind.base.as_str() {
+        // Servers before 14 cannot take arrays of these apart. They begin at one here.
+        _ if kind.arrays > 0 && is_vector(kind) => {
+            format!("format('%L', {given}) = format('%L', {value})")
+        }
         // Lists begin at one, and a number has no sign of nought.
         _ if kind.arrays > 0 => format!(
             "format('%s', ARRAY(SELECT unnest({given}))) = format('%s', ARRAY(SELECT unnest({value}))) \

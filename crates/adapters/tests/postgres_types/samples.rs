@@ -25,6 +25,9 @@ fn some(kind: &Type, all: &[Type]) -> Vec<String> {
     let beneath = |oid: Option<u32>| all.iter().find(|other| Some(other.oid) == oid);
     let cast = |text: String| format!("{}::{}", quoted(&text), kind.sql);
     match kind.sort {
+        _ if kind.is_array && is_vector(kind) => {
+            VECTORS.iter().map(|text| format!("'{text}'::{}", kind.sql)).collect()
+        }
         _ if kind.is_array => {
             let mut elements = beneath(kind.of).map_or_else(Vec::new, |element| some(element, all));
             // In an array of JSON its null is told as the null of SQL is.
@@ -41,13 +44,26 @@ fn some(kind: &Type, all: &[Type]) -> Vec<String> {
         'e' => ["glad", "null", "so, so", "a \"word\"", "ü", ""].map(str::to_owned).map(cast).into(),
         'c' => composites(kind),
         _ => {
-            let edges = edges::of(&kind.name).iter().map(|text| cast((*text).to_owned()));
+            let edges = edges::of(&kind.name, since_14(all)).map(|text| cast(text.to_owned()));
             let made = strategy(&kind.name).map_or_else(Vec::new, |strategy| make(&strategy));
             let special = special(&kind.name).iter().map(|expression| (*expression).to_owned());
             edges.chain(made.into_iter().map(cast)).chain(special).collect()
         }
     }
 }
+
+/// Whether the server is of version 14 or later: the first that know multiranges.
+pub(crate) fn since_14(all: &[Type]) -> bool {
+    all.iter().any(|other| other.sort == 'm')
+}
+
+/// Whether it is one of the types that are arrays inside, of which servers before 14 cannot make arrays by `ARRAY[…]`.
+pub(crate) fn is_vector(kind: &Type) -> bool {
+    matches!(kind.base.as_str(), "int2vector" | "oidvector")
+}
+
+/// Arrays of those.
+const VECTORS: &[&str] = &["{}", r#"{"1 2",NULL,""}"#, r#"{{"1 2","3"},{NULL,"0"}}"#, "{NULL}"];
 
 /// A text as SQL, whatever it holds.
 fn quoted(text: &str) -> String {

@@ -25,7 +25,7 @@ use warm::Warming;
 /// A connection that was used within this time is believed to be there still (`docs/decisions/0006`).
 const TRUSTED: Duration = Duration::from_secs(2);
 
-/// How long opening a connection may take though it is more than half of the time: far servers that encrypt take some.
+/// How long opening a connection may take though nothing is left of the time then: far servers that encrypt take some.
 const OPENING: Duration = Duration::from_secs(1);
 
 /// Connections to one endpoint. Clones share them.
@@ -251,7 +251,7 @@ async fn awake(idle: Idle, deadline: Instant) -> Option<Pooled> {
 fn opened_by(deadline: Instant) -> Instant {
     let now = Instant::now();
     let left = deadline.saturating_duration_since(now);
-    now + (left / 2).max(left.min(OPENING))
+    now + (left * 3 / 4).max(left.min(OPENING))
 }
 
 impl Pooled {

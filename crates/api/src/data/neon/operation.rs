@@ -52,11 +52,13 @@ impl Operation for Native {
                 let detail = format!("{} statements gave {} results.", statements.len(), results.len());
                 return Err(Failure::gateway(Code::Internal, detail));
             }
-            let rows = |as_lists: &bool| if *as_lists { reply::Rows::Lists } else { reply::Rows::Objects };
-            reply::check_names(results.iter().zip(as_lists.iter().map(rows)))?;
+            reply::check_names(&results, as_lists)?;
             let values = if self.raw { reply::Values::Text } else { reply::Values::Json(native) };
             let written = results.iter().zip(as_lists);
-            let written = written.map(|(result, as_lists)| reply::result(result, rows(as_lists), &values));
+            let written = written.map(|(result, as_lists)| {
+                let rows = reply::Rows::of(*as_lists);
+                reply::result(result, rows, &values)
+            });
             written.collect()
         }))
     }
