@@ -225,7 +225,8 @@ impl Cluster {
             };
             // Others have done it already.
             let begun = !answers.is_empty();
-            answers.push(answer.map_err(|failure| if begun { failure::half_done(&failure) } else { failure })?);
+            answers
+                .push(answer.map_err(|failure| if begun { failure::half_done(&failure) } else { failure })?);
         }
         Ok(answers)
     }

@@ -157,7 +157,8 @@ impl RedisAdapter {
     /// Whether a server that did none of what writes is to be passed over: it only reads, or does nothing now. Another
     /// may do all of it.
     fn all_done(&self, sent: &[(&Sorted, &[Bytes])], answers: &[Value]) -> Result<(), Failure> {
-        let Some(refusal) = sent.iter().zip(answers).find_map(|((sorted, _), answer)| not_now(sorted, answer))
+        let Some(refusal) =
+            sent.iter().zip(answers).find_map(|((sorted, _), answer)| not_now(sorted, answer))
         else {
             return Ok(());
         };

@@ -125,11 +125,7 @@ impl Decoder {
     }
 
     /// A value that stands in one line, or nothing yet.
-    fn read_line(
-        &mut self,
-        input: &mut &[u8],
-        space: Option<&mut Space>,
-    ) -> Result<Option<Value>, Garbled> {
+    fn read_line(&mut self, input: &mut &[u8], space: Option<&mut Space>) -> Result<Option<Value>, Garbled> {
         let end = input.iter().position(|byte| *byte == b'\n');
         let (part, rest) = input.split_at(end.map_or(input.len(), |end| end + 1));
         *input = rest;
@@ -200,11 +196,7 @@ impl Decoder {
         Ok(None)
     }
 
-    fn read_text(
-        &mut self,
-        input: &mut &[u8],
-        space: Option<&mut Space>,
-    ) -> Result<Option<Value>, Garbled> {
+    fn read_text(&mut self, input: &mut &[u8], space: Option<&mut Space>) -> Result<Option<Value>, Garbled> {
         let Some(text) = &mut self.text else { return Ok(None) };
         let (part, rest) = input.split_at(text.left.min(input.len()));
         *input = rest;

@@ -117,7 +117,9 @@ mod tests {
 
     #[test]
     fn a_service_that_denies_anything_takes_scripts_by_their_names_alone() {
-        for script in ["EVAL s 0", "evalsha s 0", "EVAL_RO s 0", "EVALSHA_RO s 0", "FCALL f 0", "FCALL_RO f 0"] {
+        for script in
+            ["EVAL s 0", "evalsha s 0", "EVAL_RO s 0", "EVALSHA_RO s 0", "FCALL f 0", "FCALL_RO f 0"]
+        {
             assert_eq!(code(&gate(&["FLUSHDB"], &[]), script), None, "{script}");
             assert_eq!(code(&gate(&[], &["KEYS"]), script), Some(Code::PermissionDenied), "{script}");
             let name = script.split(' ').next().unwrap().to_ascii_uppercase();

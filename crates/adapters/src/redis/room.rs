@@ -85,7 +85,8 @@ impl Group {
     /// One more of these. From the second on they leave room for those who can share none, and for the first ones of
     /// other groups: many cores must not keep the last node of a cluster from everybody.
     pub(super) fn take(self: &Arc<Self>) -> Option<Permit> {
-        let left = if self.more() { 0 } else { (self.room.most / 3).min(2) + self.room.lacking.load(Relaxed) };
+        let left =
+            if self.more() { 0 } else { (self.room.most / 3).min(2) + self.room.lacking.load(Relaxed) };
         let Some(mut permit) = self.room.take_leaving(left) else {
             self.fewer();
             return None;

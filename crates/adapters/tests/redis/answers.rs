@@ -32,7 +32,10 @@ async fn one_that_is_too_large_is_said_and_harms_nobody() {
 
     let failure = kv(&adapter).get(b"large").await.expect_err("there is no space for it");
     assert_eq!((failure.code(), failure.origin()), (Code::TooLarge, Origin::Client), "{failure}");
-    assert!(!failure.retryable() && failure.hint().is_some_and(|hint| hint.contains("GETRANGE")), "{failure:?}");
+    assert!(
+        !failure.retryable() && failure.hint().is_some_and(|hint| hint.contains("GETRANGE")),
+        "{failure:?}"
+    );
     let twice = "EVAL return{redis.call('GET',KEYS[1]),redis.call('GET',KEYS[1])} 1 fits";
     for line in ["GET large", "LRANGE list 0 -1", "MGET large fits", twice] {
         assert_eq!(run(&adapter, line).await.expect_err("no space").code(), Code::TooLarge, "{line}");
@@ -112,7 +115,8 @@ async fn strange_answers_are_answers() {
     assert_eq!(run(&adapter, "GET k").await.expect("it answers"), Reply::Bytes("v".into()));
     let after = server.redis_cli(&["INFO", "stats"]);
     let (before, after) = (connections(&before).expect("told"), connections(&after).expect("told"));
-    let count = |line: &str| line.trim().rsplit(':').next().and_then(|n| n.parse::<u32>().ok()).expect("a number");
+    let count =
+        |line: &str| line.trim().rsplit(':').next().and_then(|n| n.parse::<u32>().ok()).expect("a number");
     // redis-cli is one of them.
     assert!(count(&after) <= count(&before) + 2, "{before} {after}");
 }

@@ -30,12 +30,14 @@ async fn what_a_script_says_is_no_word_of_the_server() {
     let server = engines.redis();
     let adapter = connected(at(server.port));
     probe(&adapter).await.expect("it is well");
-    let codes = ["BUSY", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "MOVED", "ASK"];
+    let codes =
+        ["BUSY", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "MOVED", "ASK"];
     for code in codes {
         let said = says(&format!("{code} 1 locked by another"));
         let failure = native(&adapter).run(&said, soon()).await.expect_err("it failed");
         is_its_own(&failure, code);
-        let ends = native(&adapter).run_all(std::slice::from_ref(&said), soon()).await.expect("it was carried out");
+        let ends =
+            native(&adapter).run_all(std::slice::from_ref(&said), soon()).await.expect("it was carried out");
         is_its_own(ends[0].as_ref().expect_err("it failed"), code);
         let ends = native(&adapter).run_together(&[said], soon()).await.expect("it was carried out");
         is_its_own(ends[0].as_ref().expect_err("it failed"), code);
@@ -66,12 +68,17 @@ async fn no_script_sends_the_gateway_anywhere() {
     for code in ["MOVED", "ASK"] {
         let said = says(&format!("{code} 1 127.0.0.1:{port}"));
         is_its_own(&native(&adapter).run(&said, soon()).await.expect_err("it failed"), code);
-        let ends = native(&adapter).run_all(&[said, words("GET k")], soon()).await.expect("it was carried out");
+        let ends =
+            native(&adapter).run_all(&[said, words("GET k")], soon()).await.expect("it was carried out");
         is_its_own(ends[0].as_ref().expect_err("it failed"), code);
     }
     let came = tokio::time::timeout(std::time::Duration::from_millis(300), elsewhere.accept()).await;
     assert!(came.is_err(), "nobody came");
-    assert_eq!(run(&adapter, "GET k").await.expect("it answers"), Reply::Bytes("4".into()), "each was done once");
+    assert_eq!(
+        run(&adapter, "GET k").await.expect("it answers"),
+        Reply::Bytes("4".into()),
+        "each was done once"
+    );
 
     let said = says("READONLY not today");
     is_its_own(&native(&adapter).run(&said, soon()).await.expect_err("it failed"), "READONLY");
@@ -84,7 +91,17 @@ async fn no_script_sends_the_gateway_anywhere() {
 async fn a_user_without_transactions_has_nothing_done() {
     let engines = Engines::own();
     let server = engines.redis();
-    let _ = server.redis_cli(&["ACL", "SETUSER", "single", "on", ">single-secret", "~*", "+@read", "+@write", "+@connection"]);
+    let _ = server.redis_cli(&[
+        "ACL",
+        "SETUSER",
+        "single",
+        "on",
+        ">single-secret",
+        "~*",
+        "+@read",
+        "+@write",
+        "+@connection",
+    ]);
     let mut said = at(server.port);
     said["username"] = json!("single");
     said["password"] = json!("single-secret");
@@ -97,7 +114,8 @@ async fn a_user_without_transactions_has_nothing_done() {
     }
     assert_eq!(server.redis_cli(&["GET", "n"]), "1", "nothing was done");
     let _ = server.redis_cli(&["ACL", "SETUSER", "single", "+@transaction"]);
-    let ends = native(&adapter).run_together(&["INCR n", "INCR n"].map(words), soon()).await.expect("it may now");
+    let ends =
+        native(&adapter).run_together(&["INCR n", "INCR n"].map(words), soon()).await.expect("it may now");
     assert!(matches!(ends[1], Ok(Reply::Integer(3))), "{ends:?}");
 }
 
@@ -109,7 +127,8 @@ async fn a_service_that_denies_anything_is_asked_about_scripts() {
     said["password"] = json!(secrets::REDIS_APP.1);
     said["commands"] = json!({ "deny": ["KEYS"] });
     let keys = script("return redis.call('KEYS', 'no-such-key')");
-    let failure = native(&connected(said.clone())).run(&keys, soon()).await.expect_err("it could list all keys");
+    let failure =
+        native(&connected(said.clone())).run(&keys, soon()).await.expect_err("it could list all keys");
     assert_eq!(failure.code(), Code::PermissionDenied);
     assert!(failure.hint().is_some_and(|hint| hint.contains("commands.allow")), "{failure:?}");
     said["commands"]["allow"] = json!(["EVAL"]);

@@ -13,7 +13,10 @@ fn read(bytes: &[u8], piece: usize, space: &mut Space) -> Result<Vec<Read>, Garb
             all.extend(decoder.read(&mut input, Some(space))?);
         }
     }
-    assert!(decoder.lists.is_empty() && decoder.text.is_none() && decoder.line.is_empty(), "it ends with its end");
+    assert!(
+        decoder.lists.is_empty() && decoder.text.is_none() && decoder.line.is_empty(),
+        "it ends with its end"
+    );
     Ok(all)
 }
 
@@ -37,9 +40,8 @@ fn texts(form: &'static str) -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn answers() -> impl Strategy<Value = Vec<u8>> {
-    let bytes = proptest::collection::vec(any::<u8>(), 0..300).prop_map(|bytes| {
-        [format!("${}\r\n", bytes.len()).as_bytes(), &bytes, b"\r\n"].concat()
-    });
+    let bytes = proptest::collection::vec(any::<u8>(), 0..300)
+        .prop_map(|bytes| [format!("${}\r\n", bytes.len()).as_bytes(), &bytes, b"\r\n"].concat());
     let whole = prop_oneof![
         Just("$-1\r\n".to_owned()),
         Just("*-1\r\n".to_owned()),
@@ -157,7 +159,9 @@ fn what_a_server_says_by_itself_is_no_answer() {
 
 #[test]
 fn words_of_scripts_may_be_any_bytes() {
-    let Value::ServerError(refusal) = one(b"-NOGROUP No such key '\xff\xfe'\r\n") else { panic!("a refusal") };
+    let Value::ServerError(refusal) = one(b"-NOGROUP No such key '\xff\xfe'\r\n") else {
+        panic!("a refusal")
+    };
     assert_eq!(refusal.code(), "NOGROUP");
     assert_eq!(one(b"+\xff\r\n"), Value::BulkString(b"\xff".to_vec()));
 }
