@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use throome_adapters::sql::Argument;
 

@@ -29,6 +29,12 @@ pub(super) enum Rows {
     Lists,
 }
 
+impl Rows {
+    pub(super) fn of(as_lists: bool) -> Rows {
+        if as_lists { Rows::Lists } else { Rows::Objects }
+    }
+}
+
 /// What one statement gave, as JSON.
 ///
 /// # Errors
@@ -63,14 +69,13 @@ pub(super) fn result(result: &NativeResult, rows: Rows, values: &Values<'_>) -> 
 ///
 /// # Errors
 /// `too_large`.
-pub(super) fn check_names<'r>(
-    results: impl IntoIterator<Item = (&'r NativeResult, Rows)>,
-) -> Result<(), Failure> {
-    let size = |(result, rows): (&NativeResult, Rows)| {
-        let names = keys(&result.fields, rows).iter().flatten().map(String::len).sum::<usize>();
+pub(super) fn check_names(results: &[NativeResult], as_lists: &[bool]) -> Result<(), Failure> {
+    let size = |(result, as_lists): (&NativeResult, &bool)| {
+        let names =
+            keys(&result.fields, Rows::of(*as_lists)).iter().flatten().map(String::len).sum::<usize>();
         names.saturating_mul(result.rows.len())
     };
-    let size = results.into_iter().map(size).fold(0_usize, usize::saturating_add);
+    let size = results.iter().zip(as_lists).map(size).fold(0_usize, usize::saturating_add);
     if size <= NAMES {
         return Ok(());
     }
