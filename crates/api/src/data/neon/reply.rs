@@ -29,6 +29,12 @@ pub(super) enum Rows {
     Lists,
 }
 
+impl Rows {
+    pub(super) fn of(as_lists: bool) -> Rows {
+        if as_lists { Rows::Lists } else { Rows::Objects }
+    }
+}
+
 /// What one statement gave, as JSON.
 ///
 /// # Errors
@@ -63,14 +69,12 @@ pub(super) fn result(result: &NativeResult, rows: Rows, values: &Values<'_>) -> 
 ///
 /// # Errors
 /// `too_large`.
-pub(super) fn check_names<'r>(
-    results: impl IntoIterator<Item = (&'r NativeResult, Rows)>,
-) -> Result<(), Failure> {
-    let size = |(result, rows): (&NativeResult, Rows)| {
-        let names = keys(&result.fields, rows).iter().flatten().map(String::len).sum::<usize>();
-        names.saturating_mul(result.rows.len())
+pub(super) fn check_names(results: &[NativeResult], as_lists: &[bool]) -> Result<(), Failure> {
+    let size = |(result, as_lists): (&NativeResult, &bool)| {
+        let keys = keys(&result.fields, Rows::of(*as_lists));
+        keys.iter().flatten().map(String::len).sum::<usize>().saturating_mul(result.rows.len())
     };
-    let size = results.into_iter().map(size).fold(0_usize, usize::saturating_add);
+    let size = results.iter().zip(as_lists).map(size).fold(0_usize, usize::saturating_add);
     if size <= NAMES {
         return Ok(());
     }
@@ -98,10 +102,10 @@ fn keys(fields: &[NativeField], rows: Rows) -> Vec<Option<String>> {
         return vec![Some(String::new()); fields.len()];
     }
     let mut later = HashSet::with_capacity(fields.len());
-    let from_behind = fields.iter().rev();
-    let mut keys: Vec<_> = from_behind
-        .map(|field| later.insert(&*field.name).then(|| format!("{}:", json!(field.name))))
-        .collect();
+    let mut keys = Vec::with_capacity(fields.len());
+    for field in fields.iter().rev() {
+        keys.push(later.insert(&*field.name).then(|| format!("{}:", json!(field.name))));
+    }
     keys.reverse();
     keys
 }
