@@ -52,12 +52,50 @@ fn broken(error: &io::Error, circumstances: Circumstances) -> Failure {
 
 /// The server refused a statement.
 fn refused(error: &ServerError, circumstances: Circumstances) -> Failure {
-    let code = error.code();
+    let farewell = if error.is_fatal() { farewell(error, circumstances) } else { None };
+    let failure = farewell.unwrap_or_else(|| undone(error, circumstances));
+    let failure = match (error.hint(), failure.hint()) {
+        (Some(hint), None) => failure.with_hint(hint.to_owned()),
+        _ => failure,
+    };
+    failure.with_native(NATIVE, error.code()).with_engine_words(error.words())
+}
+
+/// What the server says of itself when it ends a session. In an error that leaves the session be, the same codes are
+/// the statement's: any statement can raise them.
+fn farewell(error: &ServerError, circumstances: Circumstances) -> Option<Failure> {
+    let message = error.message().trim_end_matches('.');
+    let retryable = !(circumstances.asked && circumstances.in_parts);
+    Some(match error.code() {
+        "25P03" => {
+            Failure::client(Code::TransactionEnded, format!("The server ended the transaction: {message}."))
+        }
+        // Whoever says so has undone what it was doing.
+        "57P01" | "57P03" | "57P05" => {
+            Failure::service(Code::BadGateway, format!("The server ended the connection: {message}."))
+                .with_retryable(retryable)
+        }
+        "53300" => {
+            Failure::service(Code::Overloaded, format!("The server takes no more connections: {message}."))
+                .with_retryable(retryable)
+        }
+        "XX001" | "XX002" => {
+            Failure::service(Code::BadGateway, format!("The server's data are damaged: {message}."))
+        }
+        code if matches!(code.get(..2), Some("08" | "57" | "58")) => {
+            Failure::service(Code::BadGateway, format!("The server could not go on: {message}."))
+        }
+        _ => return None,
+    })
+}
+
+/// What is wrong with a statement, of which nothing is kept unless it commits in the middle.
+fn undone(error: &ServerError, circumstances: Circumstances) -> Failure {
     let message = error.message().trim_end_matches('.');
     let detail = format!("The statement was refused: {message}.");
     // What commits in the middle must not be sent again for what came after.
     let undone = !circumstances.in_parts;
-    let failure = match code {
+    match error.code() {
         "25006"
             if circumstances.kept_from_writing || (circumstances.standby && !circumstances.only_looks) =>
         {
@@ -72,9 +110,6 @@ fn refused(error: &ServerError, circumstances: Circumstances) -> Failure {
             .with_hint("What was said to be read-only may not write."),
         "25P02" => Failure::client(Code::QueryFailed, detail)
             .with_hint("Roll the transaction back and begin another."),
-        "25P03" => {
-            Failure::client(Code::TransactionEnded, format!("The server ended the transaction: {message}."))
-        }
         "40001" | "40P01" | "55P03" => {
             Failure::client(Code::Conflict, detail).with_retryable(undone).with_hint(if undone {
                 "Another transaction was in the way; nothing was done. Send all of the transaction again."
@@ -84,39 +119,17 @@ fn refused(error: &ServerError, circumstances: Circumstances) -> Failure {
         }
         "42501" => Failure::client(Code::PermissionDenied, detail),
         "57014" => Failure::client(Code::Timeout, format!("The server ended the statement: {message}.")),
-        // Whoever says so has undone what it was doing.
-        "57P01" | "57P03" | "57P05" => {
-            Failure::service(Code::BadGateway, format!("The server ended the connection: {message}."))
-                .with_retryable(!(circumstances.asked && circumstances.in_parts))
-        }
-        "53300" => {
-            Failure::service(Code::Overloaded, format!("The server takes no more connections: {message}."))
-                .with_retryable(undone)
-        }
         "53100" => Failure::gateway(Code::Overloaded, detail)
-            .with_retryable(undone)
+            .with_retryable(false)
             .with_hint("Free some space on the server's disk."),
         "42601" if message.contains("multiple commands") => {
             Failure::client(Code::QueryFailed, "The text holds several statements; one is taken.")
                 .with_hint("Send a list of them to `db/batch`, which runs all or none.")
         }
-        "XX001" | "XX002" => {
-            Failure::service(Code::BadGateway, format!("The server's data are damaged: {message}."))
-        }
-        _ => match code.get(..2).unwrap_or_default() {
-            "23" => Failure::client(Code::ConstraintViolation, detail),
-            "53" => Failure::gateway(Code::Overloaded, detail).with_retryable(undone),
-            "08" | "57" | "58" => {
-                Failure::service(Code::BadGateway, format!("The server could not go on: {message}."))
-            }
-            _ => Failure::client(Code::QueryFailed, detail),
-        },
-    };
-    let failure = match (error.hint(), failure.hint()) {
-        (Some(hint), None) => failure.with_hint(hint.to_owned()),
-        _ => failure,
-    };
-    failure.with_native(NATIVE, code).with_engine_words(error.words())
+        "53000" | "53200" | "53400" => Failure::gateway(Code::Overloaded, detail).with_retryable(false),
+        code if code.starts_with("23") => Failure::client(Code::ConstraintViolation, detail),
+        _ => Failure::client(Code::QueryFailed, detail),
+    }
 }
 
 /// No connection was opened. Nothing has left.

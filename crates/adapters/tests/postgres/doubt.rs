@@ -95,6 +95,42 @@ async fn what_was_done_in_part_is_not_sent_again() {
     assert_eq!((failure.code(), failure.retryable()), (Code::Conflict, true), "{failure}");
 }
 
+/// What a server says of itself when it ends a session, any statement can raise: then it says nothing of the server,
+/// and the session goes on.
+#[tokio::test]
+async fn a_statement_speaks_for_itself_only() {
+    let server = Engines::shared().postgres();
+    let adapter = connected(&service(&[("pool", json!({"max_connections": 1}))]), server.port);
+    let process = async || rows(&adapter, "SELECT pg_backend_pid()").await.unwrap();
+    let before = process().await;
+    let sql = adapter.sql().unwrap();
+    for code in ["57P01", "57P03", "57P05", "53300", "08006", "08P01", "58030", "25P03", "XX000", "XX001"] {
+        let raise = statement(&format!("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END $$"));
+        let mut transaction = sql.begin(TransactionOptions::default(), within(10)).await.unwrap();
+        let within_one = transaction.execute(&raise, within(10)).await.unwrap_err();
+        transaction.rollback().await.unwrap();
+        for failure in [
+            within_one,
+            asked(&adapter, &raise, &arrays()).await.unwrap_err(),
+            sql.execute(&raise, within(10)).await.unwrap_err(),
+            batched(&adapter, std::slice::from_ref(&raise)).await.unwrap_err(),
+            native(&adapter)
+                .run(std::slice::from_ref(&raise), TransactionOptions::default(), within(10))
+                .await
+                .unwrap_err(),
+        ] {
+            assert_eq!((failure.code(), failure.origin()), (Code::QueryFailed, Origin::Client), "{failure}");
+            assert!(!failure.retryable() && failure.native() == Some(("sqlstate", code)), "{failure}");
+        }
+    }
+    // Of what is short at the server it is told so, and that is no fault of the way to it either.
+    let full = "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '53100'; END $$";
+    let failure = executed(&adapter, full).await.unwrap_err();
+    assert_eq!((failure.code(), failure.origin()), (Code::Overloaded, Origin::Gateway), "{failure}");
+    assert!(!failure.retryable(), "{failure}");
+    assert_eq!(process().await, before, "the session went on");
+}
+
 /// A write whose rows cannot be told says that it was carried out.
 #[tokio::test]
 async fn a_write_that_cannot_be_told_says_so() {
