@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use model::{Code, Failure, Seen};
+use model::{Code, Failure, Origin, Seen};
 use tokio::time::{Instant, timeout_at};
 
 use super::conn::{Conn, Target, Trouble};
@@ -177,12 +177,19 @@ impl PostgresAdapter {
         )))
     }
 
-    /// Asks the server who it is, over a connection of its own.
-    async fn watch(&self) -> Result<(), Failure> {
+    /// Asks the server who it is, over a connection of its own; over one of the pool's where it takes no more.
+    async fn watch(&self, timeout: Duration) -> Result<(), Failure> {
+        let deadline = Instant::now() + timeout;
         let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut conn = match watcher.take_if(|conn| conn.is_clean() && conn.is_fresh()) {
             Some(conn) => conn,
-            None => Box::new(self.pool.target().open().await?),
+            None => match self.pool.target().open().await {
+                Ok(conn) => Box::new(conn),
+                Err(failure) if failure::is_limit(&failure) && self.pool.has_some() => {
+                    return self.watch_in_turn(deadline).await;
+                }
+                Err(failure) => return Err(failure),
+            },
         };
         // Dropped in the middle, the connection is gone, and the next look opens another.
         self.standpoint.ask(&mut conn, self.pool.catalog()).await?;
@@ -190,6 +197,16 @@ impl PostgresAdapter {
             *self.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(conn);
         }
         Ok(())
+    }
+
+    /// Asks over a connection of the pool's. If none comes free, the server is there all the same: it has just said that
+    /// it takes no more.
+    async fn watch_in_turn(&self, deadline: Instant) -> Result<(), Failure> {
+        match self.pool.take(deadline).await {
+            Ok(mut lease) => self.standpoint.ask(lease.conn(), self.pool.catalog()).await,
+            Err(failure) if failure.origin() == Origin::Gateway && !self.pool.is_closed() => Ok(()),
+            Err(failure) => Err(failure),
+        }
     }
 }
 
@@ -204,7 +221,7 @@ async fn within<T>(deadline: Instant, asked: impl Future<Output = Result<T, Trou
 impl Adapter for PostgresAdapter {
     fn probe(&self, timeout: Duration) -> Call<'_, ()> {
         Box::pin(async move {
-            match tokio::time::timeout(timeout, Box::pin(self.watch())).await {
+            match tokio::time::timeout(timeout, Box::pin(self.watch(timeout))).await {
                 Ok(seen) => seen,
                 Err(_) => Err(Failure::service(
                     Code::Timeout,

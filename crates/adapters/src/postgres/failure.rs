@@ -11,6 +11,9 @@ use super::conn::{ServerError, Trouble};
 /// Where the server's own code is told.
 const NATIVE: &str = "sqlstate";
 
+/// The server takes no more connections.
+const LIMIT: &str = "53300";
+
 /// When to come back if all connections are in use.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -75,7 +78,7 @@ fn farewell(error: &ServerError, circumstances: Circumstances) -> Option<Failure
             Failure::service(Code::BadGateway, format!("The server ended the connection: {message}."))
                 .with_retryable(retryable)
         }
-        "53300" => {
+        LIMIT => {
             Failure::service(Code::Overloaded, format!("The server takes no more connections: {message}."))
                 .with_retryable(retryable)
         }
@@ -148,7 +151,7 @@ pub(super) fn unopened(address: &Address, trouble: Trouble) -> Failure {
                     Some("Look at the server's `pg_hba.conf`, and at `sslmode` of the service."),
                 ),
                 "3D000" => (Code::BadGateway, Some("Look at `database` of the service.")),
-                "53300" => {
+                LIMIT => {
                     (Code::Overloaded, Some("Lower `pool.max_connections`, or raise the server's limit."))
                 }
                 _ => (Code::BadGateway, None),
@@ -168,6 +171,11 @@ pub(super) fn unopened(address: &Address, trouble: Trouble) -> Failure {
 /// An error in words that name what is wrong, without the words of the layers in between.
 fn reason(error: &io::Error) -> String {
     error.to_string().trim_end_matches('.').to_owned()
+}
+
+/// Whether no connection was opened since the server takes no more.
+pub(super) fn is_limit(failure: &Failure) -> bool {
+    failure.native() == Some((NATIVE, LIMIT))
 }
 
 /// No connection was opened in time. Nothing has left.
@@ -197,6 +205,15 @@ pub(super) fn full(most: usize) -> Failure {
     )
     .with_retry_after(SOON)
     .with_hint("Raise `pool.max_connections` of the service, or ask for less at once.")
+}
+
+/// The server takes no more connections than there are, and all are in use. Nothing has left.
+pub(super) fn limited(address: &Address) -> Failure {
+    let detail = format!("{address} takes no more connections, and of those that there are none came free in time.");
+    Failure::gateway(Code::Overloaded, detail)
+        .with_native(NATIVE, LIMIT)
+        .with_retry_after(SOON)
+        .with_hint("Lower `pool.max_connections`, or raise the server's limit.")
 }
 
 /// All connections are in use, and the server does not answer on them. Nothing has left.

@@ -101,6 +101,48 @@ async fn who_finds_none_free_is_told_so_in_time() {
     executed(&adapter, "SELECT 1").await.unwrap();
 }
 
+/// A server that takes fewer connections than the pool may have: those that there are serve all, and nothing is held
+/// against the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_not_open_another_connection_waits_for_one() {
+    let server = Engines::shared().postgres();
+    tell(&server, "DROP ROLE IF EXISTS limited; CREATE ROLE limited LOGIN PASSWORD 'x' CONNECTION LIMIT 3");
+    let mut service = service(&[("pool", json!({"max_connections": 10}))]);
+    (service.username, service.password) = (Some("limited".to_owned()), Some(Secret::new("x")));
+    let adapter = connected(&service, server.port);
+    let ask = async || {
+        for _ in 0..8 {
+            executed(&adapter, "SELECT pg_sleep(0.05)").await?;
+        }
+        Ok::<_, Failure>(())
+    };
+    let watch = async {
+        for _ in 0..20 {
+            adapter.probe(Duration::from_secs(5)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let (told, ()) = tokio::join!(futures((0..12).map(|_| ask())), watch);
+    told.into_iter().for_each(|told| told.unwrap());
+    // All are in use: that is said of them, and the server is well.
+    let mut held = Vec::new();
+    while let Ok(one) = adapter.sql().unwrap().begin(Default::default(), within(3)).await {
+        held.push(one);
+    }
+    let failure = adapter.sql().unwrap().execute(&statement("SELECT 1"), within(3)).await.unwrap_err();
+    assert_eq!((failure.code(), failure.origin()), (Code::Overloaded, model::Origin::Gateway), "{failure}");
+    assert!(failure.retryable() && (2..=3).contains(&held.len()), "{failure} with {}", held.len());
+    adapter.probe(Duration::from_secs(2)).await.unwrap();
+    drop(held);
+    executed(&adapter, "SELECT 1").await.unwrap();
+    // With none at all there is nothing to wait for, and that is the server's.
+    adapter.close().await.unwrap();
+    tell(&server, "ALTER ROLE limited CONNECTION LIMIT 0");
+    let failure = executed(&connected(&service, server.port), "SELECT 1").await.unwrap_err();
+    assert_eq!((failure.code(), failure.origin()), (Code::Overloaded, model::Origin::Service), "{failure}");
+    assert_eq!(failure.native(), Some(("sqlstate", "53300")), "{failure}");
+}
+
 /// Whoever waits longest is next.
 #[tokio::test]
 async fn those_who_wait_come_in_turn() {

@@ -3,6 +3,7 @@
 
 mod clean;
 mod lease;
+mod narrow;
 mod warm;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::Failure;
-use tokio::sync::{AcquireError, Semaphore, TryAcquireError};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::{Instant, timeout_at};
 use wire::cores::PerCore;
 
@@ -42,6 +43,10 @@ struct Shared {
     places: Arc<Semaphore>,
     /// Connections that there are, in use, at rest, and being opened.
     open: AtomicUsize,
+    /// The same without those that are being opened.
+    there: AtomicUsize,
+    /// Places that are of no use for a while: the server takes no more connections.
+    narrowed: AtomicUsize,
     /// Connections in use on which the server has yet to end what nobody waits for any more.
     ending: AtomicUsize,
     closed: AtomicBool,
@@ -61,11 +66,18 @@ struct Pooled {
 }
 
 /// A place in the count of connections.
-struct Slot(Arc<Shared>);
+struct Slot {
+    shared: Arc<Shared>,
+    /// It is no more being opened.
+    is_there: bool,
+}
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
+        self.shared.open.fetch_sub(1, Ordering::AcqRel);
+        if self.is_there {
+            self.shared.there.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -78,6 +90,8 @@ impl Pool {
             idle: PerCore::new(Mutex::default),
             places: Arc::new(Semaphore::new(options.most)),
             open: AtomicUsize::new(0),
+            there: AtomicUsize::new(0),
+            narrowed: AtomicUsize::new(0),
             ending: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             warming: Mutex::default(),
@@ -97,24 +111,15 @@ impl Pool {
     /// A connection, for as long as the lease lives.
     ///
     /// # Errors
-    /// `busy` when none comes free in time; why none can be opened. Nothing has left then.
+    /// `busy` when none comes free in time, `overloaded` when the server takes no more of them and none comes free; why
+    /// none can be opened. Nothing has left then.
     pub(super) async fn take(&self, deadline: Instant) -> Result<Lease, Failure> {
         let shared = &self.0;
-        let place = match Arc::clone(&shared.places).try_acquire_owned() {
-            Ok(place) => place,
-            Err(TryAcquireError::Closed) => return Err(failure::closed()),
-            Err(TryAcquireError::NoPermits) => {
-                // Whoever waited longer would have a connection, and no time left to use it: where more is asked than
-                // the server can do, all would end so.
-                let now = Instant::now();
-                let end = now + deadline.saturating_duration_since(now) / 2;
-                match timeout_at(end, Arc::clone(&shared.places).acquire_owned()).await {
-                    Ok(Ok(place)) => place,
-                    Ok(Err(AcquireError { .. })) => return Err(failure::closed()),
-                    Err(_) => return Err(shared.full()),
-                }
-            }
-        };
+        // Whoever waited longer would have a connection, and no time left to use it: where more is asked than the
+        // server can do, all would end so.
+        let now = Instant::now();
+        let end = now + deadline.saturating_duration_since(now) / 2;
+        let mut place = shared.place(end).await?;
         loop {
             if let Some(idle) = shared.at_rest() {
                 if let Some(pooled) = awake(idle, deadline).await {
@@ -124,13 +129,27 @@ impl Pool {
             }
             if let Some(slot) = shared.slot() {
                 let opened = timeout_at(opened_by(deadline), shared.target.open()).await;
-                let conn =
-                    opened.unwrap_or_else(|_| Err(failure::unopened_in_time(&shared.target.address)))?;
-                return Ok(Lease::new(Arc::clone(shared), Pooled { conn: Box::new(conn), slot }, place));
+                match opened.unwrap_or_else(|_| Err(failure::unopened_in_time(&shared.target.address))) {
+                    Ok(conn) => {
+                        return Ok(Lease::new(Arc::clone(shared), Pooled::new(conn, slot), place));
+                    }
+                    Err(failure) if failure::is_limit(&failure) && self.has_some() => {
+                        drop(slot);
+                        shared.narrow(place);
+                        place = shared.place(end).await?;
+                    }
+                    Err(failure) => return Err(failure),
+                }
+                continue;
             }
             // Somebody has just put one to rest where this one had looked already.
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Whether there is any connection.
+    pub(super) fn has_some(&self) -> bool {
+        self.0.there.load(Ordering::Acquire) > 0
     }
 
     /// Lets go of connections of this core that rest for too long, and sees to it that there are as many as asked.
@@ -171,11 +190,29 @@ impl Pool {
 }
 
 impl Shared {
+    /// A place for a connection, in turn.
+    async fn place(&self, end: Instant) -> Result<OwnedSemaphorePermit, Failure> {
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => Ok(place),
+            Err(TryAcquireError::Closed) => Err(failure::closed()),
+            Err(TryAcquireError::NoPermits) => {
+                match timeout_at(end, Arc::clone(&self.places).acquire_owned()).await {
+                    Ok(Ok(place)) => Ok(place),
+                    Ok(Err(AcquireError { .. })) => Err(failure::closed()),
+                    Err(_) => Err(self.full()),
+                }
+            }
+        }
+    }
+
     /// Why none came free: they are in use, or else the server does not even end what it was told to end.
     fn full(&self) -> Failure {
         let most = self.options.most;
-        if self.ending.load(Ordering::Relaxed) * 2 >= most {
+        let narrowed = self.narrowed.load(Ordering::Relaxed);
+        if self.ending.load(Ordering::Relaxed) * 2 >= most.saturating_sub(narrowed).max(1) {
             failure::stuck(&self.target.address)
+        } else if narrowed > 0 {
+            failure::limited(&self.target.address)
         } else {
             failure::full(most)
         }
@@ -204,7 +241,7 @@ impl Shared {
         let most = self.options.most;
         let more = |open| (open < most).then_some(open + 1);
         self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
-        Some(Slot(Arc::clone(self)))
+        Some(Slot { shared: Arc::clone(self), is_there: false })
     }
 
     /// Puts a connection to rest with the core that opened it.
@@ -255,6 +292,12 @@ fn opened_by(deadline: Instant) -> Instant {
 }
 
 impl Pooled {
+    fn new(conn: Conn, mut slot: Slot) -> Self {
+        slot.is_there = true;
+        slot.shared.there.fetch_add(1, Ordering::AcqRel);
+        Pooled { conn: Box::new(conn), slot }
+    }
+
     /// Says farewell, as far as the socket takes it at once.
     fn part(mut self) {
         self.conn.farewell();

@@ -45,7 +45,7 @@ impl Pool {
             let opened = timeout(LONGEST, shared.target.open()).await;
             let mut warming = Warming::default();
             if let Ok(Ok(conn)) = opened {
-                shared.put_to_rest(Pooled { conn: Box::new(conn), slot });
+                shared.put_to_rest(Pooled::new(conn, slot));
             } else {
                 warming.failures = lock(&shared.warming).failures.saturating_add(1);
                 let pause = PAUSES.0.saturating_mul(1 << warming.failures.min(10)).min(PAUSES.1);
