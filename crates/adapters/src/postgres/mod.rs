@@ -6,6 +6,7 @@
 mod adapter;
 mod conn;
 mod failure;
+mod lag;
 mod options;
 mod pool;
 mod role;

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::conn::{Conn, Trouble};
 use super::failure::{self, Circumstances};
+use super::lag::{Positions, Received};
 use super::types::Catalog;
 
 /// Asked in one turn by each probe. Whoever receives nothing at present does not know how far behind it is: that it
@@ -43,9 +44,9 @@ fn who(history: &str) -> Arc<str> {
         "SELECT pg_is_in_recovery(), \
          CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END, \
          {history}, \
-         CASE WHEN NOT pg_is_in_recovery() OR NOT EXISTS (SELECT FROM pg_stat_wal_receiver) THEN NULL \
-         WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 \
-         ELSE (1000 * extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()))::bigint END"
+         CASE WHEN pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver) \
+         THEN (pg_last_wal_receive_lsn() - '0/0')::bigint END, \
+         CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0')::bigint END"
     )
     .into()
 }
@@ -54,6 +55,8 @@ fn who(history: &str) -> Arc<str> {
 #[derive(Debug)]
 pub(super) struct Standpoint {
     seen: Mutex<Option<Seen>>,
+    /// What a standby had received when it was looked at.
+    received: Mutex<Received>,
     max_lag: Duration,
     /// It is too far behind to be asked.
     behind: AtomicBool,
@@ -65,6 +68,7 @@ impl Standpoint {
     pub(super) fn new(max_lag: Duration) -> Self {
         Standpoint {
             seen: Mutex::new(None),
+            received: Mutex::default(),
             max_lag,
             behind: AtomicBool::new(false),
             plainly: AtomicBool::new(false),
@@ -109,12 +113,13 @@ impl Standpoint {
             asked => asked,
         };
         let cells = cells.map_err(|trouble| failure::of(trouble, Circumstances::default()))?;
-        let seen = read(&cells).ok_or_else(|| {
+        let (mut seen, positions) = read(&cells).ok_or_else(|| {
             Failure::service(
                 Code::BadGateway,
                 "The server does not say whether it is a primary or a standby.",
             )
         })?;
+        seen.lag = self.received.lock().unwrap_or_else(PoisonError::into_inner).lag(positions, Instant::now());
         self.set(seen);
         Ok(())
     }
@@ -136,13 +141,15 @@ impl Standpoint {
     }
 }
 
-/// What the cells of the answer say.
-fn read(cells: &[Option<String>]) -> Option<Seen> {
-    let [standby, file, history, lag] = cells else { return None };
+/// What the cells of the answer say: what the server is, and how far a standby that receives something has received and
+/// applied.
+fn read(cells: &[Option<String>]) -> Option<(Seen, Option<Positions>)> {
+    let [standby, file, history, received, applied] = cells else { return None };
     if standby.as_deref()? == "t" {
-        let lag = lag.as_deref().and_then(|lag| lag.parse::<i64>().ok());
-        let lag = lag.map(|lag| Duration::from_millis(u64::try_from(lag).unwrap_or(0)));
-        return Some(Seen { role: Role::Replica, history: None, lag, cut_off: false });
+        let number = |cell: &Option<String>| cell.as_deref()?.parse().ok();
+        let positions = number(received).zip(number(applied));
+        let positions = positions.map(|(received, applied)| Positions { received, applied });
+        return Some((Seen { role: Role::Replica, history: None, lag: None, cut_off: false }, positions));
     }
     // A file of the log is named by its timeline first.
     let number = file.as_deref().and_then(|file| u64::from_str_radix(file.get(..8)?, 16).ok());
@@ -152,7 +159,7 @@ fn read(cells: &[Option<String>]) -> Option<Seen> {
         came_from: None,
         shared: true,
     });
-    Some(Seen { role: Role::Primary, history, lag: None, cut_off: false })
+    Some((Seen { role: Role::Primary, history, lag: None, cut_off: false }, None))
 }
 
 /// Whether the server is a standby: it says itself that it is none, or is asked. Servers before 14 do not say, and a
@@ -230,22 +237,26 @@ fn is_position(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn cells(cells: [Option<&str>; 4]) -> Vec<Option<String>> {
+    fn cells(cells: [Option<&str>; 5]) -> Vec<Option<String>> {
         cells.map(|cell| cell.map(str::to_owned)).to_vec()
     }
 
     #[test]
     fn a_primary_names_its_history() {
-        let seen = read(&cells([Some("f"), Some("0000001A00000000000000FE"), Some("77107"), None])).unwrap();
+        let file = Some("0000001A00000000000000FE");
+        let (seen, positions) = read(&cells([Some("f"), file, Some("77107"), None, None])).unwrap();
         let history = History { id: "77107".into(), number: 26, came_from: None, shared: true };
         assert_eq!(seen, Seen { role: Role::Primary, history: Some(history), lag: None, cut_off: false });
+        assert_eq!(positions, None);
     }
 
     #[test]
-    fn a_standby_says_how_far_it_is_behind_if_it_knows() {
-        for (lag, expected) in [(Some("1500"), Some(1500)), (Some("-3"), Some(0)), (None, None)] {
-            let seen = read(&cells([Some("t"), None, Some("77107"), lag])).unwrap();
-            assert_eq!((seen.role, seen.lag), (Role::Replica, expected.map(Duration::from_millis)));
+    fn a_standby_says_how_far_it_has_come_if_it_receives_anything() {
+        for (received, expected) in [(Some("1500"), Some(1500)), (None, None)] {
+            let (seen, positions) =
+                read(&cells([Some("t"), None, Some("77107"), received, Some("1400")])).unwrap();
+            assert_eq!(seen.role, Role::Replica);
+            assert_eq!(positions, expected.map(|received| Positions { received, applied: 1400 }));
         }
         assert_eq!(read(&[]), None);
     }
