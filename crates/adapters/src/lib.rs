@@ -57,6 +57,12 @@ pub trait Adapter: Send + Sync {
         None
     }
 
+    /// Whether the server has said unasked that it is not what [`Adapter::seen`] tells any more, so that it is to be
+    /// asked at once. Looked at with every answer, so that it costs nothing.
+    fn has_news(&self) -> bool {
+        false
+    }
+
     /// Whether a probe that passes finds out what the server is, as [`Adapter::seen`] then tells. Until that was tried
     /// nobody knows whether what was asked for still holds.
     fn says_its_role(&self) -> bool {

@@ -166,6 +166,7 @@ impl Attempt {
         if !std::mem::replace(&mut self.open, false) {
             return;
         }
+        self.service.heed(&self.endpoint);
         let now = clock::at(moment);
         let Endpoint { load, breaker, silence, .. } = &*self.endpoint;
         let latency = self.heard.unwrap_or(moment).duration_since(self.began);

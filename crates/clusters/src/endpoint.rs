@@ -163,6 +163,13 @@ impl Endpoint {
         self.lead.swap(lead as u8, Relaxed) != lead as u8
     }
 
+    /// What it said of itself holds no more: it is asked at once.
+    pub(crate) fn forget_lead(&self, now: Time) {
+        self.set_lead(Lead::Unsaid);
+        self.last_probe.store(0, Relaxed);
+        self.next_probe.fetch_min(now.0, Relaxed);
+    }
+
     /// Whether its server would say what it is, and was not asked yet. One that has let us wait for so long is not there.
     pub(crate) fn is_unlooked(&self) -> bool {
         self.last_probe.load(Relaxed) == 0

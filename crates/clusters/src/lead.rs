@@ -1,6 +1,6 @@
 //! Who of a service's endpoints may be written to, by what the servers say of themselves.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::{Code, Failure, Role, Seen};
@@ -22,7 +22,12 @@ impl Service {
     pub(crate) fn elect(&self) {
         // Two probes that end together: the one who looked first must not have the last word.
         let _electing = self.shared.electing.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen: Vec<_> = self.endpoints.iter().map(|endpoint| endpoint.adapter.seen()).collect();
+        let said = |endpoint: &Arc<Endpoint>| match &endpoint.adapter {
+            // What it said holds no more.
+            adapter if adapter.has_news() => None,
+            adapter => adapter.seen(),
+        };
+        let seen: Vec<_> = self.endpoints.iter().map(said).collect();
         if seen.iter().all(Option::is_none) {
             return;
         }
@@ -89,6 +94,19 @@ impl Service {
         let now = clock::now();
         for endpoint in &self.endpoints {
             endpoint.suspect(now);
+        }
+    }
+
+    /// Its server may have said unasked that it is another than it was. Then nobody knows who takes writes until it was
+    /// asked, which is at once, and those who write wait for that as they do after a start.
+    pub(crate) fn heed(&self, endpoint: &Endpoint) {
+        if !endpoint.adapter.has_news() || !self.health.enabled {
+            return;
+        }
+        let _electing = self.shared.electing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody who has asked meanwhile has had the answer, and says who leads.
+        if endpoint.adapter.has_news() {
+            endpoint.forget_lead(clock::now());
         }
     }
 

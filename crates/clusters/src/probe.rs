@@ -37,6 +37,7 @@ pub(crate) async fn watch(clusters: Clusters) {
         for service in world.clusters.values().flat_map(|cluster| &cluster.services) {
             for endpoint in &service.endpoints {
                 tell(service, endpoint, now, "traffic");
+                service.heed(endpoint);
                 if service.health.enabled && endpoint.take_probe(now) {
                     let (service, endpoint) = (Arc::clone(service), Arc::clone(endpoint));
                     probes.spawn(async move {

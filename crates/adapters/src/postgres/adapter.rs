@@ -192,18 +192,23 @@ impl PostgresAdapter {
             },
         };
         // Dropped in the middle, the connection is gone, and the next look opens another.
-        self.standpoint.ask(&mut conn, self.pool.catalog()).await?;
+        self.ask_who(&mut conn).await?;
         if !self.pool.is_closed() {
             *self.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(conn);
         }
         Ok(())
     }
 
+    async fn ask_who(&self, conn: &mut Conn) -> Result<(), Failure> {
+        let promotions = self.pool.target().promotions();
+        self.standpoint.ask(conn, self.pool.catalog(), promotions).await
+    }
+
     /// Asks over a connection of the pool's. If none comes free, the server is there all the same: it has just said that
     /// it takes no more.
     async fn watch_in_turn(&self, deadline: Instant) -> Result<(), Failure> {
         match self.pool.take(deadline).await {
-            Ok(mut lease) => self.standpoint.ask(lease.conn(), self.pool.catalog()).await,
+            Ok(mut lease) => self.ask_who(lease.conn()).await,
             Err(failure) if failure.origin() == Origin::Gateway && !self.pool.is_closed() => Ok(()),
             Err(failure) => Err(failure),
         }
@@ -237,6 +242,10 @@ impl Adapter for PostgresAdapter {
 
     fn seen(&self) -> Option<Seen> {
         self.standpoint.seen()
+    }
+
+    fn has_news(&self) -> bool {
+        self.standpoint.is_outdated(self.pool.target().promotions())
     }
 
     fn sql(&self) -> Option<&dyn Sql> {

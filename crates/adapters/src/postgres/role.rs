@@ -1,6 +1,6 @@
 //! What the server is: primary or standby, of which history, how far behind; and how far it has come.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -62,6 +62,8 @@ pub(super) struct Standpoint {
     behind: AtomicBool,
     /// The role may not ask which cluster of databases it is.
     plainly: AtomicBool,
+    /// Promotions that were heard of when it was last asked.
+    known: AtomicU32,
 }
 
 impl Standpoint {
@@ -72,6 +74,7 @@ impl Standpoint {
             max_lag,
             behind: AtomicBool::new(false),
             plainly: AtomicBool::new(false),
+            known: AtomicU32::new(0),
         }
     }
 
@@ -83,6 +86,11 @@ impl Standpoint {
     pub(super) fn follows(&self) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.as_ref().is_some_and(|seen| seen.role == Role::Replica)
+    }
+
+    /// Whether it was promoted since it was last asked, after so many promotions in all.
+    pub(super) fn is_outdated(&self, promotions: u32) -> bool {
+        self.known.load(Ordering::Acquire) != promotions && self.follows()
     }
 
     /// Refuses to read from a standby that is too far behind.
@@ -98,11 +106,16 @@ impl Standpoint {
         Err(Failure::gateway(Code::NoEndpoint, detail).with_primary_wanted())
     }
 
-    /// Asks the server who it is.
+    /// Asks the server who it is, when so many promotions were heard of.
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub(super) async fn ask(&self, conn: &mut Conn, catalog: &Catalog) -> Result<(), Failure> {
+    pub(super) async fn ask(
+        &self,
+        conn: &mut Conn,
+        catalog: &Catalog,
+        promotions: u32,
+    ) -> Result<(), Failure> {
         let plainly = self.plainly.load(Ordering::Relaxed);
         let asked = conn.look(if plainly { &WHO_PLAINLY } else { &WHO }, &[], catalog).await;
         let cells = match asked {
@@ -121,6 +134,7 @@ impl Standpoint {
         })?;
         seen.lag = self.received.lock().unwrap_or_else(PoisonError::into_inner).lag(positions, Instant::now());
         self.set(seen);
+        self.known.store(promotions, Ordering::Release);
         Ok(())
     }
 

@@ -51,8 +51,13 @@ async fn servers_say_what_they_are() {
 
 /// Whoever is promoted says so at once, with a history that is later.
 async fn promoted(standby: &Server, on_primary: &Arc<dyn Adapter>, on_standby: &Arc<dyn Adapter>) {
+    assert!(!on_standby.has_news());
     standby.promote();
+    rows(on_standby, "SELECT 1").await.unwrap();
+    let says_so = standby.psql("SHOW server_version_num").parse::<u32>().unwrap() >= 140_000;
+    assert_eq!(on_standby.has_news(), says_so, "whoever is asked anything says it along with the answer");
     on_standby.probe(Duration::from_secs(5)).await.unwrap();
+    assert!(!on_standby.has_news());
     let seen = on_standby.seen().unwrap();
     assert_eq!(seen.role, Role::Primary);
     let (old, new) = (on_primary.seen().unwrap().history.unwrap(), seen.history.unwrap());

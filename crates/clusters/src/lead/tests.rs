@@ -1,5 +1,6 @@
 //! Who is written to, when servers say what they are, change their minds, and contradict each other.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,15 +25,24 @@ use crate::{Access, Activity, Miss, Order, Settled, Shape, Tries, clock};
 
 /// A server that says what it was told to say.
 #[derive(Default)]
-struct Server(Mutex<Option<Seen>>);
+struct Server {
+    is: Mutex<Option<Seen>>,
+    /// It has said that it is another than it was.
+    news: AtomicBool,
+}
 
 impl Adapter for Server {
     fn probe(&self, _timeout: Duration) -> Call<'_, ()> {
+        self.news.store(false, Relaxed);
         Box::pin(std::future::ready(Ok(())))
     }
 
     fn seen(&self) -> Option<Seen> {
-        self.0.lock().unwrap().clone()
+        self.is.lock().unwrap().clone()
+    }
+
+    fn has_news(&self) -> bool {
+        self.news.load(Relaxed)
     }
 
     fn says_its_role(&self) -> bool {
@@ -78,7 +88,7 @@ impl Pair {
 
     /// The server is something, which nobody has found out yet.
     fn is_now(&self, at: usize, seen: Seen) {
-        *self.servers[at].0.lock().unwrap() = Some(seen);
+        *self.servers[at].is.lock().unwrap() = Some(seen);
     }
 
     fn say(&self, at: usize, seen: Seen) {
@@ -207,7 +217,7 @@ fn a_service_of_replicas_says_so_and_is_looked_at() {
     let now = clock::now();
     let soon = now.plus(Duration::from_secs(2)).0;
     let due =
-        |endpoint: &Arc<Endpoint>| endpoint.next_probe.load(std::sync::atomic::Ordering::Relaxed) <= soon;
+        |endpoint: &Arc<Endpoint>| endpoint.next_probe.load(Relaxed) <= soon;
     assert!(pair.service.endpoints.iter().all(due), "all are probed again soon");
 }
 
@@ -308,6 +318,35 @@ async fn a_write_waits_until_every_server_was_asked_what_it_is() {
         }
     };
     let mut write = pair.tries(Access::Write);
+    let (attempt, ()) = tokio::join!(write.next(), probing);
+    assert_eq!(&*attempt.unwrap().endpoint().label, "server-1:1");
+    assert!(!pair.service.is_unlooked());
+}
+
+/// A replica that was promoted says so along with an answer, while the old primary runs on and would take the next write.
+#[tokio::test]
+async fn a_write_waits_until_who_has_news_was_asked() {
+    let pair = Pair::new();
+    for (at, seen) in [primary(1), replica()].into_iter().enumerate() {
+        pair.is_now(at, seen);
+        probe(&pair.service, &pair.service.endpoints[at]).await;
+    }
+    pair.is_now(1, primary(2));
+    pair.servers[1].news.store(true, Relaxed);
+    assert_eq!(pair.asked(Access::Write), [0], "nobody has heard of it");
+    let asked = pair.asked(Access::Read).len();
+    for _ in 0..asked {
+        pair.tries(Access::Read).next().await.unwrap().done();
+    }
+    let promoted = &pair.service.endpoints[1];
+    assert!(promoted.next_probe.load(Relaxed) <= clock::now().0, "it is asked at once");
+    pair.service.elect();
+    assert!(pair.service.is_unlooked(), "what it said before does not count");
+    let mut write = pair.tries(Access::Write);
+    let probing = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        probe(&pair.service, promoted).await;
+    };
     let (attempt, ()) = tokio::join!(write.next(), probing);
     assert_eq!(&*attempt.unwrap().endpoint().label, "server-1:1");
     assert!(!pair.service.is_unlooked());

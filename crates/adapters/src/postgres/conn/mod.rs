@@ -14,6 +14,8 @@ mod words;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::{BufMut, Bytes};
 use model::Failure;
@@ -104,6 +106,8 @@ pub(super) struct Conn {
     changed: bool,
     /// Whether the server said that it is a standby, where it says so by itself.
     standby: Option<bool>,
+    /// Counts, for all connections to the server, those who hear that it is none any more.
+    promotions: Arc<AtomicU32>,
     /// The server's version, as far as it counts.
     version: u32,
     /// The server looks whether we are still there while a statement runs.
@@ -129,6 +133,7 @@ impl Conn {
             broken: false,
             changed: false,
             standby: None,
+            promotions: Arc::default(),
             version: 0,
             looked_after: false,
             born: Instant::now(),
@@ -319,7 +324,12 @@ impl Conn {
             b'S' => {
                 let mut words = self.frames.body(frame).split(|byte| *byte == 0);
                 match (words.next(), words.next()) {
-                    (Some(b"in_hot_standby"), value) => self.standby = value.map(|value| value == b"on"),
+                    (Some(b"in_hot_standby"), Some(value)) => {
+                        let was = self.standby.replace(value == b"on");
+                        if was == Some(true) && value != b"on" {
+                            self.promotions.fetch_add(1, Ordering::AcqRel);
+                        }
+                    }
                     (Some(b"server_version"), Some(value)) => self.version = major(value),
                     _ => {}
                 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::BytesMut;
 use model::{Address, Failure};
@@ -37,6 +38,8 @@ pub(in crate::postgres) struct Target {
     statements: usize,
     /// The largest message that is taken.
     most: usize,
+    /// How often a session has heard that its server is no standby any more.
+    promotions: Arc<AtomicU32>,
 }
 
 struct Tls {
@@ -61,7 +64,13 @@ impl Target {
         };
         let most = usize::try_from(options.limits.max_value).unwrap_or(usize::MAX).max(LEAST);
         let (login, statements) = (options.login.clone(), options.pool.statements);
-        Ok(Target { address, login, asks: security.asks, tls, statements, most })
+        let promotions = Arc::default();
+        Ok(Target { address, login, asks: security.asks, tls, statements, most, promotions })
+    }
+
+    /// How often a session has heard that its server is no standby any more.
+    pub(in crate::postgres) fn promotions(&self) -> u32 {
+        self.promotions.load(Ordering::Acquire)
     }
 
     /// Opens a connection. It takes as long as it takes: whoever calls has a deadline.
@@ -93,6 +102,7 @@ impl Target {
         };
         let encrypted = matches!(stream, Stream::Tls(_));
         let mut conn = Conn::new(Frames::new(stream, self.most), self.statements, peer, encrypted);
+        conn.promotions = Arc::clone(&self.promotions);
         self.start(&mut conn, certificate.as_deref()).await?;
         conn.be_looked_after().await?;
         Ok(conn)
