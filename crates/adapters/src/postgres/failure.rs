@@ -95,7 +95,9 @@ fn farewell(error: &ServerError, circumstances: Circumstances) -> Option<Failure
 /// What is wrong with a statement, of which nothing is kept unless it commits in the middle.
 fn undone(error: &ServerError, circumstances: Circumstances) -> Failure {
     let message = error.message().trim_end_matches('.');
-    let detail = format!("The statement was refused: {message}.");
+    // As the embedded kind has it.
+    let place = error.position().map(|place| format!(" (at character {place})")).unwrap_or_default();
+    let detail = format!("The statement was refused: {message}{place}.");
     // What commits in the middle must not be sent again for what came after.
     let undone = !circumstances.in_parts;
     match error.code() {
@@ -264,6 +266,25 @@ impl Ended {
 pub(super) fn ended() -> Failure {
     Failure::client(Code::TransactionEnded, "The transaction is over; nothing of it is kept.")
         .with_hint("Begin another.")
+}
+
+/// The server ended the transaction while nothing was asked: nothing of it is kept.
+pub(super) fn ended_by_server(trouble: &Trouble) -> Failure {
+    let hint = "Begin another.";
+    match trouble {
+        Trouble::Refused(error) => {
+            let message = error.message().trim_end_matches('.');
+            let detail = format!("The server ended the transaction: {message}. Nothing of it is kept.");
+            Failure::client(Code::TransactionEnded, detail)
+                .with_hint(hint)
+                .with_native(NATIVE, error.code())
+                .with_engine_words(error.words())
+        }
+        Trouble::Broken(_) | Trouble::Ours(_) => {
+            let detail = "The connection of the transaction broke; nothing of it is kept.";
+            Failure::client(Code::TransactionEnded, detail).with_hint(hint)
+        }
+    }
 }
 
 /// The transaction had failed before it was to be kept.

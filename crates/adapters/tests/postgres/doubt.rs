@@ -2,7 +2,7 @@
 //! commit in the middle, rows that cannot be told, statements that hide what they do.
 
 use model::{Code, Origin};
-use throome_adapters::sql::{NativeSql, TransactionOptions};
+use throome_adapters::sql::{NativeSql, Transaction, TransactionOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -129,6 +129,41 @@ async fn a_statement_speaks_for_itself_only() {
     assert_eq!((failure.code(), failure.origin()), (Code::Overloaded, Origin::Gateway), "{failure}");
     assert!(!failure.retryable(), "{failure}");
     assert_eq!(process().await, before, "the session went on");
+}
+
+/// What the server ended while nothing was asked was not kept, whatever is asked next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_the_server_ended_is_over() {
+    let server = Engines::shared().postgres();
+    let name = "doubt_ended";
+    let adapter = connected(&named(name, &[]), server.port);
+    anew(&adapter, "doubt_ended", "n int").await;
+    let insert = statement("INSERT INTO doubt_ended VALUES (1)");
+    let [mut one, mut other] = [begun(&adapter).await, begun(&adapter).await];
+    for transaction in [&mut one, &mut other] {
+        transaction.execute(&insert, within(10)).await.unwrap();
+    }
+    until("both wait", || listed(&server, name, "idle in transaction") == 2).await;
+    tell(
+        &server,
+        &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'"),
+    );
+    until("they are gone", || listed(&server, name, "%") == 0).await;
+    // And until the runtime has heard of it.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let asked = other.query(&statement("SELECT 1"), &arrays(), within(10)).await.err().unwrap();
+    for failure in [one.commit(within(10)).await.unwrap_err(), asked] {
+        assert_eq!((failure.code(), failure.origin()), (Code::TransactionEnded, Origin::Client), "{failure}");
+        assert_eq!(failure.native(), Some(("sqlstate", "57P01")), "{failure}");
+        assert!(!failure.retryable() && !failure.detail().contains("may have been"), "{failure}");
+    }
+    let again = other.commit(within(10)).await.unwrap_err();
+    assert_eq!(again.code(), Code::TransactionEnded, "{again}");
+    assert_eq!(count(&adapter, "doubt_ended").await, json!(0));
+}
+
+async fn begun(adapter: &Arc<dyn Adapter>) -> Box<dyn Transaction> {
+    adapter.sql().unwrap().begin(TransactionOptions::default(), within(10)).await.unwrap()
 }
 
 /// A write whose rows cannot be told says that it was carried out.

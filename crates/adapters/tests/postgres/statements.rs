@@ -99,6 +99,8 @@ async fn failures_have_their_codes() {
     let failure =
         executed(&adapter, "DO $$ BEGIN RAISE EXCEPTION 'x' USING HINT = 'do otherwise'; END $$").await;
     assert_eq!(failure.unwrap_err().hint(), Some("do otherwise"), "the server's advice is passed on");
+    let failure = executed(&adapter, "SELECT 'ä' +\n nothing FROM coded").await.unwrap_err();
+    assert!(failure.detail().contains("(at character 15)"), "where it is wrong: {failure}");
     executed(&adapter, "SET statement_timeout = 1").await.unwrap();
     let failure = rows(&adapter, "SELECT pg_read_binary_file('x')").await.unwrap_err();
     assert_eq!(failure.code(), Code::PermissionDenied, "the setting went with its statement: {failure}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use postgres_protocol::message::frontend;
 
 use super::super::types::Catalog;
+use super::frames::broken;
 use super::open::Cancel;
 use super::{Answer, Conn, Standing, Trouble};
 
@@ -88,6 +89,23 @@ impl Conn {
                     Ok(Some(_)) | Err(_) => return false,
                 },
                 Err(_) => return false,
+            }
+        }
+    }
+
+    /// Why it is of no use any more, if the server has ended it meanwhile; its last word, if it said one.
+    pub(in crate::postgres) fn ended(&mut self) -> Option<Trouble> {
+        let glance = self.frames.glance();
+        loop {
+            match self.frames.ready() {
+                Ok(None) => return glance.err().map(|error| self.broke(error)),
+                Ok(Some(frame)) => match self.heard(frame) {
+                    Ok(None) => {}
+                    Ok(Some(frame)) if frame.tag == b'E' => return Some(self.refusal(frame)),
+                    Ok(Some(_)) => return Some(self.broke(broken("it answered what nobody asked"))),
+                    Err(trouble) => return Some(trouble),
+                },
+                Err(error) => return Some(self.broke(error)),
             }
         }
     }

@@ -53,6 +53,11 @@ impl ServerError {
         self.field(b'M').unwrap_or("it does not say why")
     }
 
+    /// Where in the statement it is, in characters from 1 on.
+    pub(in crate::postgres) fn position(&self) -> Option<u32> {
+        self.field(b'P')?.parse().ok()
+    }
+
     /// The place in the server's own code that it comes from.
     pub(in crate::postgres) fn routine(&self) -> Option<&str> {
         self.field(b'R')

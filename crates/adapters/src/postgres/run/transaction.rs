@@ -38,12 +38,18 @@ impl PostgresTransaction {
         PostgresTransaction { pool, lease: Some(lease), limits, allow_admin, read_only }
     }
 
-    /// The connection, if the transaction is still open on it. A call that was left in the middle has ended it.
+    /// The connection, if the transaction is still open on it. A call that was left in the middle has ended it, or the
+    /// server has, while nothing was asked.
     fn lease(&mut self) -> Result<&mut Lease, Failure> {
-        if let Some(lease) = &mut self.lease
-            && !lease.conn().stands_within()
-        {
+        let conn = self.lease.as_mut().ok_or_else(failure::ended)?.conn();
+        let ended = if conn.stands_within() {
+            conn.ended().map(|trouble| failure::ended_by_server(&trouble))
+        } else {
+            Some(failure::ended())
+        };
+        if let Some(failure) = ended {
             self.lease = None;
+            return Err(failure);
         }
         self.lease.as_mut().ok_or_else(failure::ended)
     }
