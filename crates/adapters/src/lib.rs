@@ -57,6 +57,12 @@ pub trait Adapter: Send + Sync {
         None
     }
 
+    /// Why the server is asked for nothing at present though it is well, such as that it is too far behind: a part of a
+    /// sentence.
+    fn set_aside(&self) -> Option<String> {
+        None
+    }
+
     /// Whether the server has said unasked that it is not what [`Adapter::seen`] tells any more, so that it is to be
     /// asked at once. Looked at with every answer, so that it costs nothing.
     fn has_news(&self) -> bool {

@@ -69,6 +69,9 @@ impl<'e> Looked<'e> {
         if endpoint.lead().is_trouble() {
             why = format!("{why}; {}", lead::about(endpoint.lead()));
         }
+        if let Some(aside) = endpoint.adapter.set_aside() {
+            why = format!("{why}; {aside}");
+        }
         Looked { endpoint, standing, since, why }
     }
 

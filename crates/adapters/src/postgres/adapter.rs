@@ -244,6 +244,10 @@ impl Adapter for PostgresAdapter {
         self.standpoint.seen()
     }
 
+    fn set_aside(&self) -> Option<String> {
+        self.standpoint.set_aside()
+    }
+
     fn has_news(&self) -> bool {
         self.standpoint.is_outdated(self.pool.target().promotions())
     }

@@ -211,7 +211,8 @@ pub(super) fn full(most: usize) -> Failure {
 
 /// The server takes no more connections than there are, and all are in use. Nothing has left.
 pub(super) fn limited(address: &Address) -> Failure {
-    let detail = format!("{address} takes no more connections, and of those that there are none came free in time.");
+    let detail =
+        format!("{address} takes no more connections, and of those that there are none came free in time.");
     Failure::gateway(Code::Overloaded, detail)
         .with_native(NATIVE, LIMIT)
         .with_retry_after(SOON)

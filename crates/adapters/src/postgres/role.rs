@@ -101,9 +101,17 @@ impl Standpoint {
         if !self.behind.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let detail =
-            format!("The standby is more than {} ms behind what it received.", self.max_lag.as_millis());
+        let detail = format!("The standby is {}.", self.too_far());
         Err(Failure::gateway(Code::NoEndpoint, detail).with_primary_wanted())
+    }
+
+    /// Why it is asked for nothing, if that is so.
+    pub(super) fn set_aside(&self) -> Option<String> {
+        self.behind.load(Ordering::Relaxed).then(|| format!("not asked, since it is {}", self.too_far()))
+    }
+
+    fn too_far(&self) -> String {
+        format!("more than {} ms behind in applying what it received", self.max_lag.as_millis())
     }
 
     /// Asks the server who it is, when so many promotions were heard of.
@@ -132,7 +140,8 @@ impl Standpoint {
                 "The server does not say whether it is a primary or a standby.",
             )
         })?;
-        seen.lag = self.received.lock().unwrap_or_else(PoisonError::into_inner).lag(positions, Instant::now());
+        seen.lag =
+            self.received.lock().unwrap_or_else(PoisonError::into_inner).lag(positions, Instant::now());
         self.set(seen);
         self.known.store(promotions, Ordering::Release);
         Ok(())

@@ -167,6 +167,7 @@ async fn lag_is_noticed(primary: &Server, standby: &Server, on_primary: &Arc<dyn
     }
     let failure = rows(&strict, "SELECT 1").await.unwrap_err();
     assert!(failure.wants_primary() && failure.detail().contains("behind"), "{failure}");
+    assert!(strict.set_aside().is_some_and(|why| why.contains("more than 500 ms behind")));
     tell(standby, "SELECT pg_wal_replay_resume()");
     let position = on_primary.sql().unwrap().position(within(10)).await.unwrap();
     until("it has come near", || {
@@ -175,4 +176,5 @@ async fn lag_is_noticed(primary: &Server, standby: &Server, on_primary: &Arc<dyn
     .await;
     strict.probe(Duration::from_secs(5)).await.unwrap();
     rows(&strict, "SELECT 1").await.unwrap();
+    assert_eq!(strict.set_aside(), None);
 }

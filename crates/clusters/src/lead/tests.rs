@@ -216,8 +216,7 @@ fn a_service_of_replicas_says_so_and_is_looked_at() {
     assert!(pair.service.lacks_a_leader());
     let now = clock::now();
     let soon = now.plus(Duration::from_secs(2)).0;
-    let due =
-        |endpoint: &Arc<Endpoint>| endpoint.next_probe.load(Relaxed) <= soon;
+    let due = |endpoint: &Arc<Endpoint>| endpoint.next_probe.load(Relaxed) <= soon;
     assert!(pair.service.endpoints.iter().all(due), "all are probed again soon");
 }
 

@@ -254,6 +254,30 @@ fn a_replica_of_postgres_is_promoted_and_the_old_primary_comes_back() {
     assert_eq!(leaderless["status"], "DEGRADED", "somebody answers reads: {leaderless:#}");
 }
 
+/// The old primary runs on, and would take whatever is written to it. The replica says along with its next answer that it
+/// was promoted, and from then on it is written to.
+#[test]
+fn a_replica_of_postgres_is_promoted_beside_its_primary() {
+    let _turn = turn::alone();
+    let Pair { primary: _primary, replica, gateway, engines: _engines } = pair();
+    // Servers before 14 say nothing unasked, and probes find it out.
+    let says_so = replica.psql("SHOW server_version_num").parse::<u32>().unwrap() >= 140_000;
+    let load = load(&gateway);
+    sleep(Duration::from_secs(2));
+    replica.promote();
+    let promoted = now_us();
+    sleep(Duration::from_secs(4));
+    let told = load.finish();
+    reads_are_right(&told);
+    failed_clearly(&told, WRITE, &CODES, TIMEOUT + SLACK);
+    let lost = none_is_there_twice(&replica, &told);
+    let since = |one: &&Told| one.what == WRITE && one.at_us > promoted + 500_000;
+    let late = lost.iter().filter(|one| since(*one)).count();
+    println!("promoted beside its primary: {}; {} lost, {late} of them late", counts(&told), lost.len());
+    assert!(late == 0 || !says_so, "the old primary was written to after the promotion was heard of: {lost:?}");
+    assert!(told.iter().filter(since).filter(|one| one.good()).count() > 20, "{}", counts(&told));
+}
+
 /// Two servers take writes, and each went on by itself from the same point: nobody can say which is right.
 #[test]
 fn two_primaries_with_as_much_right_are_not_written_to() {
