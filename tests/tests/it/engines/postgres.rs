@@ -273,9 +273,12 @@ fn a_replica_of_postgres_is_promoted_beside_its_primary() {
     failed_clearly(&told, WRITE, &CODES, TIMEOUT + SLACK);
     let lost = none_is_there_twice(&replica, &told);
     let since = |one: &&Told| one.what == WRITE && one.at_us > promoted + 500_000;
-    let late = lost.iter().filter(|one| since(*one)).count();
+    let late = lost.iter().filter(|one| since(one)).count();
     println!("promoted beside its primary: {}; {} lost, {late} of them late", counts(&told), lost.len());
-    assert!(late == 0 || !says_so, "the old primary was written to after the promotion was heard of: {lost:?}");
+    assert!(
+        late == 0 || !says_so,
+        "the old primary was written to after the promotion was heard of: {lost:?}"
+    );
     assert!(told.iter().filter(since).filter(|one| one.good()).count() > 20, "{}", counts(&told));
 }
 
