@@ -133,12 +133,14 @@ impl Pool {
                     Ok(conn) => {
                         return Ok(Lease::new(Arc::clone(shared), Pooled::new(conn, slot), place));
                     }
-                    Err(failure) if failure::is_limit(&failure) && self.has_some() => {
+                    Err(failure) => {
                         drop(slot);
+                        if !failure::is_limit(&failure) || !shared.comes_to_some(end).await {
+                            return Err(failure);
+                        }
                         shared.narrow(place);
                         place = shared.place(end).await?;
                     }
-                    Err(failure) => return Err(failure),
                 }
                 continue;
             }
