@@ -61,6 +61,11 @@ pub(crate) trait Operation: Sync {
         if self.rerun() { "" } else { " It may have been carried out all the same." }
     }
 
+    /// Which of the servers behind one endpoint is asked, where there are several of which each has a part.
+    fn place(&self, _adapter: &dyn Adapter) -> Option<String> {
+        None
+    }
+
     /// What may be written down of it.
     fn shape(&self) -> Box<str>;
 
@@ -230,13 +235,13 @@ async fn until_answered<O: Operation>(tries: &mut Tries, operation: &O) -> Resul
         let result = match operation.run(attempt.adapter(), deadline) {
             None => Err(unable(&attempt, O::ABILITY)),
             Some(call) => match answered_by(deadline + LAST_WORDS, call).await {
-                None => Err(late(&attempt, operation.if_late())),
+                None => Err(late(&attempt, operation)),
                 Some(Err(failure))
                     if failure.origin() == Origin::Service
                         || failure.wants_primary()
                         || (is_full(&failure) && attempt.service().endpoints.len() > 1) =>
                 {
-                    Err(miss(failure))
+                    Err(miss(failure, operation.rerun()))
                 }
                 Some(answer) => Ok(answer),
             },
@@ -262,11 +267,14 @@ fn unable(attempt: &Attempt, ability: Ability) -> Miss {
     Miss { failure, cause: RetryOn::Connect, sent: true, outcome: Outcome::Void, wants_primary: false }
 }
 
-fn late(attempt: &Attempt, and: &str) -> Miss {
+fn late<O: Operation>(attempt: &Attempt, operation: &O) -> Miss {
     let limit = attempt.deadline().saturating_duration_since(attempt.began());
-    let detail = format!("{} did not answer within {} ms.", attempt.endpoint().label, limit.as_millis());
-    let failure = Failure::service(Code::Timeout, format!("{detail}{and}"));
-    let outcome = Outcome::Late(detail);
+    let place = operation.place(attempt.adapter());
+    let who = place.as_deref().unwrap_or(&attempt.endpoint().label);
+    let detail = format!("{who} did not answer within {} ms.", limit.as_millis());
+    let failure = Failure::service(Code::Timeout, format!("{detail}{}", operation.if_late()))
+        .with_retryable(operation.rerun());
+    let outcome = if place.is_some() { Outcome::Partly(detail) } else { Outcome::Late(detail) };
     Miss { failure, cause: RetryOn::Timeout, sent: true, outcome, wants_primary: false }
 }
 
@@ -289,8 +297,8 @@ fn is_full(failure: &Failure) -> bool {
 }
 
 /// What a failure of the service means for its endpoint. An adapter calls a failure retryable when nothing
-/// of the command has left.
-fn miss(failure: Failure) -> Miss {
+/// of the command has left; whoever asked is told whether the same may be sent again.
+fn miss(failure: Failure, rerun: bool) -> Miss {
     let detail = failure.detail().to_owned();
     let sent = !failure.retryable();
     let wants_primary = failure.wants_primary();
@@ -302,6 +310,12 @@ fn miss(failure: Failure) -> Miss {
         _ if sent => (RetryOn::Reset, Outcome::Bad(detail)),
         _ => (RetryOn::Connect, Outcome::Bad(detail)),
     };
+    let outcome = match outcome {
+        Outcome::Late(detail) | Outcome::Bad(detail) if failure.is_of_part() => Outcome::Partly(detail),
+        outcome => outcome,
+    };
+    let again = rerun && failure.origin() == Origin::Service && !wants_primary;
+    let failure = if again { failure.with_retryable(true) } else { failure };
     Miss { failure, cause, sent: sent && !wants_primary, outcome, wants_primary }
 }
 
@@ -314,17 +328,17 @@ mod tests {
 
     #[test]
     fn a_failure_of_the_service_says_what_may_follow() {
-        let timeout = miss(Failure::service(Code::Timeout, "late"));
+        let timeout = miss(Failure::service(Code::Timeout, "late"), false);
         assert_eq!(
             (timeout.cause, timeout.sent, timeout.outcome),
             (RetryOn::Timeout, true, Outcome::Late("late".into()))
         );
-        let broken = miss(Failure::service(Code::BadGateway, "broke"));
+        let broken = miss(Failure::service(Code::BadGateway, "broke"), false);
         assert_eq!(
             (broken.cause, broken.sent, broken.outcome),
             (RetryOn::Reset, true, Outcome::Bad("broke".into()))
         );
-        let refused = miss(Failure::service(Code::BadGateway, "no").with_retryable(true));
+        let refused = miss(Failure::service(Code::BadGateway, "no").with_retryable(true), false);
         assert_eq!(
             (refused.cause, refused.sent, refused.outcome),
             (RetryOn::Connect, false, Outcome::Bad("no".into()))
@@ -332,15 +346,33 @@ mod tests {
     }
 
     #[test]
+    fn what_may_run_again_is_told_so_also_when_it_has_left() {
+        let miss = miss(Failure::service(Code::Timeout, "late"), true);
+        assert!(miss.failure.retryable() && miss.sent, "its bytes have left all the same");
+    }
+
+    #[test]
+    fn what_concerns_one_node_of_several_says_nothing_against_the_whole() {
+        for (failure, cause) in [
+            (Failure::service(Code::Timeout, "node"), RetryOn::Timeout),
+            (Failure::service(Code::BadGateway, "node"), RetryOn::Reset),
+            (Failure::service(Code::Busy, "node"), RetryOn::Connect),
+        ] {
+            let miss = miss(failure.with_part(), false);
+            assert_eq!((miss.cause, miss.outcome), (cause, Outcome::Partly("node".into())));
+        }
+    }
+
+    #[test]
     fn a_server_that_only_reads_has_done_nothing_and_is_well() {
-        let refused = miss(Failure::client(Code::CommandFailed, "it only reads").with_primary_wanted());
+        let refused = miss(Failure::client(Code::CommandFailed, "it only reads").with_primary_wanted(), false);
         assert!(refused.wants_primary && !refused.sent);
         assert_eq!((refused.cause, refused.outcome), (RetryOn::Connect, Outcome::Good));
     }
 
     #[test]
     fn no_room_on_the_way_says_nothing_of_the_endpoint() {
-        let full = miss(Failure::gateway(Code::Busy, "all in use"));
+        let full = miss(Failure::gateway(Code::Busy, "all in use"), false);
         assert_eq!((full.cause, full.sent, full.outcome), (RetryOn::Connect, false, Outcome::Void));
     }
 
