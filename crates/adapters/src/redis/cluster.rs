@@ -273,9 +273,8 @@ impl Cluster {
             return Ok(server);
         }
         let map = self.look().await?;
-        found(&map).ok_or_else(|| {
-            Refusal::nobody("no node of the cluster has the key's slot").failure().with_part()
-        })
+        found(&map)
+            .ok_or_else(|| Refusal::nobody("no node of the cluster has the key's slot").failure().with_part())
     }
 
     /// What a node says of where the key is. Whoever is sent on has the map made anew.

@@ -217,7 +217,8 @@ async fn a_node_that_is_frozen_is_named() {
     let engines = Engines::own();
     let nodes = engines.redis_cluster();
     let adapter = connected(json!({ "endpoints": [at(nodes[0].port)], "mode": "cluster" }));
-    let node = nodes.iter().find(|node| node.redis_cli(&["SET", "{moving}", "x"]) == "OK").expect("one has it");
+    let node =
+        nodes.iter().find(|node| node.redis_cli(&["SET", "{moving}", "x"]) == "OK").expect("one has it");
     probe(&adapter).await.expect("all are well");
     assert_eq!(adapter.lacks(), None);
     node.freeze();

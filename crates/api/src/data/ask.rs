@@ -365,7 +365,8 @@ mod tests {
 
     #[test]
     fn a_server_that_only_reads_has_done_nothing_and_is_well() {
-        let refused = miss(Failure::client(Code::CommandFailed, "it only reads").with_primary_wanted(), false);
+        let refused =
+            miss(Failure::client(Code::CommandFailed, "it only reads").with_primary_wanted(), false);
         assert!(refused.wants_primary && !refused.sent);
         assert_eq!((refused.cause, refused.outcome), (RetryOn::Connect, Outcome::Good));
     }

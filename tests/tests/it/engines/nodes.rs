@@ -48,7 +48,7 @@ fn sets(gateway: &Gateway) -> Calls {
 #[test]
 fn a_client_with_keys_of_several_slots_harms_nobody() {
     let _turn = turn::together();
-    let Nodes { gateway, .. } = nodes();
+    let Nodes { gateway, _engines, .. } = nodes();
     let others = sets(&gateway);
     let wrong = [0, 1].map(|_| {
         Calls::begin(gateway.control, 50, |number| {
@@ -66,7 +66,12 @@ fn a_client_with_keys_of_several_slots_harms_nobody() {
         let told = wrong.finish();
         assert!(told.len() > 50, "{}", counts(&told));
         for one in &told {
-            assert_eq!((one.status, &one.answer["redis"]), (400, &json!("CROSSSLOT")), "{one}: {}", one.answer);
+            assert_eq!(
+                (one.status, &one.answer["redis"]),
+                (400, &json!("CROSSSLOT")),
+                "{one}: {}",
+                one.answer
+            );
         }
     }
     let told = others.finish();
@@ -87,7 +92,11 @@ fn a_node_that_is_away_takes_its_own_keys_along_and_no_others() {
     };
     let (lost, kept) = (of(away), [of(&nodes[0]), of(&nodes[1])]);
     for frozen in [false, true] {
-        if frozen { away.freeze() } else { away.kill() }
+        if frozen {
+            away.freeze()
+        } else {
+            away.kill()
+        }
         let of_lost = {
             let lost = lost.clone();
             Calls::begin(gateway.control, 20, move |_| {
@@ -117,7 +126,11 @@ fn a_node_that_is_away_takes_its_own_keys_along_and_no_others() {
             assert_eq!(one.answer["retryable"], true, "a read may go again: {}", one.answer);
         }
         assert_eq!(facts(&gateway, "cache")["verdict"], "serving_degraded");
-        if frozen { away.thaw() } else { away.restart() }
+        if frozen {
+            away.thaw()
+        } else {
+            away.restart()
+        }
         until_healthy(&gateway, Duration::from_secs(15));
     }
 }

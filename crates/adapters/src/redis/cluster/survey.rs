@@ -73,7 +73,10 @@ impl Survey {
         let mut lacks = Vec::new();
         if !ill.is_empty() {
             let (some, all) = (ill.len(), self.nodes.len());
-            lacks.push(format!("{some} of its {all} nodes cannot be asked for their keys ({})", ill.join(", ")));
+            lacks.push(format!(
+                "{some} of its {all} nodes cannot be asked for their keys ({})",
+                ill.join(", ")
+            ));
         }
         if self.missing != 0 {
             lacks.push(format!("{} of {SLOTS} slots have no node", self.missing));
