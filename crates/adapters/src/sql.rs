@@ -40,7 +40,7 @@ pub enum Argument {
     Bool(bool),
     /// A whole number of 64 bits.
     Integer(i64),
-    /// Any other number, as JSON writes it: no digit of it is lost before the engine reads it.
+    /// A number with a fraction or an exponent, as JSON writes it: no digit is lost before the engine reads it.
     Number(Box<str>),
     /// Text; also numbers, times and the like in their text form.
     Text(Box<str>),

@@ -94,14 +94,9 @@ fn bind_one(statement: &mut Statement<'_>, place: usize, argument: &Argument) ->
     }
 }
 
-/// A number with a fraction or an exponent, as SQLite keeps such numbers: to some 15 digits. A whole one that is too
-/// wide for its integers would silently become one of these.
+/// A number with a fraction or an exponent, as SQLite keeps such numbers: to some 15 digits.
 fn real(text: &str, number: usize) -> Result<f64, Stop> {
-    let is_whole = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    match text.parse() {
-        Ok(value) if f64::is_finite(value) && !is_whole => Ok(value),
-        _ => Err(Stop::refused(format!("Argument {number} is a number beyond 64 bits; send it as text."))),
-    }
+    text.parse().map_err(|_| Stop::refused(format!("Argument {number} is no number: {text}.")))
 }
 
 /// Refuses what is too long before it is copied anywhere.

@@ -154,7 +154,7 @@ impl Target<'_> {
                 tries.finish_at(Ending::Success(None), attempt.done());
                 Ok(answer)
             }
-            refused => Err(refusal(tries, refused)),
+            refused => Err(refusal(tries, refused, operation.rerun())),
         }
     }
 
@@ -205,7 +205,7 @@ async fn carry_out<O: Operation>(mut tries: Tries, operation: &O) -> Result<(O::
             attempt.heard(true);
             Ok((answer, Held { tries, attempt }))
         }
-        refused => Err(refusal(tries, refused)),
+        refused => Err(refusal(tries, refused, operation.rerun())),
     }
 }
 
@@ -213,13 +213,19 @@ type Answered<O> = (Result<<O as Operation>::Answer, Failure>, Attempt);
 
 /// The end of an operation that came to nothing.
 #[cold]
-fn refusal<T>(mut tries: Tries, refused: Result<(Result<T, Failure>, Attempt), Failure>) -> Failure {
+fn refusal<T>(
+    mut tries: Tries,
+    refused: Result<(Result<T, Failure>, Attempt), Failure>,
+    rerun: bool,
+) -> Failure {
     let failure = match refused {
         // A refusal is an answer too: it says nothing against the endpoint.
         Ok((Err(refusal), attempt)) => {
             attempt.done();
             refusal
         }
+        // What may run again may be sent again by whoever asked, too.
+        Err(failure) if rerun && failure.origin() == Origin::Service => failure.with_retryable(true),
         Err(failure) => failure,
         Ok((Ok(_), _)) => Failure::gateway(Code::Internal, "An answer was taken for a refusal."),
     };

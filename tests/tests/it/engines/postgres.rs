@@ -134,7 +134,8 @@ fn what_a_replica_was_asked_is_asked_of_the_primary() {
     let Pair { primary: _primary, replica, gateway, engines: _engines } = pair();
     for (fault, seconds) in [(Server::kill as fn(&Server), 0.4), (Server::freeze, 0.01)] {
         let query = format!("SELECT pg_sleep({seconds}), pg_is_in_recovery() AS standby");
-        let load = Calls::begin(gateway.control, 40, move |_| {
+        // As many as the pool of one server has room for when the other is gone.
+        let load = Calls::begin(gateway.control, 15, move |_| {
             Call::post(READ, format!("{BASE}/db/query"), json!({ "query": query }))
         });
         sleep(Duration::from_secs(1));
@@ -145,7 +146,7 @@ fn what_a_replica_was_asked_is_asked_of_the_primary() {
         let by_replica = told.iter().filter(|one| one.answer["rows"][0]["standby"] == true).count();
         println!("a replica that was asked is gone: {}, {by_replica} answered by it before", counts(&told));
         none_failed(&told, READ);
-        assert!(by_replica > 10, "the replica was never asked: the test shows nothing");
+        assert!(by_replica > 3, "the replica was never asked: the test shows nothing");
         let _ = until_healthy(&gateway, Duration::from_secs(10));
     }
 }

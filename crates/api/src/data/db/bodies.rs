@@ -35,7 +35,7 @@ const ARGS: Field = field(
     "args",
     Shape::List(&Shape::Any),
     "What stands in for the placeholders, by position: null, booleans, numbers, texts; a list or an object is \
-     JSON; `{\"value\": \"…\", \"encoding\": \"base64\"}` is bytes. Numbers that the engine has no type for go as text.",
+     JSON; `{\"value\": \"…\", \"encoding\": \"base64\"}` is bytes. Whole numbers beyond 64 bits go as text.",
 );
 const ISOLATION: Field = field(
     "isolation",

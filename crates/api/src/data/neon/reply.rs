@@ -71,9 +71,8 @@ pub(super) fn result(result: &NativeResult, rows: Rows, values: &Values<'_>) -> 
 /// `too_large`.
 pub(super) fn check_names(results: &[NativeResult], as_lists: &[bool]) -> Result<(), Failure> {
     let size = |(result, as_lists): (&NativeResult, &bool)| {
-        let names =
-            keys(&result.fields, Rows::of(*as_lists)).iter().flatten().map(String::len).sum::<usize>();
-        names.saturating_mul(result.rows.len())
+        let keys = keys(&result.fields, Rows::of(*as_lists));
+        keys.iter().flatten().map(String::len).sum::<usize>().saturating_mul(result.rows.len())
     };
     let size = results.iter().zip(as_lists).map(size).fold(0_usize, usize::saturating_add);
     if size <= NAMES {
@@ -103,10 +102,10 @@ fn keys(fields: &[NativeField], rows: Rows) -> Vec<Option<String>> {
         return vec![Some(String::new()); fields.len()];
     }
     let mut later = HashSet::with_capacity(fields.len());
-    let from_behind = fields.iter().rev();
-    let mut keys: Vec<_> = from_behind
-        .map(|field| later.insert(&*field.name).then(|| format!("{}:", json!(field.name))))
-        .collect();
+    let mut keys = Vec::with_capacity(fields.len());
+    for field in fields.iter().rev() {
+        keys.push(later.insert(&*field.name).then(|| format!("{}:", json!(field.name))));
+    }
     keys.reverse();
     keys
 }
