@@ -247,7 +247,7 @@ async fn until_answered<O: Operation>(tries: &mut Tries, operation: &O) -> Resul
                         || failure.wants_primary()
                         || (is_full(&failure) && attempt.service().endpoints.len() > 1) =>
                 {
-                    Err(miss(failure, operation.rerun()))
+                    Err(miss(failure))
                 }
                 Some(answer) => Ok(answer),
             },
@@ -278,8 +278,7 @@ fn late<O: Operation>(attempt: &Attempt, operation: &O) -> Miss {
     let place = operation.place(attempt.adapter());
     let who = place.as_deref().unwrap_or(&attempt.endpoint().label);
     let detail = format!("{who} did not answer within {} ms.", limit.as_millis());
-    let failure = Failure::service(Code::Timeout, format!("{detail}{}", operation.if_late()))
-        .with_retryable(operation.rerun());
+    let failure = Failure::service(Code::Timeout, format!("{detail}{}", operation.if_late()));
     let outcome = if place.is_some() { Outcome::Partly(detail) } else { Outcome::Late(detail) };
     Miss { failure, cause: RetryOn::Timeout, sent: true, outcome, wants_primary: false }
 }
@@ -303,8 +302,8 @@ fn is_full(failure: &Failure) -> bool {
 }
 
 /// What a failure of the service means for its endpoint. An adapter calls a failure retryable when nothing
-/// of the command has left; whoever asked is told whether the same may be sent again.
-fn miss(failure: Failure, rerun: bool) -> Miss {
+/// of the command has left.
+fn miss(failure: Failure) -> Miss {
     let detail = failure.detail().to_owned();
     let sent = !failure.retryable();
     let wants_primary = failure.wants_primary();
@@ -320,8 +319,6 @@ fn miss(failure: Failure, rerun: bool) -> Miss {
         Outcome::Late(detail) | Outcome::Bad(detail) if failure.is_of_part() => Outcome::Partly(detail),
         outcome => outcome,
     };
-    let again = rerun && failure.origin() == Origin::Service && !wants_primary;
-    let failure = if again { failure.with_retryable(true) } else { failure };
     Miss { failure, cause, sent: sent && !wants_primary, outcome, wants_primary }
 }
 
@@ -334,27 +331,21 @@ mod tests {
 
     #[test]
     fn a_failure_of_the_service_says_what_may_follow() {
-        let timeout = miss(Failure::service(Code::Timeout, "late"), false);
+        let timeout = miss(Failure::service(Code::Timeout, "late"));
         assert_eq!(
             (timeout.cause, timeout.sent, timeout.outcome),
             (RetryOn::Timeout, true, Outcome::Late("late".into()))
         );
-        let broken = miss(Failure::service(Code::BadGateway, "broke"), false);
+        let broken = miss(Failure::service(Code::BadGateway, "broke"));
         assert_eq!(
             (broken.cause, broken.sent, broken.outcome),
             (RetryOn::Reset, true, Outcome::Bad("broke".into()))
         );
-        let refused = miss(Failure::service(Code::BadGateway, "no").with_retryable(true), false);
+        let refused = miss(Failure::service(Code::BadGateway, "no").with_retryable(true));
         assert_eq!(
             (refused.cause, refused.sent, refused.outcome),
             (RetryOn::Connect, false, Outcome::Bad("no".into()))
         );
-    }
-
-    #[test]
-    fn what_may_run_again_is_told_so_also_when_it_has_left() {
-        let miss = miss(Failure::service(Code::Timeout, "late"), true);
-        assert!(miss.failure.retryable() && miss.sent, "its bytes have left all the same");
     }
 
     #[test]
@@ -364,22 +355,21 @@ mod tests {
             (Failure::service(Code::BadGateway, "node"), RetryOn::Reset),
             (Failure::service(Code::Busy, "node"), RetryOn::Connect),
         ] {
-            let miss = miss(failure.with_part(), false);
+            let miss = miss(failure.with_part());
             assert_eq!((miss.cause, miss.outcome), (cause, Outcome::Partly("node".into())));
         }
     }
 
     #[test]
     fn a_server_that_only_reads_has_done_nothing_and_is_well() {
-        let refused =
-            miss(Failure::client(Code::CommandFailed, "it only reads").with_primary_wanted(), false);
+        let refused = miss(Failure::client(Code::CommandFailed, "it only reads").with_primary_wanted());
         assert!(refused.wants_primary && !refused.sent);
         assert_eq!((refused.cause, refused.outcome), (RetryOn::Connect, Outcome::Good));
     }
 
     #[test]
     fn no_room_on_the_way_says_nothing_of_the_endpoint() {
-        let full = miss(Failure::gateway(Code::Busy, "all in use"), false);
+        let full = miss(Failure::gateway(Code::Busy, "all in use"));
         assert_eq!((full.cause, full.sent, full.outcome), (RetryOn::Connect, false, Outcome::Void));
     }
 
