@@ -106,10 +106,24 @@ pub trait KeyValue: Send + Sync {
         None
     }
 
+    /// Which of the servers behind this endpoint is asked for that, where there are several with keys of their own.
+    fn place(&self, _sought: Sought<'_>) -> Option<String> {
+        None
+    }
+
     /// The engine's own commands, where it has some beyond these.
     fn commands(&self) -> Option<&dyn Commands> {
         None
     }
+}
+
+/// What somebody asks for.
+#[derive(Debug, Clone, Copy)]
+pub enum Sought<'a> {
+    /// A key.
+    Key(&'a [u8]),
+    /// The page of a scan behind this cursor.
+    Page(Option<&'a [u8]>),
 }
 
 /// An engine's own commands, as their clients spell them: a name and its arguments.

@@ -75,6 +75,12 @@ pub trait Adapter: Send + Sync {
         false
     }
 
+    /// What is wrong with a part of the endpoint, such as one node of several, while the others serve on: as a probe
+    /// that passed found it.
+    fn lacks(&self) -> Option<String> {
+        None
+    }
+
     /// HTTP requests, if it can carry them.
     fn http(&self) -> Option<&http::Pool> {
         None

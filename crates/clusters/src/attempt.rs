@@ -24,6 +24,8 @@ pub enum Outcome {
     Late(String),
     /// It broke an answer that had begun, lied about its length, or let it trickle: it is set aside at once.
     Broke(String),
+    /// A part of it failed so, such as one node of several: the others serve on.
+    Partly(String),
     /// Nothing can be said of it: the client went away, or the fault was ours.
     Void,
 }
@@ -189,6 +191,19 @@ impl Attempt {
                 if self.trial {
                     breaker.cancel();
                 }
+                return;
+            }
+            Outcome::Partly(trouble) => {
+                load.abandon();
+                if self.asked && self.heard.is_none() {
+                    silence.gone(now);
+                }
+                if self.trial {
+                    breaker.cancel();
+                }
+                // What is left of it is for a probe to say, soon.
+                self.endpoint.suspect(now);
+                self.endpoint.note_trouble(trouble);
                 return;
             }
             Outcome::Good => (true, None),

@@ -28,8 +28,8 @@ pub(crate) fn judge(service: &Service, now: Time) -> Judgement {
         return Judgement { status: Status::Unhealthy, verdict: "not_serving", reason, since };
     }
     let (well, total) = (all.iter().filter(|one| one.is_well()).count(), all.len());
-    let as_asked =
-        if all.iter().any(|one| one.endpoint.lead().is_trouble()) { " as they should" } else { "" };
+    let partly = |one: &Looked<'_>| one.lacks || one.endpoint.lead().is_trouble();
+    let as_asked = if all.iter().any(partly) { " as they should" } else { "" };
     let count = || format!("{well} of {total} endpoints answer{as_asked}");
     let others = || {
         let others = all.iter().filter(|one| !one.is_well());
@@ -61,6 +61,8 @@ pub(crate) struct Looked<'e> {
     pub(crate) since: Time,
     /// Why it stands so, and what is wrong with its part among its siblings.
     pub(crate) why: String,
+    /// A part of it does not answer.
+    lacks: bool,
 }
 
 impl<'e> Looked<'e> {
@@ -69,10 +71,12 @@ impl<'e> Looked<'e> {
         if endpoint.lead().is_trouble() {
             why = format!("{why}; {}", lead::about(endpoint.lead()));
         }
-        if let Some(aside) = endpoint.adapter.set_aside() {
-            why = format!("{why}; {aside}");
+        let lacks = endpoint.adapter().lacks();
+        let own = [endpoint.adapter().set_aside(), lacks.clone()];
+        for more in own.into_iter().flatten() {
+            why = format!("{why}; {more}");
         }
-        Looked { endpoint, standing, since, why }
+        Looked { endpoint, standing, since, why, lacks: lacks.is_some() }
     }
 
     /// Whether it is known to answer, and nothing is wrong with it.
@@ -82,7 +86,7 @@ impl<'e> Looked<'e> {
 
     /// Whether something is known to be wrong. Of one that nobody has asked nothing is known.
     fn is_in_trouble(&self) -> bool {
-        !self.standing.is_in() || self.endpoint.lead().is_trouble()
+        !self.standing.is_in() || self.lacks || self.endpoint.lead().is_trouble()
     }
 
     /// Whether nobody is sent there.

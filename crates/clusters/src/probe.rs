@@ -129,7 +129,7 @@ impl Endpoint {
     /// verdict, and never in step with its siblings.
     fn schedule(&self, service: &Service, passed: bool) {
         let now = clock::now();
-        let suspicious = !passed || !self.standing(now).is_in();
+        let suspicious = !passed || !self.standing(now).is_in() || self.adapter.lacks().is_some();
         let mut interval = next_interval(&service.health, self.health_state(), suspicious);
         if service.lacks_a_leader() {
             interval = interval.min(LEADERLESS);

@@ -129,6 +129,7 @@ struct Inner {
     origin: Origin,
     retryable: bool,
     wants_primary: bool,
+    of_part: bool,
     detail: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
     service: Option<Arc<str>>,
@@ -157,6 +158,7 @@ impl Failure {
                     | Code::Draining
             ),
             wants_primary: false,
+            of_part: false,
             detail: detail.into(),
             hint: None,
             service: None,
@@ -238,6 +240,14 @@ impl Failure {
         self
     }
 
+    /// Says that it is of a part of the endpoint only, such as one node of several: the others serve on, and nothing
+    /// is said against the whole.
+    #[must_use]
+    pub fn with_part(mut self) -> Self {
+        self.0.of_part = true;
+        self
+    }
+
     /// When to come back.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
@@ -274,6 +284,12 @@ impl Failure {
     #[must_use]
     pub fn wants_primary(&self) -> bool {
         self.0.wants_primary
+    }
+
+    /// Whether it is of a part of the endpoint only, such as one node of several.
+    #[must_use]
+    pub fn is_of_part(&self) -> bool {
+        self.0.of_part
     }
 
     /// What happened, in one sentence.

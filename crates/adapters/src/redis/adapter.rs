@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use model::{Code, Failure, Role, Seen};
+use model::{Code, Failure, Origin, Role, Seen};
 use redis::{ServerError, Value, cmd};
 
 use super::failure;
@@ -12,7 +12,7 @@ use super::role::{replication, unfilled};
 use super::room::Room;
 use super::server::On;
 use super::space::Space;
-use super::whole::Whole;
+use super::whole::{Looked, Whole};
 use crate::key_value::KeyValue;
 use crate::{Adapter, Call};
 
@@ -25,11 +25,13 @@ pub(super) struct RedisAdapter {
     /// So many connections stay open.
     least: usize,
     seen: Mutex<Option<Seen>>,
+    /// What is wrong with some of several nodes.
+    lacks: Mutex<Option<String>>,
 }
 
 impl RedisAdapter {
     pub(super) fn new(whole: Whole, gate: Gate, room: Arc<Room>, least: usize) -> Self {
-        RedisAdapter { whole, gate, room, least, seen: Mutex::new(None) }
+        RedisAdapter { whole, gate, room, least, seen: Mutex::new(None), lacks: Mutex::new(None) }
     }
 
     pub(super) fn whole(&self) -> &Whole {
@@ -57,12 +59,21 @@ impl RedisAdapter {
             let (history, lag) = seen.take().map_or((None, None), |seen| (seen.history, seen.lag));
             *seen = Some(Seen { role: Role::Replica, history, lag, cut_off: false });
         }
-        failure
+        self.of_its_part(failure)
     }
 
-    /// What the probe asks.
-    async fn look(&self) -> Result<(), Failure> {
-        let Some(server) = self.whole.look().await? else { return Ok(()) };
+    /// A failure of one node of several says nothing of the others.
+    pub(super) fn of_its_part(&self, failure: Failure) -> Failure {
+        let parted = failure.origin() == Origin::Service && self.whole.has_parts();
+        if parted { failure.with_part() } else { failure }
+    }
+
+    /// What the probe asks; and what is wrong with a part, where not all is.
+    async fn look(&self, timeout: Duration) -> Result<Option<String>, Failure> {
+        let server = match self.whole.look(timeout).await? {
+            Looked::One(server) => server,
+            Looked::Nodes(lacks) => return Ok(lacks),
+        };
         // Who answers this takes commands; who is loading or busy says so.
         let space = &mut Space::default();
         let pong = server.ask(On::Plain, &cmd("PING"), space).await?;
@@ -82,7 +93,7 @@ impl RedisAdapter {
             }
         }
         server.fill(self.least).await;
-        Ok(())
+        Ok(None)
     }
 
     /// What this lock guards is whole between any two statements, so a panic elsewhere does not spoil it.
@@ -94,10 +105,13 @@ impl RedisAdapter {
 impl Adapter for RedisAdapter {
     fn probe(&self, timeout: Duration) -> Call<'_, ()> {
         Box::pin(async move {
-            tokio::time::timeout(timeout, self.look()).await.unwrap_or_else(|_| {
+            let found = tokio::time::timeout(timeout, self.look(timeout)).await.unwrap_or_else(|_| {
                 let millis = timeout.as_millis();
                 Err(Failure::service(Code::Timeout, format!("no answer to PING within {millis} ms")))
-            })
+            });
+            let (lacks, end) = found.map_or_else(|failure| (None, Err(failure)), |lacks| (lacks, Ok(())));
+            *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = lacks;
+            end
         })
     }
 
@@ -107,6 +121,10 @@ impl Adapter for RedisAdapter {
 
     fn seen(&self) -> Option<Seen> {
         self.lock().clone()
+    }
+
+    fn lacks(&self) -> Option<String> {
+        self.lacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn key_value(&self) -> Option<&dyn KeyValue> {

@@ -1,6 +1,7 @@
 //! A cluster: every key is at the node that has its slot. The nodes tell who has which, and where a key went.
 
 mod map;
+mod survey;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -19,7 +20,8 @@ use super::script;
 use super::server::{On, Server};
 use super::slots::{self, Range};
 use super::space::Space;
-use map::{Map, slots_of, state};
+use map::{Map, slots_of};
+use survey::Survey;
 
 /// A node has so long to tell who has which slots.
 const ANSWER: Duration = Duration::from_millis(1000);
@@ -113,8 +115,15 @@ impl Cluster {
         space: &mut Space,
     ) -> Result<Vec<Value>, Failure> {
         let mut server = self.server(slot).await?;
+        let mut named = None;
         for _ in 0..HOPS {
             let answers = self.noted(server.ask_all(on, commands, space).await)?;
+            for slot in answers.iter().filter_map(moved) {
+                // Two of them are at no place together, however often nodes send us to the other.
+                if named.replace(slot).is_some_and(|other| other != slot) {
+                    return Err(failure::crossslot());
+                }
+            }
             let first = answers.iter().map(|answer| self.found(answer, &server));
             match first.into_iter().find(|found| !matches!(found, Found::Here)) {
                 None => return Ok(answers),
@@ -198,7 +207,7 @@ impl Cluster {
             let answer = match self.noted(node.ask(on, command, space).await) {
                 Ok(Value::ServerError(refusal)) if failure::is_not_now(&refusal) => {
                     self.look_soon();
-                    Err(failure::refused(&refusal))
+                    self.noted(Err(failure::refused(&refusal)))
                 }
                 answer => answer,
             };
@@ -210,22 +219,36 @@ impl Cluster {
         Ok(answers)
     }
 
-    /// Whether the cluster as a whole is well, by what its nodes say; and opens what shall be open.
-    pub(super) async fn look_over(self: &Arc<Self>) -> Result<(), Failure> {
+    /// Whether the cluster as a whole is well, by what its nodes say, and opens what shall be open. Where some of it is
+    /// well, says what is not.
+    pub(super) async fn look_over(self: &Arc<Self>, timeout: Duration) -> Result<Option<String>, Failure> {
         let map = self.look().await?;
-        let nodes = map.nodes();
-        let mut last = Err(Refusal::nobody("no node of the cluster answers").failure());
-        for (_, node) in &nodes {
-            last = state(node).await;
-            if last.is_ok() {
-                break;
+        // Who says nothing leaves time to open connections to the others.
+        let survey = Survey::of(&map, ANSWER.min(timeout / 2)).await;
+        let lacks = survey.lacks()?;
+        let well = survey.well();
+        for (index, node) in well.iter().enumerate() {
+            node.fill(self.keep.least * (index + 1) / well.len()).await;
+        }
+        Ok(lacks)
+    }
+
+    /// Whether there are several nodes.
+    pub(super) fn has_parts(&self) -> bool {
+        let map = self.known();
+        map.0.iter().any(|(_, node)| !Arc::ptr_eq(node, &map.0[0].1))
+    }
+
+    /// The nodes that have these slots, each once.
+    pub(super) fn places(&self, slots: impl Iterator<Item = u16>) -> Vec<Address> {
+        let map = self.known();
+        let mut places = Vec::new();
+        for address in slots.filter_map(|slot| map.find(slot)).map(|node| node.address()) {
+            if !places.contains(address) {
+                places.push(address.clone());
             }
         }
-        last?;
-        for (index, (_, node)) in nodes.iter().enumerate() {
-            node.fill(self.keep.least * (index + 1) / nodes.len()).await;
-        }
-        Ok(())
+        places
     }
 
     pub(super) fn sweep(&self) {
@@ -250,7 +273,8 @@ impl Cluster {
             return Ok(server);
         }
         let map = self.look().await?;
-        found(&map).ok_or_else(|| Refusal::nobody("no node of the cluster has the key's slot").failure())
+        found(&map)
+            .ok_or_else(|| Refusal::nobody("no node of the cluster has the key's slot").failure().with_part())
     }
 
     /// What a node says of where the key is. Whoever is sent on has the map made anew.
@@ -272,12 +296,15 @@ impl Cluster {
         }
     }
 
-    /// A node that is gone may have been replaced.
+    /// A node that is gone may have been replaced; the others are not to blame.
     fn noted<T>(self: &Arc<Self>, answer: Result<T, Failure>) -> Result<T, Failure> {
-        if answer.as_ref().is_err_and(|failure| failure.origin() == Origin::Service) {
+        answer.map_err(|failure| {
+            if failure.origin() != Origin::Service {
+                return failure;
+            }
             self.look_soon();
-        }
-        answer
+            if self.has_parts() { failure.with_part() } else { failure }
+        })
     }
 
     /// The node that an answer sends to. A script says what it likes, and is followed only to where the nodes themselves
@@ -389,5 +416,13 @@ impl Cluster {
     /// What this lock guards is whole between any two statements, so a panic elsewhere does not spoil it.
     fn nodes(&self) -> MutexGuard<'_, HashMap<Address, Arc<Server>>> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which slot an answer says is elsewhere.
+fn moved(answer: &Value) -> Option<u16> {
+    match answer {
+        Value::ServerError(refusal) if refusal.code() == "MOVED" => slots::named(refusal.details()),
+        _ => None,
     }
 }

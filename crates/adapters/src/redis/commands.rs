@@ -14,6 +14,7 @@ use super::failure;
 use super::reply::reply;
 use super::script;
 use super::server::On;
+use super::slots;
 use super::sort::{LONGEST_WAIT, Sorted, sort};
 use super::space::Space;
 use super::spread::{self, Spread};
@@ -29,7 +30,8 @@ impl Commands for RedisAdapter {
     fn run<'a>(&'a self, words: &'a [Bytes], deadline: Instant) -> Call<'a, Reply> {
         Box::pin(async move {
             let sorted = self.sorted(words)?;
-            within(deadline, self.run_one(&sorted, words, &mut Space::default())).await
+            let end = within(deadline, self.run_one(&sorted, words, &mut Space::default())).await;
+            end.unwrap_or_else(|late| Err(self.silent(&[(&sorted, words)], late)))
         })
     }
 
@@ -41,7 +43,9 @@ impl Commands for RedisAdapter {
         Box::pin(async move {
             let sorted = self.all_sorted(commands);
             if self.whole().is_cluster() && sorted.iter().flatten().any(Sorted::spreads) {
-                return within(deadline, self.run_apart(sorted, commands)).await;
+                return within(deadline, self.run_apart(sorted, commands))
+                    .await
+                    .unwrap_or_else(|late| Err(self.silent(&[], late)));
             }
             // One that may not be sent has its own end, and takes nothing from the others.
             let sent: Vec<(&Sorted, &[Bytes])> = sorted
@@ -55,7 +59,9 @@ impl Commands for RedisAdapter {
             let answers = if asked.is_empty() {
                 Vec::new()
             } else {
-                within(deadline, self.whole().ask_each(on, &asked, &mut Space::default())).await?
+                within(deadline, self.whole().ask_each(on, &asked, &mut Space::default()))
+                    .await
+                    .unwrap_or_else(|late| Err(self.silent(&sent, late)))?
             };
             self.all_done(&sent, &answers)?;
             let mut answers = answers.into_iter();
@@ -85,7 +91,7 @@ impl Commands for RedisAdapter {
             if let Some(wide) = sorted.iter().find(|sorted| self.whole().is_cluster() && sorted.spreads()) {
                 return Err(nowhere_together(wide.sort.name));
             }
-            let key = sorted.iter().zip(commands).find_map(|(sorted, words)| sorted.key(words));
+            let key = self.one_place(&sorted, commands)?;
             let mut all = Pipeline::with_capacity(commands.len() + 2);
             all.add_command(redis::cmd("MULTI"));
             for (sorted, words) in sorted.iter().zip(commands) {
@@ -94,7 +100,9 @@ impl Commands for RedisAdapter {
             }
             all.add_command(redis::cmd("EXEC"));
             let space = &mut Space::default();
-            let mut answers = within(deadline, self.whole().ask_all(key, On::Together, &all, space)).await?;
+            let mut answers = within(deadline, self.whole().ask_all(key, On::Together, &all, space))
+                .await
+                .unwrap_or_else(|late| Err(self.late(key.into_iter(), late)))?;
             match answers.pop() {
                 Some(Value::Array(done)) if done.len() == commands.len() => {
                     let ends = sorted.iter().zip(done).map(|(sorted, answer)| self.said(sorted, answer));
@@ -118,6 +126,36 @@ impl RedisAdapter {
 
     fn all_sorted(&self, commands: &[Vec<Bytes>]) -> Vec<Result<Sorted, Failure>> {
         commands.iter().map(|words| self.sorted(words)).collect()
+    }
+
+    /// A key that says where a transaction is carried out. In a cluster all its keys must be at one place. Where they
+    /// stand in a command that only the server knows, only the server knows.
+    fn one_place<'w>(
+        &self,
+        sorted: &[Sorted],
+        commands: &'w [Vec<Bytes>],
+    ) -> Result<Option<&'w [u8]>, Failure> {
+        let with_keys = || sorted.iter().zip(commands).filter(|(sorted, words)| sorted.key(words).is_some());
+        let mut known = with_keys()
+            .filter(|(sorted, _)| sorted.is_known())
+            .filter_map(|(sorted, words)| sorted.key(words).filter(|key| !key.is_empty()));
+        let Some(first) = known.next() else {
+            return Ok(with_keys().find_map(|(sorted, words)| sorted.key(words)));
+        };
+        if self.whole().is_cluster() && known.any(|key| slots::slot(key) != slots::slot(first)) {
+            return Err(failure::crossslot());
+        }
+        Ok(Some(first))
+    }
+
+    /// Nobody answered these commands in time.
+    fn silent(&self, asked: &[(&Sorted, &[Bytes])], late: Late) -> Failure {
+        self.late(asked.iter().filter_map(|(sorted, words)| sorted.key(words)), late)
+    }
+
+    /// The same, by their keys.
+    fn late<'w>(&self, keys: impl Iterator<Item = &'w [u8]>, Late(millis): Late) -> Failure {
+        self.of_its_part(failure::silent(&self.whole().places(keys.map(slots::slot)), millis))
     }
 
     async fn run_one(&self, sorted: &Sorted, words: &[Bytes], space: &mut Space) -> Result<Reply, Failure> {
@@ -218,17 +256,13 @@ fn refusal_in(answer: &Value) -> Option<&ServerError> {
     }
 }
 
-/// The answer, if it comes by then. What the server goes on with is not known.
-async fn within<T>(
-    deadline: Instant,
-    answer: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+/// Nothing was heard for so many milliseconds.
+struct Late(u128);
+
+/// The answer, if it comes by then.
+async fn within<T>(deadline: Instant, answer: impl Future<Output = T>) -> Result<T, Late> {
     let began = Instant::now();
-    tokio::time::timeout_at(deadline, answer).await.unwrap_or_else(|_| {
-        let millis = began.elapsed().as_millis();
-        let detail = format!("No answer within {millis} ms; the command may be carried out all the same.");
-        Err(Failure::service(Code::Timeout, detail))
-    })
+    tokio::time::timeout_at(deadline, answer).await.map_err(|_| Late(began.elapsed().as_millis()))
 }
 
 impl Sorted {

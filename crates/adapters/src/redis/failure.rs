@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io;
 
-use model::{Code, Failure, Origin};
+use model::{Address, Code, Failure, Origin};
 use redis::ServerError;
 
 use super::decode::TOO_LARGE;
@@ -117,6 +117,7 @@ impl Refusal {
     }
 }
 
+const TAG: &str = "What stands in braces decides where a key is: `{cart}:1` and `{cart}:2` are at one place.";
 const CREDENTIALS: &str = "Check `username` and `password` of the service.";
 
 /// The connection broke with the command on it: what has left of it may have been carried out.
@@ -164,6 +165,7 @@ pub(super) fn refused(refusal: &ServerError) -> Failure {
             Failure::gateway(Code::Overloaded, "The server cannot save to its disk and takes no writes.")
         }
         "NOREPLICAS" => Failure::gateway(Code::Overloaded, "The server has too few replicas to take writes."),
+        "CROSSSLOT" => Failure::client(Code::CommandFailed, words(refusal)).with_hint(TAG),
         "NOPERM" => Failure::client(Code::PermissionDenied, words(refusal))
             .with_hint("The server does not allow it to the user that the gateway is."),
         _ => Failure::client(Code::CommandFailed, words(refusal)),
@@ -174,10 +176,30 @@ pub(super) fn refused(refusal: &ServerError) -> Failure {
 /// Why a script failed, in words of its own: an answer to whoever sent it, whatever it begins with.
 pub(super) fn refused_by_script(refusal: &ServerError) -> Failure {
     let native = refusal.code();
-    if matches!(native, TOO_LARGE | "NOPERM") {
+    if matches!(native, TOO_LARGE | "NOPERM" | "CROSSSLOT") {
         return refused(refusal);
     }
     Failure::client(Code::CommandFailed, words(refusal)).with_native(NATIVE, native)
+}
+
+/// The keys of one command, or of one transaction, are at several places: no cluster can do that at once.
+pub(super) fn crossslot() -> Failure {
+    Failure::client(Code::CommandFailed, "CROSSSLOT Keys in request don't hash to the same slot")
+        .with_native(NATIVE, "CROSSSLOT")
+        .with_hint(TAG)
+}
+
+/// Nobody answered in time. What the servers go on with is not known.
+pub(super) fn silent(asked: &[Address], millis: u128) -> Failure {
+    let then = format!("within {millis} ms; the command may be carried out all the same.");
+    let detail = match asked {
+        [] => format!("No answer {then}"),
+        asked => {
+            let names: Vec<_> = asked.iter().map(ToString::to_string).collect();
+            format!("{} did not answer {then}", names.join(" or "))
+        }
+    };
+    Failure::service(Code::Timeout, detail)
 }
 
 /// An answer for which there is no space.
@@ -191,6 +213,7 @@ fn too_large() -> Failure {
 pub(super) fn half_done(failure: &Failure) -> Failure {
     let detail = format!("Some nodes of the cluster have done it, and then one failed: {}", failure.detail());
     let half = Failure::new(failure.code(), failure.origin(), detail).with_retryable(false);
+    let half = if failure.is_of_part() { half.with_part() } else { half };
     match failure.native() {
         Some((_, native)) => half.with_native(NATIVE, native.to_owned()),
         None => half,
@@ -199,12 +222,12 @@ pub(super) fn half_done(failure: &Failure) -> Failure {
 
 /// Nodes of a cluster send a command from one to another, and nobody does it.
 pub(super) fn sent_around() -> Failure {
-    not_now(Code::NoEndpoint, "The nodes of the cluster do not agree on who has the key.")
+    not_now(Code::NoEndpoint, "The nodes of the cluster do not agree on who has the key.").with_part()
 }
 
 /// The keys are on their way from one node to another, and so at neither for several commands at once.
 pub(super) fn moving() -> Failure {
-    not_now(Code::Busy, "The keys are being moved to another node of the cluster.")
+    not_now(Code::Busy, "The keys are being moved to another node of the cluster.").with_part()
 }
 
 /// Whether a refusal says more of the server, as it is now, than of the command.
@@ -280,6 +303,7 @@ mod tests {
             assert_eq!(failure.wants_primary(), line.starts_with("READONLY"), "{line}");
         }
         assert_eq!(refused(&refusal("ERR syntax error")).detail(), "ERR syntax error");
+        assert!(refused(&refusal("TRYAGAIN Multiple keys")).is_of_part(), "of one slot");
     }
 
     #[test]

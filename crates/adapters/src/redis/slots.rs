@@ -64,6 +64,11 @@ pub(super) fn ranges(answer: &Value, asked: &Address) -> Option<Vec<Range>> {
     Some(ranges)
 }
 
+/// Which slot a refusal speaks of: `MOVED 3999 127.0.0.1:6381`.
+pub(super) fn named(details: Option<&str>) -> Option<u16> {
+    details?.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// Where a refusal says that a key is: `MOVED 3999 127.0.0.1:6381`.
 pub(super) fn elsewhere(details: Option<&str>, asked: &Address) -> Option<Address> {
     let place = details?.split_ascii_whitespace().nth(1)?;
@@ -117,6 +122,8 @@ mod tests {
         assert_eq!(elsewhere(Some("3999 ::1:6381"), &asked), Some(Address::new("::1", 6381)));
         assert_eq!(elsewhere(Some("3999 :6381"), &asked), Some(Address::new("10.0.0.9", 6381)));
         assert_eq!(elsewhere(Some("3999"), &asked), None);
+        assert_eq!(named(Some("3999 127.0.0.1:6381")), Some(3999));
+        assert_eq!(named(Some("elsewhere")), None);
         assert_eq!(elsewhere(None, &asked), None);
     }
 }

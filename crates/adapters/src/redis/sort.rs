@@ -10,6 +10,9 @@ use crate::key_value::Sort;
 /// A command that waits for something to happen waits at most so long, also where it says for ever.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
+/// A command that only the server knows.
+const OTHER: &str = "OTHER";
+
 /// What a command is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sorted {
@@ -18,11 +21,18 @@ pub(super) struct Sorted {
     pub(super) cap: Option<(usize, u64)>,
 }
 
+impl Sorted {
+    /// Whether it is one of ours: of others nobody but the server knows where their keys stand.
+    pub(super) fn is_known(&self) -> bool {
+        self.sort.name != OTHER
+    }
+}
+
 /// Of one that is in the table, or of one that only the server knows: that is taken for a write with its key in front.
 pub(super) fn sort(row: Option<&Row>, words: &[Bytes]) -> Sorted {
     let Some(row) = row else {
         let key = (words.len() > 1).then_some(1);
-        let sort = Sort { name: "OTHER", reads: false, walks: false, key, waits: Duration::ZERO };
+        let sort = Sort { name: OTHER, reads: false, walks: false, key, waits: Duration::ZERO };
         return Sorted { sort, cap: None };
     };
     let (waits, cap) = match wait(row.waits, words) {

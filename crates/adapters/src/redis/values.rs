@@ -11,9 +11,10 @@ use super::cursor::Cursor;
 use super::failure;
 use super::reply::{bytes, number, text};
 use super::server::On;
+use super::slots;
 use super::space::Space;
 use crate::Call;
-use crate::key_value::{Commands, KeyValue, MAX_KEY, Page, SetOptions, Ttl, Value};
+use crate::key_value::{Commands, KeyValue, MAX_KEY, Page, SetOptions, Sought, Ttl, Value};
 
 /// Longer than anybody waits, and short enough that no server finds the moment too far away.
 const LONGEST_MS: u64 = 1 << 53;
@@ -118,6 +119,18 @@ impl KeyValue for RedisAdapter {
 
     fn keeps_media_types(&self) -> bool {
         false
+    }
+
+    fn place(&self, sought: Sought<'_>) -> Option<String> {
+        if !self.whole().has_parts() {
+            return None;
+        }
+        let slot = match sought {
+            Sought::Key(key) => slots::slot(key),
+            Sought::Page(cursor) => cursor.and_then(Cursor::read).unwrap_or_default().slot,
+        };
+        let places = self.whole().places(std::iter::once(slot));
+        Some(places.first().map_or_else(|| "a node of the cluster".to_owned(), ToString::to_string))
     }
 
     fn commands(&self) -> Option<&dyn Commands> {

@@ -1,8 +1,9 @@
 //! What an adapter stands for: one server, whoever sentinels say is the primary, or a cluster.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use model::{EndpointSpec, Failure, Origin, ServiceSpec};
+use model::{Address, EndpointSpec, Failure, Origin, ServiceSpec};
 use redis::{Cmd, Pipeline, Value};
 
 use super::cluster::Cluster;
@@ -28,6 +29,14 @@ pub(super) enum Whole {
     Sentinel(Arc<Sentinels>),
     /// Whoever has the key.
     Cluster(Arc<Cluster>),
+}
+
+/// Who was there.
+pub(super) enum Looked {
+    /// One server, which is to be asked further.
+    One(Arc<Server>),
+    /// The nodes of a cluster; and what is wrong with some of them.
+    Nodes(Option<String>),
 }
 
 impl Whole {
@@ -112,14 +121,27 @@ impl Whole {
         matches!(self, Whole::Cluster(_))
     }
 
-    /// Looks who is there, and whether it is well as far as that tells; gives the one server to be asked further.
-    pub(super) async fn look(&self) -> Result<Option<Arc<Server>>, Failure> {
+    /// Whether there are several nodes now, so that what one of them does is not the doing of all.
+    pub(super) fn has_parts(&self) -> bool {
+        matches!(self, Whole::Cluster(cluster) if cluster.has_parts())
+    }
+
+    /// Which of several nodes have these slots.
+    pub(super) fn places(&self, slots: impl Iterator<Item = u16>) -> Vec<Address> {
         match self {
-            Whole::One(server) => Ok(Some(Arc::clone(server))),
+            Whole::Cluster(cluster) => cluster.places(slots),
+            Whole::One(_) | Whole::Sentinel(_) => Vec::new(),
+        }
+    }
+
+    /// Looks who is there, and whether it is well as far as that tells.
+    pub(super) async fn look(&self, timeout: Duration) -> Result<Looked, Failure> {
+        match self {
+            Whole::One(server) => Ok(Looked::One(Arc::clone(server))),
             Whole::Sentinel(sentinels) => {
-                sentinels.look().await.map(Some).map_err(|refusal| refusal.failure())
+                sentinels.look().await.map(Looked::One).map_err(|refusal| refusal.failure())
             }
-            Whole::Cluster(cluster) => cluster.look_over().await.map(|()| None),
+            Whole::Cluster(cluster) => cluster.look_over(timeout).await.map(Looked::Nodes),
         }
     }
 

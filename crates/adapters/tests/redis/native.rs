@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engines::Engines;
-use model::{Code, Failure};
+use model::{Code, Failure, Origin};
 use serde_json::json;
 use throome_adapters::key_value::Reply;
 use tokio::time::Instant;
@@ -243,6 +243,9 @@ async fn a_cluster_answers_as_one() {
 
     let apart = run(&adapter, "MGET key:1 key:2").await.expect_err("two slots");
     assert_eq!(apart.native(), Some(("redis", "CROSSSLOT")));
+    for line in ["DEL key:1 key:2", "EVAL return{1} 2 key:1 key:2", "SUNIONSTORE key:1 key:2 key:3"] {
+        told_to_the_client(&run(&adapter, line).await.expect_err("two slots"));
+    }
     let tagged = [words("SET {t}:a 1"), words("INCR {t}:a")];
     let done = native(&adapter).run_together(&tagged, soon()).await.expect("one slot");
     assert!(matches!(done.as_slice(), [Ok(Reply::Ok), Ok(Reply::Integer(2))]), "{done:?}");
@@ -258,6 +261,44 @@ async fn a_cluster_answers_as_one() {
     }
     run(&adapter, "FLUSHALL").await.expect("it is allowed here");
     assert_eq!(run(&adapter, "DBSIZE").await.expect("all answer"), Reply::Integer(0));
+}
+
+/// Keys at several places are the fault of who asks: nothing of it is the servers' doing, or goes away by asking again.
+fn told_to_the_client(failure: &Failure) {
+    assert_eq!((failure.code(), failure.origin()), (Code::CommandFailed, Origin::Client), "{failure}");
+    assert_eq!(failure.native(), Some(("redis", "CROSSSLOT")), "{failure}");
+    assert!(!failure.retryable() && failure.hint().is_some_and(|hint| hint.contains("{cart}")), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_over_several_slots_is_its_clients_fault() {
+    let nodes = Engines::own().redis_cluster();
+    let adapter = connected(json!({ "endpoints": [at(nodes[0].port)], "mode": "cluster" }));
+    run(&adapter, "SET a 0").await.expect("it is set");
+    let calls = || {
+        let stats = nodes.iter().map(|node| node.redis_cli(&["INFO", "commandstats"]));
+        stats.filter(|stats| stats.contains("cmdstat_multi:")).count()
+    };
+    for together in [
+        vec![words("SET a 1"), words("SET b 2")],
+        vec![words("PING"), words("GET a"), words("EVAL return{1} 1 b")],
+        // Of one node, and yet of two slots.
+        vec![words("SET a 1"), words("SET foo 2")],
+    ] {
+        let failure = native(&adapter).run_together(&together, soon()).await.expect_err("two slots");
+        told_to_the_client(&failure);
+    }
+    assert_eq!(calls(), 0, "nothing of it was sent");
+    // What only the server can tell, it tells: a key that is empty may be none, and second keys are not looked at.
+    for together in [
+        vec![words("SET a 1"), vec!["SET".into(), Bytes::new(), "2".into()]],
+        vec![words("SET a 1"), words("MSET a 2 b 2")],
+        vec![words("SET a 1"), words("DEL a foo")],
+    ] {
+        let failure = native(&adapter).run_together(&together, soon()).await.expect_err("two slots");
+        told_to_the_client(&failure);
+    }
+    assert_eq!(run(&adapter, "GET a").await.expect("it is there"), text("0"), "nothing of it was done");
 }
 
 /// How many keys a walk over all of them finds.

@@ -7,7 +7,7 @@ use engines::{Engines, secrets};
 use model::{Code, Failure, Origin, Role};
 use serde_json::json;
 use throome_adapters::Adapter;
-use throome_adapters::key_value::{SetOptions, Value};
+use throome_adapters::key_value::{SetOptions, Sought, Value};
 use tokio::time::Instant;
 
 use crate::{at, connected, eventually, kv, native, probe, run, soon, words};
@@ -184,12 +184,18 @@ async fn a_cluster_that_lost_a_node_heals_when_it_is_back() {
             Ok(_) => served += 1,
             Err(failure) => {
                 assert_eq!(failure.origin(), Origin::Service, "{failure}");
+                assert!(failure.is_of_part(), "the others serve on: {failure}");
+                assert!(failure.detail().starts_with(&name(&nodes[2])), "{failure}");
                 lost += 1;
             }
         }
     }
     assert!(lost > 0 && served > 0, "{served} served, {lost} lost");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    probe(&adapter).await.expect("the others are well");
+    let lacks = adapter.lacks().expect("it says what is not");
+    let expected = format!("1 of its 3 nodes cannot be asked for their keys ({}: ", name(&nodes[2]));
+    assert!(lacks.starts_with(&expected), "{lacks}");
     nodes[2].restart();
     eventually("all of it is there again", Duration::from_secs(20), || async {
         for n in 0..20 {
@@ -197,7 +203,42 @@ async fn a_cluster_that_lost_a_node_heals_when_it_is_back() {
                 return false;
             }
         }
-        probe(&adapter).await.is_ok()
+        probe(&adapter).await.is_ok() && adapter.lacks().is_none()
+    })
+    .await;
+}
+
+fn name(node: &engines::Server) -> String {
+    format!("127.0.0.1:{}", node.port)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_that_is_frozen_is_named() {
+    let engines = Engines::own();
+    let nodes = engines.redis_cluster();
+    let adapter = connected(json!({ "endpoints": [at(nodes[0].port)], "mode": "cluster" }));
+    let node =
+        nodes.iter().find(|node| node.redis_cli(&["SET", "{moving}", "x"]) == "OK").expect("one has it");
+    probe(&adapter).await.expect("all are well");
+    assert_eq!(adapter.lacks(), None);
+    node.freeze();
+    let soon = Instant::now() + Duration::from_millis(300);
+    let get = [words("GET {moving}")];
+    for late in [
+        native(&adapter).run(&get[0], soon).await.expect_err("it is frozen"),
+        native(&adapter).run_all(&get, soon).await.expect_err("it is frozen"),
+        native(&adapter).run_together(&get, soon).await.expect_err("it is frozen"),
+    ] {
+        assert_eq!((late.code(), late.is_of_part()), (Code::Timeout, true), "{late}");
+        assert!(late.detail().starts_with(&name(node)), "{late}");
+    }
+    assert_eq!(kv(&adapter).place(Sought::Key(b"{moving}")), Some(name(node)), "whoever gives up can say so");
+    probe(&adapter).await.expect("the others are well");
+    let lacks = adapter.lacks().expect("it says what is not");
+    assert!(lacks.contains(&format!("{}: no answer", name(node))), "{lacks}");
+    node.thaw();
+    eventually("it is well", Duration::from_secs(10), || async {
+        probe(&adapter).await.is_ok() && adapter.lacks().is_none()
     })
     .await;
 }

@@ -61,6 +61,11 @@ pub(crate) trait Operation: Sync {
         if self.rerun() { "" } else { " It may have been carried out all the same." }
     }
 
+    /// Which of the servers behind one endpoint is asked, where there are several of which each has a part.
+    fn place(&self, _adapter: &dyn Adapter) -> Option<String> {
+        None
+    }
+
     /// What may be written down of it.
     fn shape(&self) -> Box<str>;
 
@@ -236,7 +241,7 @@ async fn until_answered<O: Operation>(tries: &mut Tries, operation: &O) -> Resul
         let result = match operation.run(attempt.adapter(), deadline) {
             None => Err(unable(&attempt, O::ABILITY)),
             Some(call) => match answered_by(deadline + LAST_WORDS, call).await {
-                None => Err(late(&attempt, operation.if_late())),
+                None => Err(late(&attempt, operation)),
                 Some(Err(failure))
                     if failure.origin() == Origin::Service
                         || failure.wants_primary()
@@ -268,11 +273,13 @@ fn unable(attempt: &Attempt, ability: Ability) -> Miss {
     Miss { failure, cause: RetryOn::Connect, sent: true, outcome: Outcome::Void, wants_primary: false }
 }
 
-fn late(attempt: &Attempt, and: &str) -> Miss {
+fn late<O: Operation>(attempt: &Attempt, operation: &O) -> Miss {
     let limit = attempt.deadline().saturating_duration_since(attempt.began());
-    let detail = format!("{} did not answer within {} ms.", attempt.endpoint().label, limit.as_millis());
-    let failure = Failure::service(Code::Timeout, format!("{detail}{and}"));
-    let outcome = Outcome::Late(detail);
+    let place = operation.place(attempt.adapter());
+    let who = place.as_deref().unwrap_or(&attempt.endpoint().label);
+    let detail = format!("{who} did not answer within {} ms.", limit.as_millis());
+    let failure = Failure::service(Code::Timeout, format!("{detail}{}", operation.if_late()));
+    let outcome = if place.is_some() { Outcome::Partly(detail) } else { Outcome::Late(detail) };
     Miss { failure, cause: RetryOn::Timeout, sent: true, outcome, wants_primary: false }
 }
 
@@ -308,6 +315,10 @@ fn miss(failure: Failure) -> Miss {
         _ if sent => (RetryOn::Reset, Outcome::Bad(detail)),
         _ => (RetryOn::Connect, Outcome::Bad(detail)),
     };
+    let outcome = match outcome {
+        Outcome::Late(detail) | Outcome::Bad(detail) if failure.is_of_part() => Outcome::Partly(detail),
+        outcome => outcome,
+    };
     Miss { failure, cause, sent: sent && !wants_primary, outcome, wants_primary }
 }
 
@@ -335,6 +346,18 @@ mod tests {
             (refused.cause, refused.sent, refused.outcome),
             (RetryOn::Connect, false, Outcome::Bad("no".into()))
         );
+    }
+
+    #[test]
+    fn what_concerns_one_node_of_several_says_nothing_against_the_whole() {
+        for (failure, cause) in [
+            (Failure::service(Code::Timeout, "node"), RetryOn::Timeout),
+            (Failure::service(Code::BadGateway, "node"), RetryOn::Reset),
+            (Failure::service(Code::Busy, "node"), RetryOn::Connect),
+        ] {
+            let miss = miss(failure.with_part());
+            assert_eq!((miss.cause, miss.outcome), (cause, Outcome::Partly("node".into())));
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use telemetry::Meter;
 
 use crate::attempt::Outcome;
 use crate::choice::choose;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Standing};
 use crate::events::Events;
 use crate::judge::{Judgement, judge};
 use crate::probe::probe;
@@ -29,6 +29,8 @@ struct Server {
     is: Mutex<Option<Seen>>,
     /// It has said that it is another than it was.
     news: AtomicBool,
+    /// What of it cannot be asked.
+    lacks: Mutex<Option<String>>,
 }
 
 impl Adapter for Server {
@@ -47,6 +49,10 @@ impl Adapter for Server {
 
     fn says_its_role(&self) -> bool {
         true
+    }
+
+    fn lacks(&self) -> Option<String> {
+        self.lacks.lock().unwrap().clone()
     }
 }
 
@@ -295,6 +301,42 @@ fn the_status_is_what_the_servers_are() {
     let (status, reason) = pair.said();
     assert_eq!(status, Status::Degraded);
     assert!(reason.contains("server-1:1: answers; takes reads only, and has lost its primary"), "{reason}");
+}
+
+#[test]
+fn a_part_that_is_away_is_said_and_the_rest_is_asked() {
+    let pair = Pair::new().well();
+    *pair.servers[0].lacks.lock().unwrap() = Some("1 of its 3 nodes is away".to_owned());
+    let expected =
+        "1 of 2 endpoints answer as they should; server-0:1: answers; 1 of its 3 nodes is away".to_owned();
+    assert_eq!(pair.said(), (Status::Degraded, expected));
+    assert_eq!(pair.asked(Access::Write), [0]);
+    *pair.servers[0].lacks.lock().unwrap() = None;
+    assert_eq!(pair.said().0, Status::Healthy);
+}
+
+/// Failures of one node of several leave the breaker as it is, and bring a probe.
+#[tokio::test]
+async fn failures_of_a_part_say_nothing_of_the_whole() {
+    let pair = Pair::new().well();
+    pair.say(0, primary(1));
+    pair.say(1, replica());
+    let endpoint = &pair.service.endpoints[0];
+    endpoint.last_probe.store(clock::now().0, Relaxed);
+    endpoint.next_probe.store(u64::MAX, Relaxed);
+    for _ in 0..50 {
+        let mut tries = pair.tries(Access::Write);
+        let attempt = tries.next().await.unwrap();
+        let failure = Failure::service(Code::Timeout, "node 3").with_part();
+        let outcome = Outcome::Partly("node 3".into());
+        let miss = Miss { failure, cause: RetryOn::Timeout, sent: true, outcome, wants_primary: false };
+        let failure = tries.settle::<()>(attempt, Err(miss)).unwrap_err();
+        tries.fail(&failure);
+    }
+    assert!(matches!(endpoint.breaker_state(clock::now()), policy::State::Closed));
+    assert_eq!(endpoint.standing(clock::now()), Standing::In(true));
+    assert_eq!(endpoint.load.in_flight(), 0);
+    assert!(endpoint.next_probe.load(Relaxed) < clock::now().plus(Duration::from_secs(2)).0);
 }
 
 /// The document is older than a promotion, and the gateway has just begun: the old primary would take the write.

@@ -6,6 +6,7 @@ mod down;
 mod kafka;
 mod ledger;
 mod mix;
+mod nodes;
 mod pool;
 mod postgres;
 mod redis;

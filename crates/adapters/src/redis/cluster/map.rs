@@ -1,12 +1,10 @@
-//! Who has which slots, and whether all is well: what the nodes of a cluster tell.
+//! Who has which slots: what the nodes of a cluster tell.
 
 use std::sync::Arc;
 
-use model::Failure;
 use redis::{Value, cmd};
 
-use super::super::failure::{self, Refusal};
-use super::super::reply::text;
+use super::super::failure::Refusal;
 use super::super::server::{On, Server};
 use super::super::slots::{self, Range};
 use super::super::space::Space;
@@ -44,15 +42,5 @@ pub(super) async fn slots_of(node: &Server) -> Result<Vec<Range>, Refusal> {
         Value::ServerError(refusal) => Err(Refusal::unwelcome(node.address(), &refusal)),
         answer => slots::ranges(&answer, node.address())
             .ok_or_else(|| Refusal::nobody(format!("{}: tells no slots", node.address()))),
-    }
-}
-
-/// What a node says of the whole.
-pub(super) async fn state(node: &Server) -> Result<(), Failure> {
-    let answer = node.ask(On::Plain, cmd("CLUSTER").arg("INFO"), &mut Space::default()).await?;
-    match &answer {
-        Value::ServerError(refusal) => Err(failure::refused(refusal)),
-        answer if text(answer).is_some_and(|told| told.contains("cluster_state:ok")) => Ok(()),
-        _ => Err(Refusal::nobody("the cluster is down: not all of its slots are served").failure()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapters::key_value::{KeyValue, Page, SetOptions, Ttl, Value};
+use adapters::key_value::{KeyValue, Page, SetOptions, Sought, Ttl, Value};
 use adapters::{Adapter, Call};
 use bytes::Bytes;
 use clusters::{Access, Service};
@@ -28,6 +28,11 @@ pub(crate) trait OnKeys: Sync {
     /// The key, or the pattern, for its shape.
     fn key(&self) -> &[u8];
 
+    /// What is asked for, by which one of several servers is found.
+    fn sought(&self) -> Sought<'_> {
+        Sought::Key(self.key())
+    }
+
     /// Asks.
     fn run<'a>(&'a self, cache: &'a dyn KeyValue) -> Call<'a, Self::Answer>;
 }
@@ -46,6 +51,10 @@ impl<O: OnKeys> Operation for O {
 
     fn rerun(&self) -> bool {
         O::ACCESS == Access::Read
+    }
+
+    fn place(&self, adapter: &dyn Adapter) -> Option<String> {
+        adapter.key_value()?.place(self.sought())
     }
 
     fn shape(&self) -> Box<str> {
@@ -210,6 +219,10 @@ impl OnKeys for Scan<'_> {
 
     fn key(&self) -> &[u8] {
         self.pattern.unwrap_or_default()
+    }
+
+    fn sought(&self) -> Sought<'_> {
+        Sought::Page(self.cursor.as_deref())
     }
 
     fn run<'a>(&'a self, cache: &'a dyn KeyValue) -> Call<'a, Page> {
