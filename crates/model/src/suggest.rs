@@ -1,22 +1,22 @@
 //! The word that was meant: the nearest of those that are known.
 
-/// The nearest of `known` to a word that is not among them, by at most two slips of the keyboard.
+/// The nearest of `known` to a word that is not among them: by a slip or two of the keyboard, or the only one that
+/// begins with it.
 #[must_use]
 pub fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let fold = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
     let folded = fold(word);
-    known
-        .into_iter()
-        .map(|candidate| {
-            let slips = if fold(candidate) == folded { 0 } else { distance(word, candidate) };
-            (slips, candidate)
-        })
-        // Two slips in a word of two letters leave nothing of it.
-        .filter(|(slips, candidate)| {
-            *slips <= 2 && *slips < word.chars().count().min(candidate.chars().count())
-        })
-        .min_by_key(|(slips, _)| *slips)
-        .map(|(_, candidate)| candidate)
+    let known: Vec<&'w str> = known.into_iter().collect();
+    // Two slips in a short word leave too little of it.
+    let most = if word.chars().count() > 4 { 2 } else { 1 };
+    let slips = |candidate: &str| if fold(candidate) == folded { 0 } else { distance(word, candidate) };
+    let near = known.iter().map(|candidate| (slips(candidate), *candidate));
+    let near = near.filter(|(slips, candidate)| *slips <= most && *slips < candidate.chars().count());
+    near.min_by_key(|(slips, _)| *slips).map(|(_, candidate)| candidate).or_else(|| {
+        let mut begun =
+            known.iter().filter(|candidate| folded.len() > 2 && fold(candidate).starts_with(&folded));
+        begun.next().filter(|_| begun.next().is_none()).copied()
+    })
 }
 
 /// `a`, `b` and `c`, each between backticks.
@@ -51,13 +51,27 @@ mod tests {
 
     #[test]
     fn slips() {
-        let known = ["host", "port", "timeout_ms", "id", "round_robin", "endpoints"];
+        let known = [
+            "host",
+            "port",
+            "timeout_ms",
+            "id",
+            "round_robin",
+            "endpoints",
+            "username",
+            "max_age",
+            "max_size",
+        ];
         for (word, meant) in [
             ("hosst", Some("host")),
             ("prot", Some("port")),
             ("timeoutMs", Some("timeout_ms")),
             ("Round-Robin", Some("round_robin")),
             ("endpoint", Some("endpoints")),
+            ("user", Some("username")),
+            ("pool", None),
+            ("max", None),
+            ("us", None),
             ("xy", None),
             ("", None),
             ("database", None),

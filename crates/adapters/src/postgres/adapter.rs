@@ -79,9 +79,9 @@ impl PostgresAdapter {
                 Ok(Done { rows, affected: 0 })
             }
             Ok(Err(failure)) => Err(self.judged(lease, failure, terms.only_looks, deadline).await),
-            Err(_) if terms.kept_from_writing => {
+            Err(_) if terms.only_looks => {
                 let _ = lease.end().await;
-                Err(failure::late(Ended::Undone).with_retryable(true))
+                Err(failure::late(Ended::Looked).with_retryable(terms.kept_from_writing))
             }
             Err(_) => Err(failure::late(lease.end().await.of(terms.look.in_parts))),
         }

@@ -129,7 +129,7 @@ fn undone(error: &ServerError, circumstances: Circumstances) -> Failure {
             .with_hint("Free some space on the server's disk."),
         "42601" if message.contains("multiple commands") => {
             Failure::client(Code::QueryFailed, "The text holds several statements; one is taken.")
-                .with_hint("Send a list of them to `db/batch`, which runs all or none.")
+                .with_hint("Send a list of them, to `db/batch` or as `queries` of Neon's shape: all or none are run.")
         }
         "53000" | "53200" | "53400" => Failure::gateway(Code::Overloaded, detail).with_retryable(false),
         code if code.starts_with("23") => Failure::client(Code::ConstraintViolation, detail),
@@ -241,10 +241,11 @@ pub(super) fn late(ended: Ended) -> Failure {
         Ended::Unknown => {
             "The statement took too long and is being ended; it may have been carried out all the same."
         }
+        Ended::Looked => "The statement took too long and is being ended; it changes nothing.",
     };
     match ended {
         Ended::NotBegun => Failure::gateway(Code::Timeout, detail),
-        Ended::Undone | Ended::Unknown => Failure::service(Code::Timeout, detail),
+        Ended::Undone | Ended::Unknown | Ended::Looked => Failure::service(Code::Timeout, detail),
     }
 }
 
@@ -254,6 +255,8 @@ pub(super) enum Ended {
     NotBegun,
     Undone,
     Unknown,
+    /// It can have changed nothing.
+    Looked,
 }
 
 impl Ended {
