@@ -128,8 +128,9 @@ fn undone(error: &ServerError, circumstances: Circumstances) -> Failure {
             .with_retryable(false)
             .with_hint("Free some space on the server's disk."),
         "42601" if message.contains("multiple commands") => {
-            Failure::client(Code::QueryFailed, "The text holds several statements; one is taken.")
-                .with_hint("Send a list of them, to `db/batch` or as `queries` of Neon's shape: all or none are run.")
+            Failure::client(Code::QueryFailed, "The text holds several statements; one is taken.").with_hint(
+                "Send a list of them, to `db/batch` or as `queries` of Neon's shape: all or none are run.",
+            )
         }
         "53000" | "53200" | "53400" => Failure::gateway(Code::Overloaded, detail).with_retryable(false),
         code if code.starts_with("23") => Failure::client(Code::ConstraintViolation, detail),
