@@ -85,10 +85,7 @@ fn explain(bytes: &[u8], fields: &'static [Field], error: &serde_json::Error) ->
     } else if let (Category::Data, Ok(value)) = (error.classify(), serde_json::from_slice::<Value>(bytes)) {
         let node = Node::from_json(&value);
         walk(&node, fields, &Registry, "", &mut problems);
-        for field in fields {
-            let found = value.get(field.name);
-            found.into_iter().for_each(|value| texts(value, &field.shape, field.name, &mut problems));
-        }
+        texts(&value, &Shape::Fields(fields), "", &mut problems);
     }
     if problems.is_empty() {
         let place = Place {
@@ -103,13 +100,8 @@ fn explain(bytes: &[u8], fields: &'static [Field], error: &serde_json::Error) ->
 
 /// A document takes a number for a text; a body does not, since `1.10` would come back as `1.1`.
 fn texts(value: &Value, shape: &Shape, path: &str, problems: &mut Problems) {
-    let is_text = match shape {
-        Shape::Text => true,
-        Shape::AnyOf(shapes) => matches!(shapes, [Shape::Text, Shape::List(_)]),
-        _ => false,
-    };
     match (shape, value) {
-        (_, Value::Number(number)) if is_text => {
+        (shape, Value::Number(number)) if wants_text(shape) => {
             let problem = problems.add(path, Place::default(), "must be a text, not a number");
             problem.suggestion = Some(format!("write \"{number}\""));
         }
@@ -118,16 +110,35 @@ fn texts(value: &Value, shape: &Shape, path: &str, problems: &mut Problems) {
                 texts(value, inner, &format!("{path}.{name}"), problems);
             }
         }
-        (Shape::List(Shape::Fields(fields)), Value::Array(items)) => {
+        (Shape::List(inner), Value::Array(items)) => {
             for (at, item) in items.iter().enumerate() {
-                for field in *fields {
-                    let found = item.get(field.name);
-                    let path = format!("{path}[{at}].{}", field.name);
-                    found.into_iter().for_each(|value| texts(value, &field.shape, &path, problems));
+                texts(item, inner, &format!("{path}[{at}]"), problems);
+            }
+        }
+        (Shape::Fields(fields), Value::Object(entries)) => {
+            let dot = if path.is_empty() { "" } else { "." };
+            for field in *fields {
+                if let Some(value) = entries.get(field.name) {
+                    texts(value, &field.shape, &format!("{path}{dot}{}", field.name), problems);
                 }
             }
         }
         _ => {}
+    }
+}
+
+/// Whether a text fits and a number does not.
+fn wants_text(shape: &Shape) -> bool {
+    let takes_numbers = |shape: &Shape| {
+        matches!(
+            shape,
+            Shape::Integer(..) | Shape::Number(..) | Shape::Span | Shape::SpanFrom(_) | Shape::Any
+        )
+    };
+    match shape {
+        Shape::Text => true,
+        Shape::AnyOf(shapes) => shapes.iter().any(wants_text) && !shapes.iter().any(takes_numbers),
+        _ => false,
     }
 }
 

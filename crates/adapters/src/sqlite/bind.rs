@@ -30,11 +30,7 @@ pub(super) fn bind(
             Names::ByPlace => place,
             Names::ByNumber(numbers) => numbers[place - 1],
         };
-        let argument = &arguments[number - 1];
-        let bound = match argument {
-            Argument::Number(text) => statement.raw_bind_parameter(place, real(text, number)?),
-            _ => bind_one(statement, place, argument),
-        };
+        let bound = bind_one(statement, place, &arguments[number - 1]);
         bound.map_err(|error| Stop::from(session.explain(error)))?;
     }
     Ok(())
@@ -87,16 +83,14 @@ fn bind_one(statement: &mut Statement<'_>, place: usize, argument: &Argument) ->
         Argument::Null => statement.raw_bind_parameter(place, Option::<i64>::None),
         Argument::Bool(value) => statement.raw_bind_parameter(place, i64::from(*value)),
         Argument::Integer(value) => statement.raw_bind_parameter(place, *value),
-        Argument::Number(value) | Argument::Text(value) | Argument::Json(value) => {
-            statement.raw_bind_parameter(place, &**value)
-        }
+        Argument::Number(text) => match text.parse::<f64>() {
+            // As SQLite keeps such numbers: to some 15 digits.
+            Ok(value) => statement.raw_bind_parameter(place, value),
+            Err(_) => statement.raw_bind_parameter(place, &**text),
+        },
+        Argument::Text(value) | Argument::Json(value) => statement.raw_bind_parameter(place, &**value),
         Argument::Bytes(value) => statement.raw_bind_parameter(place, &**value),
     }
-}
-
-/// A number with a fraction or an exponent, as SQLite keeps such numbers: to some 15 digits.
-fn real(text: &str, number: usize) -> Result<f64, Stop> {
-    text.parse().map_err(|_| Stop::refused(format!("Argument {number} is no number: {text}.")))
 }
 
 /// Refuses what is too long before it is copied anywhere.
