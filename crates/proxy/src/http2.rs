@@ -10,7 +10,7 @@ use std::time::Duration;
 use clusters::RequestId;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
-use wire::http1::Known;
+use wire::http1::{Known, server};
 use wire::http2::{Budgets, Request, Server};
 use wire::{Alarm, Conn, Error, Line};
 
@@ -22,6 +22,9 @@ use crate::server::{Next, serve_one};
 
 /// How long a client that was told to leave may take to do so when nothing is under way.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How much of a body that nobody wants is read on.
+const THROWN_AWAY: u64 = 1024 * 1024;
 
 /// Serves a client until its connection is over. `farewell` is told when the door closes.
 pub(crate) async fn serve(
@@ -110,14 +113,13 @@ impl Connection {
             drop(head);
             match taken.and_then(|()| client.begin(limits.body)) {
                 Ok(()) => {
-                    if let Next::Cut = serve_one(&mut client, &door).await
-                        && let Line::Http2(stream) = &mut client.line
-                    {
-                        stream.reset();
+                    if let Next::Cut = serve_one(&mut client, &door).await {
+                        return client.line.http2().into_iter().for_each(wire::http2::Stream::reset);
                     }
                 }
                 Err(error) => refuse(&mut client, &door, &error).await,
             }
+            linger(&mut client).await;
         });
     }
 }
@@ -126,6 +128,15 @@ enum Event {
     Request(Option<Result<Request, Error>>),
     Farewell,
     Alarm,
+}
+
+/// Reads on for a while where a body is still coming, and throws it away: a client in the middle of sending may take a
+/// reset for a failure although its answer stands before it (RFC 9113 8.1 has it otherwise; some do not).
+async fn linger(client: &mut Client) {
+    if !client.upload_is_over() {
+        let Client { line, upload, alarm, .. } = client;
+        server::drain(line, &mut upload.body, THROWN_AWAY, alarm, PATIENCE).await;
+    }
 }
 
 /// A head that is wrong.

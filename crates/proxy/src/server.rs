@@ -63,7 +63,7 @@ async fn drained(client: &mut Client) -> bool {
     if client.upload_is_over() {
         return true;
     }
-    if !client.reusable || client.request.expects_continue {
+    if !client.reusable || client.request.expects_continue || client.line.http2().is_some() {
         return false;
     }
     let Client { line, upload, alarm, .. } = client;

@@ -69,7 +69,9 @@ impl RequestHead {
             return Err(Error::Malformed("too many empty lines before a request"));
         }
         let most = limits.fields.min(MOST_FIELDS);
-        let parsed = request.parse_with_uninit_headers(bytes, &mut lines[..most]).map_err(of_httparse)?;
+        let parsed = request
+            .parse_with_uninit_headers(bytes, &mut lines[..most])
+            .map_err(|error| if is_no_http(bytes) { Error::Closed } else { of_httparse(error) })?;
         let Status::Complete(length) = parsed else { return incomplete(bytes, limits) };
         whole(bytes, length, limits)?;
         let base = bytes.as_ptr() as usize;
@@ -357,6 +359,14 @@ fn take_lines(fields: &mut Fields, head: &[u8], headers: &[httparse::Header<'_>]
         let end = head.len() as u32 - 2; // Before the empty line.
         last.line_end = end;
     }
+}
+
+/// Whether these are three plain words and nothing else: no path, no version, no field. Whoever says so speaks no HTTP/1,
+/// and has no use for an answer in it: that is what a broken preface of HTTP/2 looks like (RFC 9113 3.4).
+fn is_no_http(bytes: &[u8]) -> bool {
+    let Some(line) = bytes.strip_suffix(b"\r\n\r\n") else { return false };
+    let is_word = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_uppercase);
+    line.split(|&byte| byte == b' ').count() == 3 && line.split(|&byte| byte == b' ').all(is_word)
 }
 
 /// A length is digits and nothing else: no sign, no list, no overflow.
