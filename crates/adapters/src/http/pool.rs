@@ -100,7 +100,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`Unreached`], with the last address's error.
-    pub(super) async fn line_alone(&self) -> Result<Line, Unreached> {
+    pub(crate) async fn line_alone(&self) -> Result<Line, Unreached> {
         let line = match &self.streams {
             None => self.connect().await.map(Line::Http1),
             Some(_) => Streams::new().open(|| self.connect()).await,
