@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use wire::buffer::SMALL;
 use wire::http2::PREFACE;
 use wire::{Conn, Error, Line, Socket};

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use clusters::{RequestId, Route, Snapshot};
+use http::{HeaderName, HeaderValue};
 use model::{Code, Failure};
 use policy::Request;
 use wire::http1::fields::HOP_BY_HOP;
-use http::{HeaderName, HeaderValue};
 use wire::http1::{Framing, Known, Mask, RequestHead, target};
 use wire::http2::Stream;
 use wire::{Error, Line};
@@ -97,7 +97,11 @@ impl Passage {
         const MALFORMED: Error = Error::Malformed("a head that HTTP/2 cannot carry");
         let target = self.target.as_deref().unwrap_or(head.path_and_query());
         let host = head.host().unwrap_or(endpoint);
-        let uri = http::Uri::builder().scheme("http").authority(host).path_and_query(target).build();
+        let uri = http::Uri::builder()
+            .scheme(http::uri::Scheme::HTTP)
+            .authority(host)
+            .path_and_query(target)
+            .build();
         let mut request = http::Request::new(());
         *request.uri_mut() = uri.map_err(|_| MALFORMED)?;
         let method = if head.upgrade { "CONNECT" } else { head.method() };
@@ -123,14 +127,7 @@ impl Passage {
         stream.say_request(request, head.framing == Framing::None && !head.upgrade)
     }
 
-    fn say_http1(
-        &self,
-        head: &RequestHead,
-        peer: &Peer,
-        id: &RequestId,
-        endpoint: &str,
-        out: &mut Vec<u8>,
-    ) {
+    fn say_http1(&self, head: &RequestHead, peer: &Peer, id: &RequestId, endpoint: &str, out: &mut Vec<u8>) {
         let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
         let target = self.target.as_deref().unwrap_or(head.path_and_query());
         say(&[head.method().as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);

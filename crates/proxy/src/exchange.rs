@@ -291,7 +291,8 @@ fn of_answer(error: Error) -> Fault {
         Error::HeadTooLarge => (Kind::Broken, "answered with too large a head".to_owned()),
         Error::Reset(_) => (Kind::Broken, format!("gave the request up: {error}")),
         Error::Refused => {
-            let failure = Failure::service(Code::BadGateway, "refused the request before it did anything of it");
+            let failure =
+                Failure::service(Code::BadGateway, "refused the request before it did anything of it");
             return Fault { failure, cause: RetryOn::Reset, sent: false, kind: Kind::Void };
         }
         other => (Kind::Improper, format!("did not answer in HTTP: {other}")),

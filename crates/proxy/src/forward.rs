@@ -63,9 +63,8 @@ fn order(client: &Client, door: &Door, passage: &Passage, id: &RequestId) -> Ord
     let method = client.request.method();
     let fields = &client.request.fields;
     // A call of gRPC takes as long as its client says; one that says nothing may be a stream that waits.
-    let is_endless = grpc::is_call(fields)
-        && grpc::timeout(fields).is_none()
-        && passage.route.spec.timeout.is_none();
+    let is_endless =
+        grpc::is_call(fields) && grpc::timeout(fields).is_none() && passage.route.spec.timeout.is_none();
     let safe = may_rerun(Work::Http(method), Progress::Sent);
     Order {
         operation: operation(method),

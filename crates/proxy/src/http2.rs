@@ -27,12 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const THROWN_AWAY: u64 = 1024 * 1024;
 
 /// Serves a client until its connection is over. `farewell` is told when the door closes.
-pub(crate) async fn serve(
-    conn: Conn,
-    door: &Door,
-    peer: Arc<Peer>,
-    farewell: Arc<Notify>,
-) {
+pub(crate) async fn serve(conn: Conn, door: &Door, peer: Arc<Peer>, farewell: Arc<Notify>) {
     let limits = &door.options().limits;
     let budgets = Budgets {
         head: u32::try_from(limits.head.bytes).unwrap_or(u32::MAX),
@@ -124,6 +119,7 @@ impl Connection {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 enum Event {
     Request(Option<Result<Request, Error>>),
     Farewell,

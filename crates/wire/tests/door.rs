@@ -14,7 +14,6 @@ use throome_wire::{Alarm, Body, Conn, Error, Line, Side, Socket};
 
 use crate::support::conn;
 
-
 /// Nothing here takes as long; what does is a mistake.
 const PATIENCE: Duration = Duration::from_secs(5);
 const MOST_BODY: u64 = 1024 * 1024;

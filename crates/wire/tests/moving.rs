@@ -340,7 +340,10 @@ fn a_tunnel_carries_both_ways_and_each_way_ends_alone() {
             let moving = async {
                 poll_fn(|cx| {
                     let polled = tunnel.poll(cx, &mut client, &mut service);
-                    assert!(conn(&mut client).inbox.capacity() <= SMALL && conn(&mut service).inbox.capacity() <= SMALL);
+                    assert!(
+                        conn(&mut client).inbox.capacity() <= SMALL
+                            && conn(&mut service).inbox.capacity() <= SMALL
+                    );
                     polled
                 })
                 .await

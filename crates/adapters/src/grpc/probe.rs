@@ -101,7 +101,8 @@ async fn answer(line: &mut Line) -> Result<(Option<String>, Vec<u8>), Error> {
         body.consume(line, n);
     }
     let text = String::from_utf8_lossy(body.trailers(line)).to_ascii_lowercase();
-    let of_trailers = text.lines().find_map(|line| Some(line.strip_prefix("grpc-status:")?.trim().to_owned()));
+    let of_trailers =
+        text.lines().find_map(|line| Some(line.strip_prefix("grpc-status:")?.trim().to_owned()));
     let of_head = || head.fields.get("grpc-status").map(|value| String::from_utf8_lossy(value).into_owned());
     Ok((of_trailers.or_else(of_head), bytes))
 }

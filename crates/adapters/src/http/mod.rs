@@ -81,7 +81,10 @@ impl Driver for HttpDriver {
         _home: &Home,
     ) -> Result<Arc<dyn Adapter>, Failure> {
         let probe = options::probe_of(service)?;
-        Ok(Arc::new(HttpAdapter { pool: Pool::new(endpoint.address(), options::protocol_of(service)), probe }))
+        Ok(Arc::new(HttpAdapter {
+            pool: Pool::new(endpoint.address(), options::protocol_of(service)),
+            probe,
+        }))
     }
 }
 

@@ -16,12 +16,7 @@ const DOOR: &str = "the traffic door in full";
 pub(super) const FIELDS: &[Field] = &[
     field(
         "protocol",
-        Shape::Choice(&[
-            word("http1"),
-            later_word("h2", DOOR),
-            word("h2c"),
-            later_word("auto", DOOR),
-        ]),
+        Shape::Choice(&[word("http1"), later_word("h2", DOOR), word("h2c"), later_word("auto", DOOR)]),
         "What the service speaks; `h2c` is HTTP/2 in the clear.",
     )
     .default("http1"),

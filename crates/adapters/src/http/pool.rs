@@ -111,7 +111,7 @@ impl Pool {
     async fn connect(&self) -> io::Result<Conn> {
         let socket = match self.literal {
             Some(address) => Socket::connect(&[address]).await?,
-            None => Socket::connect(&*self.resolve().await?).await?,
+            None => Socket::connect(&self.resolve().await?).await?,
         };
         Ok(Conn::new(socket))
     }

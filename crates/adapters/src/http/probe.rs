@@ -54,8 +54,10 @@ fn say(line: &mut Line, pool: &Pool, path: &str) -> Result<(), Error> {
     match line {
         Line::Http1(conn) => {
             conn.outbox.extend_from_slice(
-                format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {AGENT}\r\nConnection: close\r\n\r\n")
-                    .as_bytes(),
+                format!(
+                    "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {AGENT}\r\nConnection: close\r\n\r\n"
+                )
+                .as_bytes(),
             );
             Ok(())
         }

@@ -107,7 +107,9 @@ mod tests {
         let head = Fields::default();
         assert_eq!(Ended::of(&head, b"a: 1\r\nGrpc-Status: 14\r\n"), Ended::With(14));
         assert_eq!(Ended::of(&head, b"grpc-message: 0\r\n"), Ended::Silently);
-        assert!(Ended::With(13).is_failure() && !Ended::With(12).is_failure() && !Ended::With(0).is_failure());
+        assert!(
+            Ended::With(13).is_failure() && !Ended::With(12).is_failure() && !Ended::With(0).is_failure()
+        );
     }
 
     #[test]

@@ -77,13 +77,7 @@ fn say_status(response: &ResponseHead, out: &mut Vec<u8>) {
 }
 
 /// A failure, whole.
-pub(super) fn refuse(
-    refusal: &Refusal,
-    id: &RequestId,
-    reusable: bool,
-    head_only: bool,
-    out: &mut Vec<u8>,
-) {
+pub(super) fn refuse(refusal: &Refusal, id: &RequestId, reusable: bool, head_only: bool, out: &mut Vec<u8>) {
     let Refusal { status, retry_after, asks_for_token, nosniff, body } = refusal;
     // Writing into a vector cannot fail.
     let _ = write!(

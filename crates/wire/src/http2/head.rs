@@ -36,7 +36,9 @@ impl RequestHead {
         let protocol = parts.extensions.get::<h2::ext::Protocol>();
         let method = match (parts.method == http::Method::CONNECT, protocol.map(h2::ext::Protocol::as_str)) {
             (true, Some("websocket")) => "GET",
-            (true, Some(_)) => return Err(Error::Malformed("a protocol other than websocket is not served here")),
+            (true, Some(_)) => {
+                return Err(Error::Malformed("a protocol other than websocket is not served here"));
+            }
             (true, None) => return Err(Error::Malformed("CONNECT is not served here")),
             (false, _) => parts.method.as_str(),
         };
@@ -137,7 +139,9 @@ fn line(fields: &mut Fields, name: &[u8], value: &[u8], known: Known) {
 fn take_authority(fields: &mut Fields, parts: &request::Parts) -> Result<(), Error> {
     let host = parts.headers.get(http::header::HOST);
     match (parts.uri.authority(), host) {
-        (Some(authority), Some(host)) if !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => {
+        (Some(authority), Some(host))
+            if !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
+        {
             Err(Error::Malformed(":authority and Host that differ"))
         }
         (Some(authority), _) => {

@@ -17,11 +17,7 @@ const HELD: usize = 64 * 1024;
 pub(super) struct Io(pub(super) Conn);
 
 impl AsyncRead for Io {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let conn = &mut self.get_mut().0;
         if !conn.inbox.is_empty() {
             let n = conn.inbox.len().min(into.remaining());

@@ -2,13 +2,13 @@
 
 use std::task::{Context, Poll, ready};
 
-use h2::server::{Builder, Connection};
 use h2::RecvStream;
+use h2::server::{Builder, Connection};
 use http::request::Parts;
 
+use super::Budgets;
 use super::io::Io;
 use super::stream::Stream;
-use super::Budgets;
 use crate::conn::Conn;
 use crate::error::Error;
 

@@ -54,7 +54,15 @@ impl std::fmt::Debug for Stream {
 
 impl Stream {
     fn new(state: State, incoming: Option<RecvStream>) -> Self {
-        Stream { state, incoming, frame: Bytes::new(), trailers: Vec::new(), is_read: false, place: None, taken: 0 }
+        Stream {
+            state,
+            incoming,
+            frame: Bytes::new(),
+            trailers: Vec::new(),
+            is_read: false,
+            place: None,
+            taken: 0,
+        }
     }
 
     /// What a client has asked.
