@@ -20,6 +20,8 @@ use crate::{http1, http2};
 
 /// After an accept that failed for want of something (descriptors, memory), this long is waited.
 const BREATH: Duration = Duration::from_millis(50);
+/// What never ends by itself has so long for its last words.
+const PARTING: Duration = Duration::from_millis(100);
 /// While closing, how often it is looked whether all connections have ended.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -52,7 +54,7 @@ pub async fn serve_core(
     }
     drop(listener);
     door.close();
-    guests.see_off(grace).await;
+    guests.see_off(&door, grace).await;
     Ok(())
 }
 
@@ -171,13 +173,18 @@ impl Guests {
     }
 
     /// Ends idle connections at once and the others when their request is answered, or after `grace`.
-    async fn see_off(&self, grace: Duration) {
+    async fn see_off(&self, door: &Door, grace: Duration) {
         let end = tokio::time::Instant::now() + grace;
         self.farewell.notify_waiters();
+        let mut told = false;
         loop {
+            if !told && tokio::time::Instant::now() >= end {
+                told = true;
+                door.go();
+            }
             {
                 let book = self.book();
-                let over = tokio::time::Instant::now() >= end;
+                let over = tokio::time::Instant::now() >= end + PARTING;
                 for guest in book.here.values() {
                     if over || guest.idle.load(Relaxed) {
                         guest.task.abort();
@@ -188,7 +195,7 @@ impl Guests {
                 }
             }
             tokio::time::sleep(LOOK).await;
-            if tokio::time::Instant::now() >= end + BREATH {
+            if tokio::time::Instant::now() >= end + PARTING + BREATH {
                 return;
             }
         }

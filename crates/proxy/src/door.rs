@@ -1,11 +1,13 @@
 //! What all connections of the door share: its options, its counts, and whether it is closing.
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use clusters::Clusters;
+use tokio::sync::Notify;
 use wire::http1::HeadLimits;
 
 use crate::calls::Calls;
@@ -20,6 +22,8 @@ struct Inner {
     /// Whoever answers requests here; without, they are routed.
     calls: Option<Arc<dyn Calls>>,
     closing: AtomicBool,
+    /// Told when the time for what is under way is over.
+    going: Notify,
 }
 
 /// How large a body of the traffic door may be.
@@ -92,13 +96,25 @@ impl Door {
     /// A door to these clusters.
     #[must_use]
     pub fn new(clusters: Clusters, options: Options) -> Self {
-        Door(Arc::new(Inner { clusters, options, calls: None, closing: AtomicBool::new(false) }))
+        Door(Arc::new(Inner {
+            clusters,
+            options,
+            calls: None,
+            closing: AtomicBool::new(false),
+            going: Notify::new(),
+        }))
     }
 
     /// A door whose requests are answered and never routed.
     #[must_use]
     pub fn answering(clusters: Clusters, options: Options, calls: Arc<dyn Calls>) -> Self {
-        Door(Arc::new(Inner { clusters, options, calls: Some(calls), closing: AtomicBool::new(false) }))
+        Door(Arc::new(Inner {
+            clusters,
+            options,
+            calls: Some(calls),
+            closing: AtomicBool::new(false),
+            going: Notify::new(),
+        }))
     }
 
     pub(crate) fn calls(&self) -> Option<&dyn Calls> {
@@ -124,6 +140,16 @@ impl Door {
     /// No further request is taken on any connection; those under way are finished.
     pub(crate) fn close(&self) {
         self.0.closing.store(true, Relaxed);
+    }
+
+    /// What never ends by itself has a moment to say so.
+    pub(crate) fn go(&self) {
+        self.0.going.notify_waiters();
+    }
+
+    /// Ready when it is told so.
+    pub(crate) fn going(&self) -> impl Future<Output = ()> + '_ {
+        self.0.going.notified()
     }
 
     pub(crate) fn is_closing(&self) -> bool {

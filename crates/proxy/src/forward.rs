@@ -111,6 +111,12 @@ async fn ask(
         let outcome = Outcome::Void;
         return Err(Miss { failure, cause: RetryOn::Connect, sent: true, outcome, wants_primary: false });
     };
+    if client.request.upgrade
+        && let Err(failure) = pool.websockets().admit(client.request.fields.get("origin"))
+    {
+        let outcome = Outcome::Void;
+        return Err(Miss { failure, cause: RetryOn::Connect, sent: true, outcome, wants_primary: false });
+    }
     let now = tokio::time::Instant::from_std(Instant::now());
     client.upload.restart();
     let mut unsent = Vec::new();

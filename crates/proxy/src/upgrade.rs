@@ -1,8 +1,16 @@
-//! After a 101: bytes both ways until both have said their last. The connections are never used again.
+//! After a WebSocket was agreed on: bytes both ways until both have said their last, or a limit that its service sets is
+//! reached. The connections are never used again.
 
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use adapters::http::WebSockets;
 use clusters::{Attempt, Ending, Outcome, RequestId, Tries};
 use model::{Code, Failure};
 use tokio::time::Instant;
+use wire::http1::PumpError;
 use wire::http1::tunnel::Tunnel;
 use wire::{Error, Line};
 
@@ -37,32 +45,137 @@ pub(crate) async fn tunnel(
     if let Line::Http1(conn) = &mut service {
         conn.outbox = Vec::new();
     }
+    let rules = attempt.adapter().http().map(|pool| pool.websockets().clone()).unwrap_or_default();
     // Established: a long life says nothing more of the endpoint's speed or health.
     attempt.end(Outcome::Good);
-    let quiet = door.options().limits.stream_timeout;
-    let mut tunnel = Tunnel::default();
-    let (mut moved, mut progress) = (0, Instant::now());
-    let ended = loop {
-        client.alarm.set_after(quiet);
-        let Client { line, alarm, .. } = &mut *client;
-        match alarm.guard(|cx| tunnel.poll(cx, line, &mut service).map(Ok)).await {
-            Ok(ended) => break ended,
-            Err(_) if tunnel.moved > moved => (moved, progress) = (tunnel.moved, Instant::now()),
-            Err(_) => {
-                tracing::debug!(request_id = %id, quiet = ?progress.elapsed(), "a quiet tunnel is closed");
-                break Ok(());
-            }
-        }
-    };
-    match ended {
-        Ok(()) => tries.finish(Ending::Success(Some(101))),
-        Err((stopped, of_service)) => {
-            let ending = match (&stopped.error, of_service) {
-                (Error::Io(_), false) => Ending::Cancelled,
-                _ => Ending::Failure(Code::BadGateway, Some(101)),
-            };
-            tries.finish(ending);
+    let ended = Carried::new(&rules, door).run(client, &mut service).await;
+    tries.finish(match ended {
+        Ok(()) => Ending::Success(Some(101)),
+        Err((PumpError { error: Error::Io(_), .. }, false)) => Ending::Cancelled,
+        Err((PumpError { error: Error::Message(_), .. }, false)) => Ending::Success(Some(101)),
+        Err(_) => Ending::Failure(Code::BadGateway, Some(101)),
+    });
+    tracing::debug!(request_id = %id, "a tunnel has ended");
+    Ok(())
+}
+
+/// A connection that nobody follows is looked at so seldom; one of which somebody asks more, more often.
+const LEAST_TICK: Duration = Duration::from_millis(50);
+/// Our last words are waited for so long.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Codes that close a WebSocket (RFC 6455 7.4.1).
+const GOING_AWAY: u16 = 1001;
+
+/// A tunnel under way, with the limits that it is held to.
+struct Carried<'d> {
+    tunnel: Tunnel,
+    door: &'d Door,
+    /// Without a message either way.
+    idle: Duration,
+    /// Without a byte from the client, before it is asked, and again before it is taken for gone.
+    ping: Option<Duration>,
+    said: u64,
+    heard: u64,
+    last_said: Instant,
+    last_heard: Instant,
+    asked: bool,
+}
+
+impl<'d> Carried<'d> {
+    fn new(rules: &WebSockets, door: &'d Door) -> Self {
+        let tunnel = if rules.asks_for_frames() {
+            Tunnel::of_frames(rules.max_message.unwrap_or(u64::MAX))
+        } else {
+            Tunnel::default()
+        };
+        let now = Instant::now();
+        Carried {
+            tunnel,
+            door,
+            idle: rules.idle.unwrap_or(door.options().limits.stream_timeout),
+            ping: rules.ping,
+            said: 0,
+            heard: 0,
+            last_said: now,
+            last_heard: now,
+            asked: false,
         }
     }
-    Ok(())
+
+    /// Carries bytes until both have said their last, one breaks a rule, or the gateway goes.
+    async fn run(mut self, client: &mut Client, service: &mut Line) -> Result<(), (PumpError, bool)> {
+        let door = self.door;
+        let mut going = pin!(door.going());
+        let ended = loop {
+            client.alarm.set(self.next_look());
+            let Client { line, alarm, .. } = &mut *client;
+            let tunnel = &mut self.tunnel;
+            let moved = alarm.guard(|cx| {
+                if let Poll::Ready(ended) = tunnel.poll(cx, line, service) {
+                    return Poll::Ready(Ok(Some(ended)));
+                }
+                going.as_mut().poll(cx).map(|()| Ok(None))
+            });
+            match moved.await {
+                Ok(Some(ended)) => break ended,
+                Ok(None) => {
+                    self.tunnel.close(GOING_AWAY, &mut client.line, service);
+                    break Ok(());
+                }
+                Err(_) if self.is_over(client, service) => break Ok(()),
+                Err(_) => {}
+            }
+        };
+        if let Err((PumpError { error: Error::Message(broken), .. }, _)) = &ended {
+            self.tunnel.close(broken.code(), &mut client.line, service);
+        }
+        flush(client, service).await;
+        ended
+    }
+
+    fn next_look(&self) -> Instant {
+        let idle = self.last_said + self.idle;
+        let ping = self.ping.map(|ping| self.last_heard + if self.asked { 2 * ping } else { ping });
+        ping.map_or(idle, |ping| ping.min(idle)).max(Instant::now() + LEAST_TICK)
+    }
+
+    /// Looks who was silent, asks the client whether it is there, and says whether it is over.
+    fn is_over(&mut self, client: &mut Client, service: &mut Line) -> bool {
+        let now = Instant::now();
+        if self.tunnel.said() > self.said {
+            (self.said, self.last_said) = (self.tunnel.said(), now);
+        }
+        if self.tunnel.heard() > self.heard {
+            (self.heard, self.last_heard, self.asked) = (self.tunnel.heard(), now, false);
+        }
+        let silent = now.duration_since(self.last_heard);
+        let is_gone = self.ping.is_some_and(|ping| self.asked && silent >= 2 * ping);
+        if is_gone || now.duration_since(self.last_said) >= self.idle {
+            self.tunnel.close(GOING_AWAY, &mut client.line, service);
+            return true;
+        }
+        if self.ping.is_some_and(|ping| !self.asked && silent >= ping) {
+            self.tunnel.ping(&mut client.line, service);
+            self.asked = true;
+        }
+        false
+    }
+}
+
+/// Sends what we said last, as far as it is taken.
+async fn flush(client: &mut Client, service: &mut Line) {
+    client.alarm.set_after(FAREWELL);
+    let Client { line, alarm, .. } = client;
+    let flushed = alarm.guard(|cx| {
+        let (up, down) = (service.poll_flush(cx), line.poll_flush(cx));
+        if up.is_ready() && down.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    });
+    // Whoever does not take it is gone.
+    let _ = flushed.await;
+    for line in [&mut client.line, service] {
+        if let Line::Http2(stream) = line {
+            let _ = stream.end(&[]);
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::websocket::Broken;
+
 /// Which of two peers did it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -38,6 +40,9 @@ pub enum Error {
     /// A body larger than allowed.
     #[error("the body is larger than allowed")]
     BodyTooLarge,
+    /// A message of a WebSocket that may not pass.
+    #[error("a WebSocket said {}", match .0 { Broken::TooLarge => "more in a message than is allowed", Broken::Malformed => "what is no frame" })]
+    Message(Broken),
     /// Waited for longer than allowed.
     #[error("waited too long")]
     TimedOut,

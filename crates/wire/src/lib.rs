@@ -13,6 +13,7 @@ pub mod http1;
 pub mod http2;
 pub mod line;
 pub mod socket;
+pub mod websocket;
 
 pub use alarm::Alarm;
 pub use body::Body;

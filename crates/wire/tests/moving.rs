@@ -364,7 +364,7 @@ fn a_tunnel_carries_both_ways_and_each_way_ends_alone() {
             let ((), answered, asked) = tokio::join!(moving, asking, answering);
             assert!(answered == down, "seed {seed}");
             assert!(asked.strip_prefix(b"early").is_some_and(|rest| rest == up), "seed {seed}");
-            assert_eq!(tunnel.moved, (up.len() + down.len()) as u64);
+            assert_eq!(tunnel.moved(), (up.len() + down.len()) as u64);
         }
     });
 }

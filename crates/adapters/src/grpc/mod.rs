@@ -13,7 +13,7 @@ use model::kind::{Ability, KindCheck, Place};
 use model::tree::Node;
 use model::{EndpointSpec, Failure, ServiceSpec};
 
-use crate::http::{Pool, Protocol};
+use crate::http::{Pool, Protocol, WebSockets};
 use crate::{Adapter, Call, Driver, Fact, Home};
 
 /// The driver of kind `grpc`.
@@ -82,7 +82,7 @@ impl Driver for GrpcDriver {
         service: &ServiceSpec,
         _home: &Home,
     ) -> Result<Arc<dyn Adapter>, Failure> {
-        let pool = Pool::new(endpoint.address(), Protocol::H2c);
+        let pool = Pool::new(endpoint.address(), Protocol::H2c, WebSockets::default());
         Ok(Arc::new(GrpcAdapter { pool, asked: options::asked_of(service) }))
     }
 }

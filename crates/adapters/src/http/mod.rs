@@ -4,6 +4,7 @@ mod options;
 mod pool;
 mod probe;
 mod streams;
+mod websocket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use model::tree::Node;
 use model::{EndpointSpec, Failure, ServiceSpec};
 
 pub use pool::{Pool, Protocol, Unreached};
+pub use websocket::WebSockets;
 
 use crate::{Adapter, Call, Driver, Fact, Home};
 
@@ -82,7 +84,7 @@ impl Driver for HttpDriver {
     ) -> Result<Arc<dyn Adapter>, Failure> {
         let probe = options::probe_of(service)?;
         Ok(Arc::new(HttpAdapter {
-            pool: Pool::new(endpoint.address(), options::protocol_of(service)),
+            pool: Pool::new(endpoint.address(), options::protocol_of(service), WebSockets::of(service)),
             probe,
         }))
     }

@@ -9,6 +9,7 @@ use model::{Code, Failure, ServiceSpec};
 
 use super::pool::Protocol;
 use super::probe::Probe;
+use super::websocket;
 
 const DOOR: &str = "the traffic door in full";
 
@@ -23,7 +24,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("health", Shape::Fields(HEALTH), "How its endpoints are probed, over the cluster's `health`."),
     field("tls", Shape::Any, "How the connection to the service is secured.").later(DOOR),
     field("limits", Shape::Any, "Connections and requests at once.").later(DOOR),
-    field("websocket", Shape::Any, "Limits of upgraded connections.").later(DOOR),
+    field("websocket", Shape::Fields(websocket::FIELDS), "Who may open WebSockets, and their limits."),
 ];
 
 const HEALTH: &[Field] = &[
@@ -37,6 +38,7 @@ const HEALTH: &[Field] = &[
 
 /// What the table cannot say.
 pub(super) fn check(service: &Node, problems: &mut Problems) {
+    websocket::check(service, problems);
     let Some(health) = service.get("health") else { return };
     if let Some(path) = health.get("path")
         && let Some(text) = path.as_str()

@@ -12,6 +12,7 @@ use wire::cores::PerCore;
 use wire::{Conn, Line, Socket};
 
 use super::streams::Streams;
+use super::websocket::WebSockets;
 
 /// An idle connection is let go of after this long: most services keep theirs for 60 s or more.
 const IDLE: Duration = Duration::from_secs(55);
@@ -29,6 +30,7 @@ pub struct Pool {
     idle: PerCore<Mutex<Vec<Idle>>>,
     /// Where the service speaks HTTP/2.
     streams: Option<Streams>,
+    websockets: WebSockets,
 }
 
 /// What a service speaks.
@@ -53,16 +55,29 @@ pub struct Unreached(pub io::Error);
 impl Pool {
     /// A pool of connections to `address`; none is made yet.
     #[must_use]
-    pub fn new(address: Address, protocol: Protocol) -> Self {
+    pub fn new(address: Address, protocol: Protocol, websockets: WebSockets) -> Self {
         let literal = address.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, address.port));
         let streams = (protocol == Protocol::H2c).then(Streams::new);
-        Pool { address, literal, resolved: Mutex::new(None), idle: PerCore::new(Mutex::default), streams }
+        Pool {
+            address,
+            literal,
+            resolved: Mutex::new(None),
+            idle: PerCore::new(Mutex::default),
+            streams,
+            websockets,
+        }
     }
 
     /// Where the endpoint is.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// What the service asks of WebSockets.
+    #[must_use]
+    pub fn websockets(&self) -> &WebSockets {
+        &self.websockets
     }
 
     /// An idle connection of this core that was used within `fresh`, if the peer has not closed it.

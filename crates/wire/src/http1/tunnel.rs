@@ -1,4 +1,5 @@
-//! After an upgrade: bytes both ways, and no buffer while nobody speaks.
+//! After an upgrade: bytes both ways, and no buffer while nobody speaks. Where it is asked for, the frames that pass are
+//! followed, so that messages have a bound and the gateway can put in a word of its own.
 
 use std::task::{Context, Poll, ready};
 
@@ -9,18 +10,30 @@ use crate::error::{Error, Side};
 use crate::line::Line;
 
 use super::pump::PumpError;
+use crate::websocket::{self, Frames};
 
 /// Bytes both ways between two lines.
 #[derive(Debug, Default)]
 pub struct Tunnel {
     up: Way,
     down: Way,
-    /// Bytes moved, both ways together.
-    pub moved: u64,
+}
+
+/// Bytes one way.
+#[derive(Debug, Default)]
+struct Way {
+    state: State,
+    frames: Option<Box<Frames>>,
+    /// Whether what stands ready was followed already.
+    is_seen: bool,
+    /// What stands ready will not pass, and what passed before ended with a frame.
+    is_refused: bool,
+    /// Bytes that passed.
+    moved: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum State {
     #[default]
     Open,
     Closing,
@@ -28,6 +41,51 @@ enum Way {
 }
 
 impl Tunnel {
+    /// A tunnel of WebSocket frames, of which no message has more than `most` bytes.
+    #[must_use]
+    pub fn of_frames(most: u64) -> Self {
+        let way = || Way { frames: Some(Box::new(Frames::new(most))), ..Way::default() };
+        Tunnel { up: way(), down: way() }
+    }
+
+    /// Bytes that passed, both ways together.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.up.moved + self.down.moved
+    }
+
+    /// What was said, both ways together: parts of messages where frames are followed, else bytes.
+    #[must_use]
+    pub fn said(&self) -> u64 {
+        match (&self.up.frames, &self.down.frames) {
+            (Some(up), Some(down)) => up.parts() + down.parts(),
+            _ => self.moved(),
+        }
+    }
+
+    /// Bytes that came from the client.
+    #[must_use]
+    pub fn heard(&self) -> u64 {
+        self.up.moved
+    }
+
+    /// Asks the client whether it is there, if a frame can be put in now.
+    pub fn ping(&self, client: &mut Line, service: &Line) {
+        if self.down.lets_in(service) {
+            say(client, websocket::ping(false));
+        }
+    }
+
+    /// Says to both that it is over and why, wherever a frame can be put in and nobody has said so before.
+    pub fn close(&self, code: u16, client: &mut Line, service: &mut Line) {
+        if self.down.lets_in(service) {
+            say(client, websocket::close(code, false));
+        }
+        if self.up.lets_in(client) {
+            say(service, websocket::close(code, true));
+        }
+    }
+
     /// Moves what can be moved. Ready when both have said their last.
     pub fn poll(
         &mut self,
@@ -36,51 +94,84 @@ impl Tunnel {
         service: &mut Line,
     ) -> Poll<Result<(), (PumpError, bool)>> {
         // The flag says whether the way was the one from the service.
-        self.up = poll_way(cx, self.up, client, service, &mut self.moved).map_err(|e| (e, false))?;
-        self.down = poll_way(cx, self.down, service, client, &mut self.moved).map_err(|e| (e, true))?;
-        if self.up == Way::Closed && self.down == Way::Closed { Poll::Ready(Ok(())) } else { Poll::Pending }
+        self.up.poll(cx, client, service).map_err(|e| (e, false))?;
+        self.down.poll(cx, service, client).map_err(|e| (e, true))?;
+        let is_over = self.up.state == State::Closed && self.down.state == State::Closed;
+        if is_over { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
 
-fn poll_way(
-    cx: &mut Context<'_>,
-    mut way: Way,
-    from: &mut Line,
-    to: &mut Line,
-    moved: &mut u64,
-) -> Result<Way, PumpError> {
-    loop {
-        match way {
-            Way::Closed => return Ok(way),
-            Way::Closing => match poll_close(cx, to) {
-                Poll::Ready(()) => way = Way::Closed,
-                Poll::Pending => return Ok(way),
-            },
-            Way::Open => {
-                let here = match from {
-                    Line::Http1(from) => from.inbox.len(),
-                    Line::Http2(from) => from.frame().len(),
-                };
-                if here > 0 || to.has_unsent() {
-                    match poll_pass(cx, from, to, here) {
-                        Poll::Ready(Ok(n)) => *moved += n as u64,
+/// Says a few bytes of our own, which wait until they are taken.
+fn say(to: &mut Line, frame: Vec<u8>) {
+    match to {
+        Line::Http1(to) => to.outbox.extend_from_slice(&frame),
+        Line::Http2(to) => drop(to.send(frame.into(), false)),
+    }
+}
+
+/// The bytes that stand ready.
+fn here(from: &Line) -> &[u8] {
+    match from {
+        Line::Http1(from) => from.inbox.filled(),
+        Line::Http2(from) => from.frame(),
+    }
+}
+
+impl Way {
+    /// Whether a frame of our own can go this way now.
+    fn lets_in(&self, from: &Line) -> bool {
+        let Some(frames) = &self.frames else { return false };
+        let between = self.is_refused || (frames.between() && here(from).is_empty());
+        between && !frames.is_closing() && self.state == State::Open
+    }
+
+    /// Moves what can be moved; an error is of the source or of the sink.
+    fn poll(&mut self, cx: &mut Context<'_>, from: &mut Line, to: &mut Line) -> Result<(), PumpError> {
+        let of_source = |error| PumpError { side: Side::Source, error };
+        loop {
+            match self.state {
+                State::Closed => return Ok(()),
+                State::Closing => match poll_close(cx, to) {
+                    Poll::Ready(()) => self.state = State::Closed,
+                    Poll::Pending => return Ok(()),
+                },
+                State::Open if !here(from).is_empty() || to.has_unsent() => {
+                    self.follow(here(from)).map_err(of_source)?;
+                    match poll_pass(cx, from, to, here(from).len()) {
+                        Poll::Ready(Ok(n)) => self.moved += n as u64,
                         Poll::Ready(Err(error)) => return Err(PumpError { side: Side::Sink, error }),
-                        Poll::Pending => return Ok(way),
+                        Poll::Pending => return Ok(()),
                     }
-                    continue;
                 }
-                let more = match from {
-                    Line::Http1(from) => from.poll_fill(cx, SMALL),
-                    Line::Http2(from) => from.poll_frame(cx),
-                };
-                match more {
-                    Poll::Ready(Ok(0)) => way = Way::Closing,
-                    Poll::Ready(Ok(_)) => {}
-                    Poll::Ready(Err(Error::Io(_) | Error::Closed | Error::Reset(_))) => way = Way::Closing,
-                    Poll::Ready(Err(error)) => return Err(PumpError { side: Side::Source, error }),
-                    Poll::Pending => return Ok(way),
+                State::Open => {
+                    let more = match from {
+                        Line::Http1(from) => from.poll_fill(cx, SMALL),
+                        Line::Http2(from) => from.poll_frame(cx),
+                    };
+                    self.is_seen = false;
+                    match more {
+                        Poll::Ready(Ok(0) | Err(Error::Io(_) | Error::Closed | Error::Reset(_))) => {
+                            self.state = State::Closing;
+                        }
+                        Poll::Ready(Ok(_)) => {}
+                        Poll::Ready(Err(error)) => return Err(of_source(error)),
+                        Poll::Pending => return Ok(()),
+                    }
                 }
             }
+        }
+    }
+
+    /// Follows the frames of what came, once.
+    fn follow(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        match &mut self.frames {
+            Some(frames) if !std::mem::replace(&mut self.is_seen, true) => {
+                let between = frames.between();
+                let seen = frames.see(bytes);
+                self.is_refused = seen.is_err() && between;
+                seen.map_err(Error::Message)
+            }
+            _ => Ok(()),
         }
     }
 }
