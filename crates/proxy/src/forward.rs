@@ -35,7 +35,12 @@ pub(crate) async fn forward(
 ) -> Result<Answer, Failure> {
     let order = order(client, passage, id);
     let rerun = order.rerun;
-    let service = Arc::clone(&passage.route.service);
+    let Some(service) = passage.route.service_for(None).cloned() else {
+        return Err(Failure::gateway(
+            Code::NotBuilt,
+            "Routes that ask no service are not answered here yet.",
+        ));
+    };
     let activity = door.clusters().activity().clone();
     let mut tries = Tries::begin(service, Some(Arc::clone(&passage.route)), order, activity);
     loop {
@@ -66,6 +71,7 @@ fn order(client: &Client, passage: &Passage, id: &RequestId) -> Order {
         rerun: safe && client.request.framing == Framing::None && !client.request.upgrade,
         uploads: client.request.framing != Framing::None,
         patience: Duration::ZERO,
+        key: None,
         request_id: *id,
     }
 }
@@ -98,7 +104,7 @@ async fn ask(
     let Some(pool) = endpoint.adapter().http() else {
         let failure = Failure::gateway(
             Code::UnsupportedAbility,
-            format!("`{}` does not answer HTTP requests.", passage.route.service.path()),
+            format!("`{}` does not answer HTTP requests.", attempt.service().path()),
         );
         let outcome = Outcome::Void;
         return Err(Miss { failure, cause: RetryOn::Connect, sent: true, outcome, wants_primary: false });

@@ -1,6 +1,7 @@
 //! What a cluster's input leaves open, filled in: its name, its time of creation, the ids of its routes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::cluster::{ClusterInput, ClusterSpec};
 use crate::id::ClusterId;
@@ -30,7 +31,7 @@ impl ClusterInput {
             description: self.description,
             created_at: self.created_at.unwrap_or(now),
             services: self.services,
-            routes,
+            routes: routes.into_iter().map(Arc::new).collect(),
             routing: self.routing,
             health: self.health,
             cluster_id: id,
