@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use adapters::Registry;
+use model::cluster::ClusterInput;
 use model::tree::Place;
 use model::{ClusterId, ClusterSpec, Problem, Problems};
 use policy::Conflict;
@@ -134,7 +135,7 @@ pub(crate) fn parse(
     text: &str,
     file: &str,
     id: Option<&ClusterId>,
-) -> Result<model::cluster::ClusterInput, Vec<Problem>> {
+) -> Result<ClusterInput, Vec<Problem>> {
     let mut problems = Problems::new(Some(file));
     let mut tree = match model::yaml::parse(text) {
         Ok(tree) => tree,

@@ -31,12 +31,19 @@ impl ClusterInput {
             description: self.description,
             created_at: self.created_at.unwrap_or(now),
             services: self.services,
-            routes: routes.into_iter().map(Arc::new).collect(),
+            routes: shared(routes),
             routing: self.routing,
             health: self.health,
             cluster_id: id,
         }
     }
+}
+
+/// Each by itself. Collected into a list of its own size: one that is made in place keeps the room of whole specs.
+fn shared(routes: Vec<RouteSpec>) -> Vec<Arc<RouteSpec>> {
+    let mut all = Vec::with_capacity(routes.len());
+    all.extend(routes.into_iter().map(Arc::new));
+    all
 }
 
 /// Methods in upper case and each once, the host in lower case: as requests are compared with them.
