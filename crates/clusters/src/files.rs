@@ -131,11 +131,7 @@ impl Files {
 }
 
 /// Reads a cluster file's text; `id` is its directory's name, when it has one.
-pub(crate) fn parse(
-    text: &str,
-    file: &str,
-    id: Option<&ClusterId>,
-) -> Result<ClusterInput, Vec<Problem>> {
+pub(crate) fn parse(text: &str, file: &str, id: Option<&ClusterId>) -> Result<ClusterInput, Vec<Problem>> {
     let mut problems = Problems::new(Some(file));
     let mut tree = match model::yaml::parse(text) {
         Ok(tree) => tree,
