@@ -1,6 +1,7 @@
 //! From what is asked to what runs. Whatever a change does not concern is taken over as it is: connections,
 //! counters, health, breakers, data.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,17 +15,21 @@ use wire::cores;
 
 use crate::endpoint::Endpoint;
 use crate::events::Events;
+use crate::route::Route;
 use crate::service::{Service, Shared, Tactics};
-use crate::snapshot::{Cluster, Route};
+use crate::snapshot::Cluster;
 
 /// Makes the running cluster, taking over from `old` what stays the same.
 pub(crate) fn cluster(
-    spec: ClusterSpec,
+    mut spec: ClusterSpec,
     old: Option<&Cluster>,
     events: &Events,
     revision: u64,
     data: &Path,
 ) -> Result<Cluster, Failure> {
+    if let Some(old) = old {
+        share_routes(&mut spec.routes, &old.spec.routes);
+    }
     let id = spec.cluster_id.shared();
     let services = spec
         .services
@@ -131,12 +136,19 @@ fn endpoint(
         Some(endpoint) => Arc::clone(&endpoint.adapter),
         None => driver.connect(at, asked, home)?,
     };
-    let built = Endpoint::new(at, adapter, &spec.routing.circuit_breaker, health, outlier);
+    let mut built = Endpoint::new(at, adapter, &spec.routing.circuit_breaker, health, outlier);
+    built.load = built.load.named(name(&home.cluster, &home.service, &built.label));
     if let Some(endpoint) = kept {
         // What it says of itself holds on: who was replaced is not written to because a setting has changed.
         built.set_lead(endpoint.lead());
     }
     Ok(Arc::new(built))
+}
+
+/// What an endpoint is called where clients see it. Cluster and service are mixed in, so that the same address is told
+/// by another number elsewhere; every gateway with the same files says the same.
+fn name(cluster: &str, service: &str, label: &str) -> u64 {
+    policy::fingerprint(format!("{cluster}/{service}/{label}").as_bytes())
 }
 
 /// Whether a connection made for the one is good for the other.
@@ -161,15 +173,18 @@ pub(crate) fn set_weights(cluster: &Cluster) {
 }
 
 /// Makes the running route.
-pub(crate) fn route(spec: RouteSpec, owner: Owner, cluster: &Cluster) -> Result<Arc<Route>, Failure> {
-    let service = cluster.service(&spec.service).ok_or_else(|| {
-        Failure::client(
-            Code::InvalidRequest,
-            format!("The route `{}` leads to `{}`, which `{}` has not.", spec.id, spec.service, spec.cluster),
-        )
-    })?;
-    let tactics = Tactics::of_route(&spec, &cluster.spec.routing);
-    Ok(Arc::new(Route { id: spec.id.as_str().into(), service: Arc::clone(service), tactics, spec, owner }))
+pub(crate) fn route(spec: Arc<RouteSpec>, owner: Owner, cluster: &Cluster) -> Result<Arc<Route>, Failure> {
+    Route::new(spec, owner, cluster).map(Arc::new)
+}
+
+/// What of the routes is as it was is one with it: tens of thousands are not held twice.
+fn share_routes(routes: &mut [Arc<RouteSpec>], old: &[Arc<RouteSpec>]) {
+    let old: HashMap<&str, &Arc<RouteSpec>> = old.iter().map(|route| (route.id.as_str(), route)).collect();
+    for route in routes {
+        if let Some(same) = old.get(route.id.as_str()).filter(|old| ***old == *route) {
+            *route = Arc::clone(same);
+        }
+    }
 }
 
 #[cfg(test)]

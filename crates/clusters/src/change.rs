@@ -2,7 +2,7 @@
 //! published last. What fails on the way leaves nothing behind.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,9 +14,11 @@ use serde_json::Value;
 use store::Deletion;
 
 use crate::files::Read;
+use crate::route::Route;
+use crate::service::Service;
 use crate::show::Shown;
-use crate::snapshot::{Cluster, Route, Snapshot};
-use crate::{Clusters, Happening, build, plan, probe};
+use crate::snapshot::{Cluster, Snapshot};
+use crate::{Clusters, Happening, build, files, plan, probe};
 
 /// Who asked for a change.
 #[derive(Debug, Clone)]
@@ -261,7 +263,9 @@ impl Clusters {
         let forget = matches!(save, Save::Remove);
         // At a start its file is read: it is not new, and the history tells when it was.
         let known = by.actor == "start" && matches!(save, Save::Read(_));
-        let after = replaced(&before, id, built.clone(), forget)?;
+        let path = self.0.files.path(id).to_string_lossy().into_owned();
+        let file = if let Save::Read(text) = &save { Some((path.as_str(), text.as_str())) } else { None };
+        let after = replaced(&before, id, built.clone(), forget).map_err(|refusal| refusal.failure(file))?;
         self.save(desk, id, built.as_deref(), save).await?;
         self.0.world.store(Arc::new(after));
         if let Some(cluster) = &built {
@@ -389,25 +393,27 @@ fn replaced(
     id: &ClusterId,
     built: Option<Arc<Cluster>>,
     forget: bool,
-) -> Result<Snapshot, Failure> {
+) -> Result<Snapshot, Refusal> {
     let mut clusters = before.clusters.clone();
     let mut routes = before.routes.clone();
     let mut stranded = before.stranded.clone();
     // Routes of the API that lead here, also those that led nowhere because the cluster was not there.
-    let back: Vec<RouteSpec> = stranded.extract_if(.., |spec| spec.cluster == id.as_str()).collect();
+    let back: Vec<Arc<RouteSpec>> = stranded.extract_if(.., |spec| spec.cluster == id.as_str()).collect();
+    let asked: HashMap<&str, &Arc<RouteSpec>> =
+        built.iter().flat_map(|cluster| &cluster.spec.routes).map(|spec| (spec.id.as_str(), spec)).collect();
     let mut of_api = Vec::new();
-    let mut file_ids = Vec::new();
+    let mut kept = HashSet::new();
     for route in before.routes.iter().filter(|route| route.spec.cluster == id.as_str()) {
-        let kept = built.as_ref().is_some_and(|cluster| stays(route, cluster));
-        match route.owner {
-            _ if kept => {
-                file_ids.push(route.spec.id.clone());
-                continue;
-            }
-            Owner::Api => of_api.push(route.spec.clone()),
-            Owner::File => {}
+        let is_asked =
+            route.owner == Owner::Api || asked.get(&*route.id).is_some_and(|spec| **spec == route.spec);
+        if is_asked && built.as_ref().is_some_and(|cluster| leads_into(route, cluster)) {
+            kept.insert(&*route.id);
+            continue;
         }
-        routes = routes.without(&route.spec.id);
+        if route.owner == Owner::Api {
+            of_api.push(Arc::clone(&route.spec));
+        }
+        routes.remove(&route.id);
     }
     match built {
         None => {
@@ -415,22 +421,33 @@ fn replaced(
             stranded.extend(back.into_iter().chain(of_api).filter(|_| !forget));
         }
         Some(cluster) => {
-            for spec in cluster.spec.routes.iter().filter(|spec| !file_ids.contains(&spec.id)) {
-                let route = build::route(spec.clone(), Owner::File, &cluster)?;
-                routes = routes.with(spec, route).map_err(|conflict| conflicts(&conflict))?;
+            let mut clashes = Vec::new();
+            for (index, spec) in cluster.spec.routes.iter().enumerate() {
+                if kept.contains(spec.id.as_str()) {
+                    continue;
+                }
+                let route =
+                    build::route(Arc::clone(spec), Owner::File, &cluster).map_err(Refusal::Failure)?;
+                if let Err(conflict) = routes.add(spec, route) {
+                    let of = routes.get(&conflict.other).map(|other| other.spec.cluster.clone());
+                    clashes.push(Clash { index, conflict, of });
+                }
+            }
+            if !clashes.is_empty() {
+                return Err(Refusal::Clashes(clashes));
             }
             for spec in back {
                 // Its place may have been taken meanwhile; then it stays where it was, and the cluster is none the worse.
-                let built = build::route(spec.clone(), Owner::Api, &cluster).ok();
-                match built.and_then(|route| routes.with(&spec, route).ok()) {
-                    Some(with) => routes = with,
-                    None => stranded.push(spec),
+                let built = build::route(Arc::clone(&spec), Owner::Api, &cluster).ok();
+                if built.and_then(|route| routes.add(&spec, route).ok()).is_none() {
+                    stranded.push(spec);
                 }
             }
             for spec in of_api {
-                match build::route(spec.clone(), Owner::Api, &cluster) {
+                match build::route(Arc::clone(&spec), Owner::Api, &cluster) {
                     Ok(route) => {
-                        routes = routes.with(&spec, route).map_err(|conflict| conflicts(&conflict))?;
+                        let added = routes.add(&spec, route);
+                        added.map_err(|conflict| Refusal::Failure(conflicts(&conflict)))?;
                     }
                     Err(_) => stranded.push(spec),
                 }
@@ -441,10 +458,43 @@ fn replaced(
     Ok(Snapshot { routes, clusters, stranded })
 }
 
-/// Whether a running route is just what the new cluster asks for, down to the service it holds.
-fn stays(route: &Route, cluster: &Cluster) -> bool {
-    let asked = route.owner == Owner::Api || cluster.spec.routes.contains(&route.spec);
-    asked && cluster.service(&route.spec.service).is_some_and(|service| Arc::ptr_eq(service, &route.service))
+/// Whether a running route holds just the services that the new cluster has.
+fn leads_into(route: &Route, cluster: &Cluster) -> bool {
+    let is_one_of =
+        |service: &Arc<Service>| cluster.service(&service.name).is_some_and(|own| Arc::ptr_eq(own, service));
+    route.services().all(is_one_of)
+}
+
+/// Why a cluster cannot take its place in the world.
+enum Refusal {
+    Failure(Failure),
+    /// Routes of its file that match the same as others.
+    Clashes(Vec<Clash>),
+}
+
+/// A route of a file that cannot stand beside another.
+struct Clash {
+    /// Its place in the file.
+    index: usize,
+    conflict: Conflict,
+    /// The cluster of the other.
+    of: Option<String>,
+}
+
+impl Refusal {
+    /// In words; with line and column where the file is at hand.
+    fn failure(self, file: Option<(&str, &str)>) -> Failure {
+        let clashes = match self {
+            Refusal::Failure(failure) => return failure,
+            Refusal::Clashes(clashes) => clashes,
+        };
+        if let (None, [Clash { conflict, .. }]) = (file, clashes.as_slice()) {
+            return conflicts(conflict);
+        }
+        let told =
+            clashes.iter().map(|clash| files::clash(file, clash.index, &clash.conflict, clash.of.as_deref()));
+        Failure::invalid(Code::Conflict, told.collect())
+    }
 }
 
 pub(crate) fn conflicts(conflict: &Conflict) -> Failure {

@@ -42,7 +42,6 @@ pub(crate) fn choose(
         ));
     }
     let stick = last.filter(|_| !tactics.failover);
-    let kind = if order.rerun { TrialKind::Eager } else { TrialKind::Reluctant };
     let resorts: SmallVec<[Resort; 16]> = service
         .endpoints
         .iter()
@@ -61,7 +60,7 @@ pub(crate) fn choose(
                 let was_tried = tried & (1 << (index as u64).min(63)) != 0;
                 resorts[index] == wanted && was_tried == again
             };
-            if let Some(chosen) = pick(service, tactics, kind, matches, now) {
+            if let Some(chosen) = pick(service, tactics, order, matches, now) {
                 return Ok(chosen);
             }
         }
@@ -97,17 +96,19 @@ fn is_fit(endpoint: &Endpoint, access: Access, rerun: bool) -> bool {
 fn pick(
     service: &Service,
     tactics: &Tactics,
-    kind: TrialKind,
+    order: &Order,
     matches: impl Fn(usize) -> bool,
     now: Time,
 ) -> Option<(usize, bool)> {
+    let kind = if order.rerun { TrialKind::Eager } else { TrialKind::Reluctant };
     let mut indices: SmallVec<[usize; 16]> = (0..service.endpoints.len()).filter(|&i| matches(i)).collect();
     while !indices.is_empty() {
         let at = if indices.len() == 1 {
             0
         } else {
             let loads: SmallVec<[&Load; 16]> = indices.iter().map(|&i| &service.endpoints[i].load).collect();
-            tactics.balancer.pick(&Candidates::new(&loads, now), seed()).min(indices.len() - 1)
+            let candidates = Candidates::new(&loads, now).by(order.key);
+            tactics.balancer(order.key).pick(&candidates, seed()).min(indices.len() - 1)
         };
         let index = indices[at];
         match service.endpoints[index].breaker.admit(now, kind) {
@@ -170,7 +171,13 @@ fn nobody(service: &Service, order: &Order, now: Time) -> Failure {
 }
 
 /// What would be chosen now, without choosing it; for `explain`.
-pub(crate) fn foresee(service: &Service, tactics: &Tactics, access: Access, rerun: bool) -> Option<usize> {
+pub(crate) fn foresee(
+    service: &Service,
+    tactics: &Tactics,
+    access: Access,
+    rerun: bool,
+    key: Option<u64>,
+) -> Option<usize> {
     let now = clock::now();
     let resort_of = |endpoint: &Endpoint| resort(endpoint, access, rerun, now);
     let best = service.endpoints.iter().map(|endpoint| resort_of(endpoint)).min()?;
@@ -181,7 +188,7 @@ pub(crate) fn foresee(service: &Service, tactics: &Tactics, access: Access, reru
     let indices: Vec<usize> = (0..service.endpoints.len()).filter(at_best).collect();
     let loads: Vec<&Load> = indices.iter().map(|&i| &service.endpoints[i].load).collect();
     // Balancers that take turns move on when asked; one step more in a described request does no harm.
-    indices.get(tactics.balancer.pick(&Candidates::new(&loads, now), seed())).copied()
+    indices.get(tactics.balancer(key).pick(&Candidates::new(&loads, now).by(key), seed())).copied()
 }
 
 thread_local! {
@@ -194,7 +201,8 @@ pub(crate) fn random() -> u64 {
 }
 
 /// Another random number each time, by splitmix's increment; balancers mix it.
-pub(crate) fn seed() -> u64 {
+#[must_use]
+pub fn seed() -> u64 {
     SEED.with(|seed| {
         let next = seed.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         seed.set(next);

@@ -1,13 +1,16 @@
 //! What would happen to a request that is described and not sent.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use model::Failure;
 use model::view::{Candidate, ExplainRequest, Explanation, RouteView};
-use policy::{Progress, Request, Work, may_rerun};
-use serde_json::json;
+use policy::{Asked, Asker, Match, Progress, Request, Work, may_rerun};
+use serde_json::{Value, json};
 
 use crate::endpoint::Standing;
-use crate::service::Tactics;
-use crate::snapshot::Route;
+use crate::route::{Leads, Rescue, Route};
+use crate::service::{Service, Tactics};
 use crate::{Access, Clusters, choice, clock, lead};
 
 impl Clusters {
@@ -34,7 +37,7 @@ impl Clusters {
         let lost: Vec<String> =
             world.routes.explain(&described).into_iter().map(|(id, why)| format!("{id}: {why}")).collect();
         match world.routes.find(&described) {
-            Some(found) => Ok(something(found.payload, method)),
+            Some(found) => Ok(something(request, &described, &found)),
             None if lost.is_empty() => Ok(nothing("no route has this host and path".to_owned())),
             None => Ok(nothing(lost.join("; "))),
         }
@@ -52,13 +55,32 @@ fn nothing(reason: String) -> Explanation {
     }
 }
 
-fn something(route: &Route, method: &str) -> Explanation {
-    let service = &route.service;
-    let tactics = route.tactics();
+fn something(asked: &ExplainRequest, request: &Request<'_>, found: &Match<'_, Arc<Route>>) -> Explanation {
+    let route: &Route = found.payload;
+    let cookie = |index: usize| if index == 0 { (request.header)("cookie") } else { None };
+    // A description has no address: what goes by it goes without.
+    let asker = Asker { header: request.header, cookies: &cookie, query: request.query, address: "" };
+    let by_address = matches!(route.affinity(), Some(affinity) if affinity.goes_by_address());
+    let key = if by_address { None } else { route.key(&asker) };
+    let mut explanation = match route.service_for(key) {
+        Some(service) => on_service(route, service, request.method, key),
+        None => nothing(String::new()),
+    };
+    explanation.reason = None;
+    explanation.policies.extend(changes(route, asked, request, found, key));
+    explanation.route = Some(RouteView { spec: Arc::clone(&route.spec), owner: route.owner });
+    explanation
+}
+
+/// What of a service would be asked.
+fn on_service(route: &Route, service: &Service, method: &str, key: Option<u64>) -> Explanation {
+    let tactics = route.tactics(service);
     let rerun = may_rerun(Work::Http(method), Progress::Sent);
     let access = if rerun { Access::Read } else { Access::Write };
-    let chosen = if service.is_draining() { None } else { choice::foresee(service, tactics, access, rerun) };
+    let chosen =
+        if service.is_draining() { None } else { choice::foresee(service, tactics, access, rerun, key) };
     let now = clock::now();
+    let picker = if key.is_some() { "affinity" } else { tactics.strategy.name() };
     let candidates = service.endpoints.iter().enumerate().map(|(index, endpoint)| {
         let (standing, _, why) = endpoint.facts(now);
         let is_chosen = chosen == Some(index);
@@ -67,24 +89,24 @@ fn something(route: &Route, method: &str) -> Explanation {
             _ if access == Access::Write && !endpoint.takes_writes() => {
                 lead::about(endpoint.lead()).to_owned()
             }
-            Standing::In(_) if is_chosen => format!("picked by {}", tactics.strategy.name()),
-            Standing::In(_) => format!("could be asked; {} picks another now", tactics.strategy.name()),
+            Standing::In(_) if is_chosen => format!("picked by {picker}"),
+            Standing::In(_) => format!("could be asked; {picker} picks another now"),
             _ => why,
         };
         Candidate { endpoint: endpoint.label.to_string(), chosen: is_chosen, reason }
     });
     Explanation {
-        route: Some(RouteView { spec: route.spec.clone(), owner: route.owner }),
+        route: None,
         service: Some(service.path()),
         endpoint: chosen.map(|index| service.endpoints[index].label.to_string()),
-        policies: policies(tactics, rerun, route),
         candidates: candidates.collect(),
+        policies: policies(tactics, rerun, service),
         reason: None,
     }
 }
 
-fn policies(tactics: &Tactics, rerun: bool, route: &Route) -> Vec<serde_json::Value> {
-    let breaker = &route.service.breaker_spec;
+fn policies(tactics: &Tactics, rerun: bool, service: &Service) -> Vec<Value> {
+    let breaker = &service.breaker_spec;
     vec![
         json!({ "policy": "timeout", "total_ms": tactics.timeout.as_millis() as u64 }),
         json!({
@@ -102,4 +124,58 @@ fn policies(tactics: &Tactics, rerun: bool, route: &Route) -> Vec<serde_json::Va
             "reset_timeout": breaker.reset_timeout,
         }),
     ]
+}
+
+/// What the route does to the request, its answer and its way, where it does anything.
+fn changes(
+    route: &Route,
+    asked: &ExplainRequest,
+    request: &Request<'_>,
+    found: &Match<'_, Arc<Route>>,
+    key: Option<u64>,
+) -> Vec<Value> {
+    let spec = &route.spec;
+    let mut told = Vec::new();
+    match &route.leads {
+        Leads::Redirect(redirect) => {
+            let asked =
+                Asked { scheme: "http", authority: &asked.host, path: request.path, query: request.query };
+            let location = redirect.location(&asked, found);
+            told.push(json!({ "policy": "redirect", "status": redirect.status(), "location": location }));
+        }
+        Leads::Fixed(fixed) => told.push(json!({
+            "policy": "respond",
+            "status": fixed.status,
+            "content_type": fixed.content_type,
+            "bytes": fixed.body.len(),
+        })),
+        Leads::Split(_) => told.push(json!({ "policy": "split", "services": spec.split })),
+        Leads::Service(_) => {}
+    }
+    if let Some(path) = policy::rewrite(spec, request.path, found) {
+        told.push(json!({ "policy": "rewrite", "path": path }));
+    }
+    if let Some(affinity) = route.affinity() {
+        told.push(json!({ "policy": "affinity", "by": affinity.describe(), "has_key": key.is_some() }));
+    }
+    if let Some(mirror) = &spec.mirror {
+        told.push(json!({ "policy": "mirror", "service": mirror.service, "share": mirror.share }));
+    }
+    for (name, edits) in
+        [("request_headers", &spec.request_headers), ("response_headers", &spec.response_headers)]
+    {
+        if let Some(edits) = edits {
+            let names = |pairs: &BTreeMap<String, String>| pairs.keys().cloned().collect::<Vec<_>>();
+            let (set, add) = (names(&edits.set), names(&edits.add));
+            told.push(json!({ "policy": name, "remove": edits.remove, "set": set, "add": add }));
+        }
+    }
+    match route.fallback() {
+        Some(Rescue::Service(service)) => {
+            told.push(json!({ "policy": "fallback", "service": service.path() }));
+        }
+        Some(Rescue::Fixed(fixed)) => told.push(json!({ "policy": "fallback", "status": fixed.status })),
+        None => {}
+    }
+    told
 }

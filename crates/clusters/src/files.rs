@@ -6,7 +6,10 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use adapters::Registry;
+use model::cluster::ClusterInput;
+use model::tree::Place;
 use model::{ClusterId, ClusterSpec, Problem, Problems};
+use policy::Conflict;
 
 /// The file in a cluster's directory.
 const FILE: &str = "config.yaml";
@@ -128,11 +131,7 @@ impl Files {
 }
 
 /// Reads a cluster file's text; `id` is its directory's name, when it has one.
-pub(crate) fn parse(
-    text: &str,
-    file: &str,
-    id: Option<&ClusterId>,
-) -> Result<model::cluster::ClusterInput, Vec<Problem>> {
+pub(crate) fn parse(text: &str, file: &str, id: Option<&ClusterId>) -> Result<ClusterInput, Vec<Problem>> {
     let mut problems = Problems::new(Some(file));
     let mut tree = match model::yaml::parse(text) {
         Ok(tree) => tree,
@@ -156,6 +155,29 @@ pub(crate) fn parse(
         Some(input) if problems.is_empty() => Ok(input),
         _ => Err(problems),
     }
+}
+
+/// That a route of a file matches what another does, with its place in the file. The other may stand in another one.
+pub(crate) fn clash(
+    file: Option<(&str, &str)>,
+    index: usize,
+    conflict: &Conflict,
+    of: Option<&str>,
+) -> Problem {
+    let path = format!("routes[{index}]");
+    let of = of.map(|cluster| format!(" of cluster `{cluster}`")).unwrap_or_default();
+    let message = if conflict.other.is_empty() {
+        conflict.message.clone()
+    } else if conflict.other == conflict.id {
+        format!("its id, `{}`, is that of a route{of}", conflict.id)
+    } else {
+        format!("matches the same requests as route `{}`{of}", conflict.other)
+    };
+    let tree = file.and_then(|(_, text)| model::yaml::parse(text).ok());
+    let node = tree.as_ref().and_then(|tree| tree.get("routes")?.items().get(index));
+    let mut problems = Problems::new(file.map(|(path, _)| path));
+    problems.add(&path, node.map_or_else(Place::default, |node| node.at), message);
+    problems.into_vec().remove(0)
 }
 
 /// Checks the text of a cluster file that need not be in a clusters directory.

@@ -19,6 +19,7 @@ mod events;
 mod history;
 mod live;
 mod request_id;
+mod route;
 mod snapshot;
 
 // A service as it runs.
@@ -48,15 +49,17 @@ mod tries;
 pub use activity::{Activity, ActivityFilter, Ending, Shape};
 pub use attempt::{Attempt, Outcome};
 pub use change::{By, Data};
+pub use choice::seed;
 pub use endpoint::{Endpoint, Standing};
 pub use events::{EventFilter, Events, Happening};
 pub use files::check_file;
 pub use live::{Change, Following, Next, Piece, Subscription};
 pub use open::{OpenError, Options};
 pub use request_id::RequestId;
+pub use route::{Fixed, HeaderEdits, Leads, Rescue, Route, Split};
 pub use service::{Service, Tactics};
 pub use show::Shown;
-pub use snapshot::{Cluster, Route, Snapshot};
+pub use snapshot::{Cluster, Snapshot};
 pub use tries::{Access, Miss, Order, Settled, Tries};
 
 /// The handle on all of it. Clones share it.

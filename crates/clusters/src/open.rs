@@ -15,7 +15,9 @@ use crate::change::{By, Desk, Save};
 use crate::files::Files;
 use crate::history::History;
 use crate::snapshot::Snapshot;
-use crate::{Activity, Clusters, Events, Happening, Inner, build, clock, doors, history, live, probe, watch};
+use crate::{
+    Activity, Clusters, Events, Happening, Inner, build, clock, doors, files, history, live, probe, watch,
+};
 
 /// Where the world is kept.
 pub struct Options {
@@ -105,10 +107,11 @@ impl Clusters {
             match files.read(&id, text) {
                 Err(mut found) => problems.append(&mut found),
                 Ok(read) => {
-                    for route in &read.spec.routes {
-                        match routes.with(route, ()) {
-                            Ok(with) => routes = with,
-                            Err(conflict) => problems.push(whole_file(&files, &id, conflict.message)),
+                    let path = files.path(&id).to_string_lossy().into_owned();
+                    for (index, route) in read.spec.routes.iter().enumerate() {
+                        if let Err(conflict) = routes.add(route, route.cluster.clone()) {
+                            let of = routes.get(&conflict.other).map(String::as_str);
+                            problems.push(files::clash(Some((&path, &read.text)), index, &conflict, of));
                         }
                     }
                 }
@@ -126,6 +129,7 @@ impl Clusters {
         let by = By { actor: "start".into(), request_id: None };
         match self.carry_out(desk, Some(read.spec), id, Save::Read(read.text), &by).await {
             Ok(()) => Ok(Vec::new()),
+            Err(failure) if !failure.problems().is_empty() => Ok(failure.problems().to_vec()),
             Err(failure) => Ok(vec![whole_file(&self.0.files, id, failure.detail().to_owned())]),
         }
     }
@@ -134,13 +138,13 @@ impl Clusters {
         let _desk = self.0.desk.lock().await;
         let world = self.snapshot().clone();
         let (mut routes, mut stranded) = (world.routes.clone(), Vec::new());
-        for spec in self.0.store.routes().await? {
+        for spec in self.0.store.routes().await?.into_iter().map(Arc::new) {
             let built = world.cluster(&spec.cluster).and_then(|c| build::route(spec.clone(), Owner::Api, c));
             let placed = built.and_then(|route| {
-                routes.with(&spec, route).map_err(|conflict| crate::change::conflicts(&conflict))
+                routes.add(&spec, route).map_err(|conflict| crate::change::conflicts(&conflict))
             });
             match placed {
-                Ok(with) => routes = with,
+                Ok(()) => {}
                 Err(failure) => {
                     self.events().tell(Happening {
                         kind: "route.stranded".to_owned(),

@@ -1,5 +1,7 @@
 //! What a change would do: asked compared with running. Pure.
 
+use std::collections::HashMap;
+
 use model::view::{Plan, PlanStep};
 use model::{ClusterSpec, RouteSpec, ServiceSpec};
 use serde_json::Value;
@@ -52,17 +54,17 @@ fn differences(old: &ClusterSpec, new: &ClusterSpec, steps: &mut Vec<PlanStep>) 
     for (name, service) in old.services.iter().filter(|(name, _)| new.service(name).is_none()) {
         steps.push(delete(name, service));
     }
-    let find = |routes: &[RouteSpec], id: &str| routes.iter().find(|route| route.id == id).cloned();
+    let (before, after) = (by_id(old), by_id(new));
     for route in &new.routes {
-        match find(&old.routes, &route.id) {
+        match before.get(route.id.as_str()) {
             None => steps.push(step("create", "route", &route.id, leads(route))),
-            Some(before) if before != *route => {
-                steps.push(step("update", "route", &route.id, changed(&json(&before), &json(route))));
+            Some(before) if **before != **route => {
+                steps.push(step("update", "route", &route.id, changed(&json(before), &json(route))));
             }
             Some(_) => {}
         }
     }
-    for route in old.routes.iter().filter(|route| find(&new.routes, &route.id).is_none()) {
+    for route in old.routes.iter().filter(|route| !after.contains_key(route.id.as_str())) {
         steps.push(step("delete", "route", &route.id, leads(route)));
     }
 }
@@ -79,8 +81,13 @@ fn delete(name: &str, service: &ServiceSpec) -> PlanStep {
     step("delete", "service", name, format!("of kind {}; what an embedded one holds is lost", service.kind))
 }
 
-fn leads(route: &RouteSpec) -> String {
-    format!("{}{} to {}", route.host.as_deref().unwrap_or_default(), route.path, route.service)
+fn by_id(spec: &ClusterSpec) -> HashMap<&str, &RouteSpec> {
+    spec.routes.iter().map(|route| (route.id.as_str(), &**route)).collect()
+}
+
+/// What a route takes and what answers: `shop.example/api/* to web`.
+pub(crate) fn leads(route: &RouteSpec) -> String {
+    format!("{}{} to {}", route.host.as_deref().unwrap_or_default(), route.path, route.leads())
 }
 
 fn json(value: &impl serde::Serialize) -> Value {

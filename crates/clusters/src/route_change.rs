@@ -8,8 +8,9 @@ use model::{Code, Failure, Problems, RouteSpec};
 use serde_json::Value;
 
 use crate::change::{By, changed_since, conflicts, refused};
-use crate::snapshot::{Route, Snapshot};
-use crate::{Clusters, Happening, build};
+use crate::route::Route;
+use crate::snapshot::Snapshot;
+use crate::{Clusters, Happening, build, plan};
 
 impl Clusters {
     /// Every route, by id.
@@ -17,7 +18,8 @@ impl Clusters {
     pub fn routes(&self) -> Vec<RouteView> {
         let world = self.snapshot();
         let running = world.routes.iter().map(|route| view(route));
-        let stranded = world.stranded.iter().map(|spec| RouteView { spec: spec.clone(), owner: Owner::Api });
+        let stranded =
+            world.stranded.iter().map(|spec| RouteView { spec: Arc::clone(spec), owner: Owner::Api });
         let mut all: Vec<RouteView> = running.chain(stranded).collect();
         all.sort_by(|a, b| a.spec.id.cmp(&b.spec.id));
         all
@@ -96,7 +98,7 @@ impl Clusters {
         Ok(())
     }
 
-    fn changeable(&self, id: &str, if_match: Option<u64>) -> Result<RouteSpec, Failure> {
+    fn changeable(&self, id: &str, if_match: Option<u64>) -> Result<Arc<RouteSpec>, Failure> {
         let (found, revision) = self.route(id)?;
         if found.owner == Owner::File {
             return Err(self.file_owns(&found.spec));
@@ -116,7 +118,8 @@ impl Clusters {
         by: &By,
     ) -> Result<(RouteView, u64), Failure> {
         let cluster = world.cluster(&spec.cluster)?;
-        let route = build::route(spec.clone(), Owner::Api, cluster)?;
+        let spec = Arc::new(spec);
+        let route = build::route(Arc::clone(&spec), Owner::Api, cluster)?;
         let routes = world.routes.with(&spec, route).map_err(|conflict| conflicts(&conflict))?;
         self.0.store.put_route(&spec).await?;
         let after = Snapshot { routes, clusters: world.clusters.clone(), stranded: world.stranded.clone() };
@@ -137,10 +140,10 @@ impl Clusters {
         self.events().tell(Happening {
             kind: format!("route.{verb}"),
             cluster: Some(spec.cluster.clone()),
-            service: Some(spec.service.clone()),
+            service: (!spec.service.is_empty()).then(|| spec.service.clone()),
             route: Some(spec.id.clone()),
             actor: by.actor.to_string(),
-            message: format!("{}{} to {}", spec.host.as_deref().unwrap_or_default(), spec.path, spec.service),
+            message: plan::leads(spec),
             request_id: by.request_id.clone(),
             ..Happening::default()
         });

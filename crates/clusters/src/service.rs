@@ -80,6 +80,11 @@ pub struct Tactics {
 }
 
 impl Tactics {
+    /// Who picks for a request with this key: what keeps clients with an endpoint goes before the strategy.
+    pub(crate) fn balancer(&self, key: Option<u64>) -> &dyn Balancer {
+        if key.is_some() { policy::by_key() } else { &*self.balancer }
+    }
+
     pub(crate) fn of_cluster(routing: &RoutingSpec) -> Self {
         Tactics {
             timeout: Duration::from_millis(routing.timeout_ms),

@@ -1,15 +1,14 @@
 //! The whole routing world, frozen: a request reads one, a change swaps it.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use model::kind::Ability;
-use model::view::Owner;
 use model::{ClusterSpec, Code, Failure, RouteSpec};
 use policy::Table;
 
-use crate::service::{Service, Tactics};
+use crate::route::Route;
+use crate::service::Service;
 
 /// The world as it is for one request.
 #[derive(Default)]
@@ -19,7 +18,7 @@ pub struct Snapshot {
     /// By id.
     pub clusters: HashMap<Arc<str>, Arc<Cluster>, foldhash::fast::RandomState>,
     /// Routes of the API that lead nowhere at present: their service is gone.
-    pub stranded: Vec<RouteSpec>,
+    pub stranded: Vec<Arc<RouteSpec>>,
 }
 
 /// A cluster as it runs.
@@ -30,34 +29,6 @@ pub struct Cluster {
     pub services: Vec<Arc<Service>>,
     /// Rises with each change of the cluster; the ETag of what is shown of it.
     pub revision: u64,
-}
-
-/// A route as it runs.
-pub struct Route {
-    /// As asked.
-    pub spec: RouteSpec,
-    /// Its id, shared with what remembers it.
-    pub id: Arc<str>,
-    /// Who owns it.
-    pub owner: Owner,
-    /// Where it leads.
-    pub service: Arc<Service>,
-    /// What it lays over the service's own.
-    pub tactics: Option<Tactics>,
-}
-
-impl Route {
-    /// How its requests are tried.
-    #[must_use]
-    pub fn tactics(&self) -> &Tactics {
-        self.tactics.as_ref().unwrap_or(&self.service.tactics)
-    }
-}
-
-impl fmt::Debug for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.spec.id)
-    }
 }
 
 impl Cluster {

@@ -27,8 +27,8 @@ use crate::choice;
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::request_id::RequestId;
+use crate::route::Route;
 use crate::service::{Service, Tactics};
-use crate::snapshot::Route;
 
 /// What an operation may be asked of: reads of any endpoint, writes of a primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct Order {
     pub uploads: bool,
     /// How much longer than usual it may take, since what it asks for is to wait.
     pub patience: Duration,
+    /// What it has in common with those that should go to the same endpoint.
+    pub key: Option<u64>,
     /// The id in the client's answer.
     pub request_id: RequestId,
 }
@@ -120,7 +122,7 @@ impl Tries {
         service.meter.begin(slot());
         service.budget.request(clock::at(began));
         let patience = order.patience;
-        let timeout = route.as_ref().map_or(service.tactics.timeout, |route| route.tactics().timeout);
+        let timeout = route.as_ref().map_or(&service.tactics, |route| route.tactics(&service)).timeout;
         Tries {
             service,
             route,
@@ -295,7 +297,7 @@ impl Tries {
     /// How this operation is tried.
     #[must_use]
     pub fn tactics(&self) -> &Tactics {
-        self.route.as_ref().map_or(&self.service.tactics, |route| route.tactics())
+        self.route.as_ref().map_or(&self.service.tactics, |route| route.tactics(&self.service))
     }
 
     /// The service that is asked.

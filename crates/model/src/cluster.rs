@@ -1,5 +1,7 @@
 //! A cluster as asked: a named group of services that one application uses together.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::ClusterId;
@@ -22,9 +24,9 @@ pub struct ClusterSpec {
     /// In the order of the file.
     #[serde(serialize_with = "as_map")]
     pub services: Vec<(String, ServiceSpec)>,
-    /// Routes that this file owns.
+    /// Routes that this file owns; there may be tens of thousands, so what runs shares them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub routes: Vec<RouteSpec>,
+    pub routes: Vec<Arc<RouteSpec>>,
     /// How requests are routed.
     pub routing: RoutingSpec,
     /// How endpoints are probed.

@@ -2,6 +2,8 @@
 
 use crate::field::{Field, Shape, Word, field, later_word, word};
 
+pub use crate::route_fields::{AFFINITY, FALLBACK, HEADERS, MIRROR, REDIRECT, RESPOND, SPLIT};
+
 /// The largest time in milliseconds: a day.
 const DAY_MS: i64 = 86_400_000;
 
@@ -15,13 +17,14 @@ pub const STRATEGY: &[Word] = &[
     word("weighted"),
     word("least_connections"),
     word("two_choices"),
+    word("latency"),
+    word("hash"),
+    // As earlier files spell it.
+    word("consistent_hash"),
+    word("sticky_session"),
     later_word("adaptive", LEARNING),
     later_word("ai", LEARNING),
-    later_word("consistent_hash", STRATEGIES),
-    later_word("hash", STRATEGIES),
-    later_word("latency", STRATEGIES),
     later_word("weighted_random", STRATEGIES),
-    later_word("sticky_session", STRATEGIES),
 ];
 
 /// A cluster file.
@@ -87,32 +90,48 @@ pub const ENDPOINT: &[Field] = &[
 pub const ROUTE: &[Field] = &[
     field("id", Shape::Text, "Unique in the gateway; left out, made from cluster and path."),
     field("cluster", Shape::ClusterId, "The cluster of the service; in a cluster file it is that cluster."),
-    field("service", Shape::Name, "The service that answers.").required(),
-    field("host", Shape::Host, "The host it answers for; left out, every host."),
-    field("path", Shape::RoutePath, "`/exact`, `/with/:name`, or `/prefix/*`, which also matches `/prefix`.")
-        .required(),
+    field("service", Shape::Name, "The service that answers."),
+    field("split", Shape::List(&Shape::Fields(SPLIT)), "Several services by weight, in place of `service`."),
+    field("redirect", Shape::Fields(REDIRECT), "Sends the client elsewhere, in place of `service`."),
+    field("respond", Shape::Fields(RESPOND), "A fixed answer, in place of `service`."),
+    field(
+        "host",
+        Shape::RouteHost,
+        "The host it answers for, or `*.example.com` for all below one; left out, every host.",
+    ),
+    field(
+        "path",
+        Shape::RoutePath,
+        "`/exact`, `/with/:name` or `/with/{name}`, or `/prefix/*`, which also matches `/prefix`.",
+    )
+    .required(),
     field("methods", Shape::List(&Shape::Text), "Methods; left out, all."),
-    field("headers", Shape::MapOf(&Shape::Text), "Headers that must be there with these values."),
-    field("query", Shape::MapOf(&Shape::Text), "Query parameters that must be there with these values."),
+    field("headers", Shape::MapOf(&Shape::Text), "Headers that must be there with these values; `*` is any."),
+    field(
+        "query",
+        Shape::MapOf(&Shape::Text),
+        "Query parameters that must be there with these values; `*` is any.",
+    ),
     field("strip_prefix", Shape::Bool, "Takes what stands before `*` off the path that the service sees.")
         .default("false"),
     field(
         "rewrite",
         Shape::RoutePath,
-        "The path that the service sees; `*` and `:name` stand for what they matched.",
+        "The path that the service sees; `*`, `:name` and `{name}` stand for what they matched.",
     ),
     field("timeout", Shape::SpanFrom(1), "Time for all tries together; left out, the cluster's."),
     field("retry", Shape::Fields(RETRY), "How often and when another try is made; left out, the cluster's."),
     field("strategy", Shape::Choice(STRATEGY), "How an endpoint is picked; left out, the cluster's."),
     field("enabled", Shape::Bool, "Whether it takes part.").default("true"),
-    field("split", Shape::Any, "Several services by weight.").later(DOOR),
-    field("mirror", Shape::Any, "A service that gets a copy of each request.").later(DOOR),
-    field("redirect", Shape::Any, "An answer that sends the client elsewhere.").later(DOOR),
-    field("respond", Shape::Any, "An answer without a service.").later(DOOR),
-    field("request_headers", Shape::Any, "Headers added, set or removed on the way in.").later(DOOR),
-    field("response_headers", Shape::Any, "Headers added, set or removed on the way out.").later(DOOR),
-    field("affinity", Shape::Any, "What keeps a client with one endpoint.").later(DOOR),
-    field("fallback", Shape::Any, "What answers when the service cannot.").later(DOOR),
+    field(
+        "mirror",
+        Shape::Fields(MIRROR),
+        "A service that gets copies of requests, and whose answers nobody reads.",
+    ),
+    field("request_headers", Shape::Fields(HEADERS), "Headers changed on the way to the service."),
+    field("response_headers", Shape::Fields(HEADERS), "Headers changed on the way to the client."),
+    field("affinity", Shape::Fields(AFFINITY), "What keeps a client with one endpoint."),
+    field("fallback", Shape::Fields(FALLBACK), "What answers when the service cannot."),
     field("listener", Shape::Any, "The listener it belongs to.").later(DOOR),
 ];
 

@@ -43,6 +43,8 @@ pub enum Shape {
     Timestamp,
     /// The name or address of a machine, without a port.
     Host,
+    /// The same, or `*.` and a name for all hosts below it.
+    RouteHost,
     /// A cluster's id.
     ClusterId,
     /// A service's name: 1 to 63 of a-z, 0-9, `-` and `_`, beginning with a letter or digit.

@@ -26,6 +26,7 @@ pub mod edit;
 pub mod expand;
 pub mod field;
 pub mod read;
+mod route_fields;
 pub mod schema;
 pub mod secrets;
 pub mod suggest;

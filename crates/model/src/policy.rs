@@ -17,6 +17,11 @@ pub enum Strategy {
     LeastConnections,
     /// The better of two drawn at random, by latency and load (peak EWMA).
     TwoChoices,
+    /// The shortest wait of all, by latency and load.
+    Latency,
+    /// By what requests have in common, within a bound of load; those without it as by `two_choices`.
+    #[serde(alias = "consistent_hash", alias = "sticky_session")]
+    Hash,
 }
 
 impl Strategy {
@@ -28,6 +33,8 @@ impl Strategy {
             Strategy::Weighted => "weighted",
             Strategy::LeastConnections => "least_connections",
             Strategy::TwoChoices => "two_choices",
+            Strategy::Latency => "latency",
+            Strategy::Hash => "hash",
         }
     }
 }

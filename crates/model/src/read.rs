@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 pub use bodies::{read_creation, read_replacement};
 
-use crate::check::{Problems, canonical, step, walk};
+use crate::check::{Problems, canonical, said, step, walk};
 use crate::cluster::ClusterInput;
 use crate::cluster_fields::{CLUSTER, ROUTE};
 use crate::field::Field;
@@ -29,7 +29,20 @@ const LONGEST_NAME: usize = 64;
 pub fn read_cluster(node: &Node, kinds: &dyn Kinds, problems: &mut Problems) -> Option<ClusterInput> {
     walk(node, CLUSTER, kinds, "", problems);
     between(node, node.get("services"), "", problems);
-    spec(canonical(node, CLUSTER, kinds), problems)
+    input(node, kinds, problems)
+}
+
+/// The input of a cluster whose problems were noted. Routes are read one by one: there may be tens of thousands, and
+/// what is made on the way is a multiple of what is left.
+fn input(node: &Node, kinds: &dyn Kinds, problems: &mut Problems) -> Option<ClusterInput> {
+    let rest = bodies::without(node, &["routes"]);
+    let mut input: ClusterInput = spec(canonical(&rest, CLUSTER, kinds), problems)?;
+    let routes = said(node, "routes").map(Node::items).unwrap_or_default();
+    input.routes.reserve_exact(routes.len());
+    for route in routes {
+        input.routes.push(spec(canonical(route, ROUTE, kinds), problems)?);
+    }
+    Some(input)
 }
 
 /// Notes where a cluster file disagrees with the id that it will have: its directory's name.

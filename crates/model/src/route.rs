@@ -1,4 +1,4 @@
-//! A route: what it matches, and the service it leads to.
+//! A route: what it matches, and what answers then.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,19 @@ use serde::{Deserialize, Serialize};
 use crate::policy::Strategy;
 use crate::span::Span;
 
-/// A route as asked, in a cluster file or by the API.
+mod parts;
+
+pub use parts::{AffinitySpec, FallbackSpec, HeadersSpec, MirrorSpec, PartSpec, RedirectSpec, RespondSpec};
+
+/// The name of a segment that stands for any one: `:name` or `{name}`, which say the same.
+#[must_use]
+pub fn parameter(segment: &str) -> Option<&str> {
+    segment.strip_prefix(':').or_else(|| segment.strip_prefix('{')?.strip_suffix('}'))
+}
+
+/// A route as asked, in a cluster file or by the API. Just one of `service`, `split`, `redirect` and `respond` is there.
+///
+/// There may be tens of thousands: what few of them say is kept apart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RouteSpec {
     /// Unique in the gateway; made from cluster and path when left out.
@@ -16,20 +28,21 @@ pub struct RouteSpec {
     /// The cluster of the service. In a cluster file it is that cluster.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cluster: String,
-    /// The service that answers.
+    /// The service that answers; empty where something else does.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub service: String,
-    /// The host it answers for; left out, every host.
+    /// The host it answers for, or all below one (`*.example.com`); left out, every host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// `/exact`, `/with/:name`, or `/prefix/*`, which also matches `/prefix`.
+    /// `/exact`, `/with/:name` or `/with/{name}`, or `/prefix/*`, which also matches `/prefix`.
     pub path: String,
     /// Methods; left out, all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
-    /// Headers that must be there with these values.
+    /// Headers that must be there with these values; `*` is any.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Query parameters that must be there with these values.
+    /// Query parameters that must be there with these values; `*` is any.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub query: BTreeMap<String, String>,
     /// Takes what stands before `*` off the path that the service sees.
@@ -43,13 +56,83 @@ pub struct RouteSpec {
     pub timeout: Option<Span>,
     /// How often and when another try is made; left out, the cluster's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry: Option<RetrySpec>,
+    pub retry: Option<Box<RetrySpec>>,
     /// How an endpoint is picked; left out, the cluster's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
     /// Whether it takes part.
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// Several services by weight, in place of `service`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub split: Vec<PartSpec>,
+    /// A service that gets copies of its requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Box<MirrorSpec>>,
+    /// Sends the client elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<Box<RedirectSpec>>,
+    /// A fixed answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond: Option<Box<RespondSpec>>,
+    /// Headers changed on the way to the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_headers: Option<Box<HeadersSpec>>,
+    /// Headers changed on the way to the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_headers: Option<Box<HeadersSpec>>,
+    /// What keeps a client with one endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Box<AffinitySpec>>,
+    /// What answers when the service cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Box<FallbackSpec>>,
+}
+
+impl RouteSpec {
+    /// A route of this path that says nothing else yet.
+    #[must_use]
+    pub fn of_path(path: impl Into<String>) -> Self {
+        RouteSpec {
+            id: String::new(),
+            cluster: String::new(),
+            service: String::new(),
+            host: None,
+            path: path.into(),
+            methods: Vec::new(),
+            headers: BTreeMap::new(),
+            query: BTreeMap::new(),
+            strip_prefix: false,
+            rewrite: None,
+            timeout: None,
+            retry: None,
+            strategy: None,
+            enabled: true,
+            split: Vec::new(),
+            mirror: None,
+            redirect: None,
+            respond: None,
+            request_headers: None,
+            response_headers: None,
+            affinity: None,
+            fallback: None,
+        }
+    }
+
+    /// Where it leads, in words: `web`, `web 95, canary 5`, `redirect 307`, `answer 404`.
+    #[must_use]
+    pub fn leads(&self) -> String {
+        if let Some(redirect) = &self.redirect {
+            format!("redirect {}", redirect.status)
+        } else if let Some(respond) = &self.respond {
+            format!("answer {}", respond.status)
+        } else if self.split.is_empty() {
+            self.service.clone()
+        } else {
+            let parts = self.split.iter().map(|part| format!("{} {}", part.service, part.weight));
+            parts.collect::<Vec<_>>().join(", ")
+        }
+    }
 }
 
 /// `retry` of a route.

@@ -115,7 +115,9 @@ impl Writer<'_> {
                 "examples": ["10s", "500ms", "5m"]
             })),
             Shape::Timestamp => self.or_reference(json!({ "type": "string", "format": "date-time" })),
-            Shape::Host => self.or_reference(json!({ "type": "string", "pattern": "^[^/\\[\\]\\s]+$" })),
+            Shape::Host | Shape::RouteHost => {
+                self.or_reference(json!({ "type": "string", "pattern": "^[^/\\[\\]\\s]+$" }))
+            }
             Shape::ClusterId => self.or_reference(json!({ "type": "string", "pattern": CLUSTER_ID })),
             Shape::Name => self.or_reference(json!({ "type": "string", "pattern": NAME })),
             Shape::RoutePath => self.or_reference(json!({ "type": "string", "pattern": "^/[^?#;\\s]*$" })),
@@ -184,6 +186,7 @@ fn default_value(field: &Field, text: &str) -> Value {
         | Shape::SpanFrom(_)
         | Shape::Choice(_)
         | Shape::Host
+        | Shape::RouteHost
         | Shape::RoutePath => text.into(),
         _ => crate::yaml::parse(text).map_or_else(|_| text.into(), |node| node.to_json()),
     }
@@ -239,7 +242,8 @@ mod tests {
         assert_eq!(schema["properties"]["threshold"]["anyOf"][1]["$ref"], json!("#/$defs/reference"));
         assert_eq!(schema["properties"]["interval"]["default"], json!("10s"));
         let strategies = &json_schema(ROUTING, "")["properties"]["strategy"]["anyOf"][0]["enum"];
-        assert_eq!(strategies, &json!(["round_robin", "weighted", "least_connections", "two_choices"]));
+        let words = ["round_robin", "weighted", "least_connections", "two_choices", "latency", "hash"];
+        assert_eq!(strategies.as_array().unwrap()[..6], words.map(serde_json::Value::from));
     }
 
     #[test]

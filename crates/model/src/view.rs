@@ -1,6 +1,7 @@
 //! What is shown: the bodies of the control API. Shapes are a contract; fields may be added, none taken away.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -238,7 +239,7 @@ pub enum Owner {
 pub struct RouteView {
     /// As asked.
     #[serde(flatten)]
-    pub spec: crate::RouteSpec,
+    pub spec: Arc<crate::RouteSpec>,
     /// Who owns it.
     pub owner: Owner,
 }

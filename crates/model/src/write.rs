@@ -6,6 +6,8 @@ mod merge;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value as Json};
 
 use crate::check::Problems;
@@ -88,7 +90,7 @@ fn whole(spec: &ClusterSpec) -> Json {
 }
 
 /// The body with the ids of these routes written out.
-fn with_ids(body: &Json, routes: &[crate::RouteSpec]) -> Json {
+fn with_ids(body: &Json, routes: &[Arc<crate::RouteSpec>]) -> Json {
     let mut body = body.clone();
     let written = body.get_mut("routes").and_then(Json::as_array_mut).into_iter().flatten();
     for (written, route) in written.zip(routes) {

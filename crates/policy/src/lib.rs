@@ -21,11 +21,12 @@ pub mod retry;
 mod seed;
 mod window;
 
-pub use balance::{Balancer, Candidates, Load, balancer};
+pub use balance::{Balancer, Candidates, Load, Shares, balancer, by_key};
 pub use breaker::{Admission, Breaker, Proof, State, Transition, TrialKind};
 pub use health::{Change, Health, HealthState, Silence, next_interval};
 pub use lead::{Lead, Server, leads};
 pub use outlier::{Ejection, Ejector};
 pub use retry::{Budget, Progress, Work, backoff, may_rerun};
-pub use routes::{Conflict, Match, Params, Request, Table, rewrite};
+pub use routes::{Affinity, Asked, Asker, Conflict, Match, Params, Redirect, Request, Table, rewrite};
+pub use seed::fingerprint;
 pub use time::Time;

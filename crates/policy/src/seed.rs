@@ -8,6 +8,14 @@ pub(crate) fn mix(seed: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// A number for these bytes: the same in every process and in every gateway, so that all of them agree on what follows
+/// from it (FNV-1a, mixed). Whoever chooses the bytes can choose what they collide with: nothing may break by that.
+#[must_use]
+pub fn fingerprint(bytes: &[u8]) -> u64 {
+    let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    mix(bytes.iter().fold(0xcbf2_9ce4_8422_2325, fold))
+}
+
 /// A number below `bound`, from a mixed seed; 0 when `bound` is 0. The bias is below `bound` in 2^64.
 pub(crate) fn below(mixed: u64, bound: u64) -> u64 {
     let wide = (u128::from(mixed) * u128::from(bound)) >> 64;

@@ -4,27 +4,45 @@
 
 use std::sync::Arc;
 
-use clusters::{RequestId, Route, Snapshot};
+use clusters::{HeaderEdits, Leads, RequestId, Route, Service, Snapshot};
 use http::{HeaderName, HeaderValue};
 use model::{Code, Failure};
-use policy::Request;
+use policy::{Asked, Asker, Request};
 use wire::http1::fields::HOP_BY_HOP;
 use wire::http1::{Framing, Known, Mask, RequestHead, target};
 use wire::http2::Stream;
 use wire::{Error, Line};
 
 use crate::client::Peer;
+use crate::respond;
 use crate::websocket::{self, KEY};
 
 /// A request that may pass: where to, and what its path is there.
+#[derive(Clone)]
 pub(crate) struct Passage {
     pub(crate) route: Arc<Route>,
+    pub(crate) way: Way,
     /// Path and query as the service sees them, when not as received.
     target: Option<String>,
+    /// What keeps the client with one endpoint.
+    pub(crate) key: Option<u64>,
 }
 
-/// Finds the route of this request. Pure: the world and the head are all it looks at.
-pub(crate) fn admit(world: &Snapshot, head: &RequestHead) -> Result<Passage, Failure> {
+/// What answers.
+#[derive(Clone)]
+pub(crate) enum Way {
+    Service(Arc<Service>),
+    /// Another address, which the client is to ask.
+    Redirect {
+        status: u16,
+        location: String,
+    },
+    /// The route's own fixed answer.
+    Fixed,
+}
+
+/// Finds the route of this request. Pure: the world, the head and who says it are all it looks at.
+pub(crate) fn admit(world: &Snapshot, head: &RequestHead, peer: &Peer) -> Result<Passage, Failure> {
     target::check_path(head.path()).map_err(|why| {
         Failure::client(Code::InvalidRequest, format!("The request is refused: {why}.")).with_hint(
             "Two readers could take such a path for two different ones; send it in its plain form.",
@@ -40,11 +58,44 @@ pub(crate) fn admit(world: &Snapshot, head: &RequestHead) -> Result<Passage, Fai
         header: &header,
     };
     let found = world.routes.find(&request).ok_or_else(|| no_route(&request))?;
-    let target = policy::rewrite(&found.payload.spec, head.path(), &found).map(|path| match head.query() {
+    let route = Arc::clone(found.payload);
+    let key = route.affinity().and_then(|affinity| asked_by(head, peer, |asker| affinity.key(asker)));
+    let way = match &route.leads {
+        Leads::Service(service) => Way::Service(Arc::clone(service)),
+        Leads::Split(_) => Way::Service(route.service_for(key).cloned().ok_or_else(|| nobody(&route))?),
+        Leads::Fixed(_) => Way::Fixed,
+        Leads::Redirect(redirect) => {
+            let scheme = head.fields.get("x-forwarded-proto").filter(|_| peer.trusted);
+            let asked = Asked {
+                scheme: scheme.and_then(|scheme| std::str::from_utf8(scheme).ok()).unwrap_or("http"),
+                authority: head.host().unwrap_or_default(),
+                path: head.path(),
+                query: head.query(),
+            };
+            Way::Redirect { status: redirect.status(), location: redirect.location(&asked, &found) }
+        }
+    };
+    let target = policy::rewrite(&route.spec, head.path(), &found).map(|path| match head.query() {
         Some(query) => format!("{path}?{query}"),
         None => path,
     });
-    Ok(Passage { route: Arc::clone(found.payload), target })
+    drop(found);
+    Ok(Passage { route, way, target, key })
+}
+
+/// Asks something of whoever asks, as affinity looks at it.
+pub(crate) fn asked_by<T>(head: &RequestHead, peer: &Peer, ask: impl FnOnce(&Asker<'_, '_>) -> T) -> T {
+    let header = |name: &str| head.fields.get(name);
+    let cookies = |index: usize| {
+        let is_cookie = |(name, _, _): &(&[u8], &[u8], Known)| name.eq_ignore_ascii_case(b"cookie");
+        head.fields.iter().filter(is_cookie).nth(index).map(|(_, value, _)| value)
+    };
+    ask(&Asker { header: &header, cookies: &cookies, query: head.query(), address: &peer.ip })
+}
+
+fn nobody(route: &Route) -> Failure {
+    let detail = format!("Every service of the route `{}` has weight 0.", route.id);
+    Failure::gateway(Code::NoEndpoint, detail)
 }
 
 fn no_route(request: &Request<'_>) -> Failure {
@@ -97,9 +148,10 @@ impl Passage {
         const MALFORMED: Error = Error::Malformed("a head that HTTP/2 cannot carry");
         let target = self.target.as_deref().unwrap_or(head.path_and_query());
         let host = head.host().unwrap_or(endpoint);
+        let edits = self.route.request_edits();
         let uri = http::Uri::builder()
             .scheme(http::uri::Scheme::HTTP)
-            .authority(host)
+            .authority(edits.and_then(HeaderEdits::host).unwrap_or(host.as_bytes()))
             .path_and_query(target)
             .build();
         let mut request = http::Request::new(());
@@ -110,7 +162,7 @@ impl Passage {
             wire::http2::ask_for_websocket(&mut request);
         }
         let headers = request.headers_mut();
-        head.fields.to_headers(OURS_AND_HOST, headers);
+        respond::to_edited(&head.fields, OURS_AND_HOST, edits, headers);
         if head.upgrade {
             headers.remove(KEY);
         }
@@ -131,15 +183,20 @@ impl Passage {
         let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
         let target = self.target.as_deref().unwrap_or(head.path_and_query());
         say(&[head.method().as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
+        let edits = self.route.request_edits();
         let host = head.host();
-        let without = match host {
-            Some(_) if !head.is_absolute() => OURS,
-            other => {
+        let without = match (edits.and_then(HeaderEdits::host), host) {
+            (Some(set), _) => {
+                say(&[b"Host: ", set, b"\r\n"]);
+                OURS_AND_HOST
+            }
+            (None, Some(_)) if !head.is_absolute() => OURS,
+            (None, other) => {
                 say(&[b"Host: ", other.unwrap_or(endpoint).as_bytes(), b"\r\n"]);
                 OURS_AND_HOST
             }
         };
-        head.fields.write(without, out);
+        respond::write_edited(&head.fields, without, edits, out);
         say_forwarding(head, peer, host.unwrap_or(endpoint), out);
         let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
         say(&[b"X-Request-Id: ", id.as_str().as_bytes(), b"\r\n"]);

@@ -73,7 +73,7 @@ fn head_of(request: &RequestHead) -> Result<Parts, Failure> {
 }
 
 /// The body of the request, whole.
-async fn collect(client: &mut Client, door: &Door) -> Result<Bytes, Failure> {
+pub(crate) async fn collect(client: &mut Client, door: &Door) -> Result<Bytes, Failure> {
     if client.upload_is_over() {
         return Ok(Bytes::new());
     }

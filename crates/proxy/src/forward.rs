@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clusters::{Access, Attempt, Miss, Order, Outcome, RequestId, Settled, Shape, Tries};
+use clusters::{Access, Attempt, Miss, Order, Outcome, RequestId, Service, Settled, Shape, Tries};
 use model::route::RetryOn;
 use model::{Code, Failure, Origin};
 use policy::{Progress, Work, may_rerun};
@@ -27,18 +27,18 @@ pub(crate) struct Answer {
 /// closed by the service at the very moment the request is sent.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// Asks one endpoint after the other until one answers. The head of the answer is in `client.response`.
+/// Asks one endpoint of the service after the other until one answers. The head of the answer is in `client.response`.
 pub(crate) async fn forward(
     client: &mut Client,
     door: &Door,
     passage: &Passage,
+    service: &Arc<Service>,
     id: &RequestId,
 ) -> Result<Answer, Failure> {
     let order = order(client, door, passage, id);
     let rerun = order.rerun;
-    let service = Arc::clone(&passage.route.service);
     let activity = door.clusters().activity().clone();
-    let mut tries = Tries::begin(service, Some(Arc::clone(&passage.route)), order, activity);
+    let mut tries = Tries::begin(Arc::clone(service), Some(Arc::clone(&passage.route)), order, activity);
     if let Some(limit) = grpc::timeout(&client.request.fields) {
         tries.end_within(limit);
     }
@@ -59,6 +59,13 @@ pub(crate) async fn forward(
     }
 }
 
+/// Whether the request may be sent once more after all of it has left.
+pub(crate) fn may_repeat(client: &Client) -> bool {
+    // A body that has been passed on is gone, whatever the method.
+    let has_body = client.request.framing != Framing::None;
+    may_rerun(Work::Http(client.request.method()), Progress::Sent) && !has_body && !client.request.upgrade
+}
+
 fn order(client: &Client, door: &Door, passage: &Passage, id: &RequestId) -> Order {
     let method = client.request.method();
     let fields = &client.request.fields;
@@ -70,16 +77,16 @@ fn order(client: &Client, door: &Door, passage: &Passage, id: &RequestId) -> Ord
         operation: operation(method),
         shape: Shape::Route(Arc::clone(&passage.route.id)),
         access: if safe { Access::Read } else { Access::Write },
-        // A body that has been passed on is gone, whatever the method.
-        rerun: safe && client.request.framing == Framing::None && !client.request.upgrade,
+        rerun: may_repeat(client),
         uploads: client.request.framing != Framing::None,
         patience: if is_endless { door.options().limits.stream_timeout } else { Duration::ZERO },
+        key: passage.key,
         request_id: *id,
     }
 }
 
 /// The method as metrics and activity name it: from a fixed list, since clients may send anything.
-fn operation(method: &str) -> &'static str {
+pub(crate) fn operation(method: &str) -> &'static str {
     const KNOWN: [&str; 8] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE"];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("OTHER")
 }
@@ -106,7 +113,7 @@ async fn ask(
     let Some(pool) = endpoint.adapter().http() else {
         let failure = Failure::gateway(
             Code::UnsupportedAbility,
-            format!("`{}` does not answer HTTP requests.", passage.route.service.path()),
+            format!("`{}` does not answer HTTP requests.", attempt.service().path()),
         );
         let outcome = Outcome::Void;
         return Err(Miss { failure, cause: RetryOn::Connect, sent: true, outcome, wants_primary: false });

@@ -16,6 +16,7 @@ mod forward;
 mod handle;
 mod http1;
 mod http2;
+mod mirror;
 mod relay;
 mod respond;
 mod server;

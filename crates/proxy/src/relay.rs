@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use wire::http1::{BodyReader, BodyWriter, Framing, Pump, PumpError, ResponseHead};
 use wire::{Body, Error, Line, Side};
 
+use crate::admit::{self, Passage};
 use crate::client::Client;
 use crate::door::{Door, Limits};
 use crate::forward::Answer;
-use crate::respond::{self, Ends, grpc};
+use crate::respond::{self, Ends, Extra, grpc};
 use crate::upgrade;
 
 /// A body of known length must come at this rate at least, while the client reads: 1 KiB in a second.
@@ -29,6 +30,7 @@ const SLOW_TICK: Duration = Duration::from_secs(1);
 pub(crate) async fn relay(
     client: &mut Client,
     door: &Door,
+    passage: &Passage,
     answer: Answer,
     id: &RequestId,
 ) -> Result<(), Failure> {
@@ -43,14 +45,34 @@ pub(crate) async fn relay(
         attempt.end(Outcome::Broke("switched protocols without being asked".to_owned()));
         return Err(failure);
     }
-    let mut download = begin(client, &service, door, id);
+    let extra = extra(client, passage, &attempt);
+    let mut download = begin(client, &service, door, &extra, id);
     let relayed = relay_body(client, &mut service, &mut download, &door.options().limits).await;
     let failure = failure_told(client, &service, &download);
     settle(client, service, attempt, tries, relayed, failure)
 }
 
+/// What the route adds to the answer's head: its edits, and the cookie that keeps the client with this endpoint.
+fn extra<'p>(client: &Client, passage: &'p Passage, attempt: &Attempt) -> Extra<'p> {
+    let cookie = passage.route.affinity().filter(|affinity| affinity.made().is_some()).and_then(|affinity| {
+        let load = &attempt.endpoint().load;
+        admit::asked_by(&client.request, &client.peer, |asker| affinity.cookie_for(load, asker, false))
+    });
+    let own = passage.route.affinity().and_then(|affinity| affinity.made());
+    let cookie = cookie.filter(|_| !own.is_some_and(|name| sets_cookie(&client.response, name)));
+    Extra { edits: passage.route.response_edits(), cookie }
+}
+
+/// Whether the service sets a cookie of this name itself.
+fn sets_cookie(response: &ResponseHead, name: &str) -> bool {
+    response.fields.iter().any(|(field, value, _)| {
+        let set = value.strip_prefix(name.as_bytes());
+        field.eq_ignore_ascii_case(b"set-cookie") && set.is_some_and(|rest| rest.starts_with(b"="))
+    })
+}
+
 /// Says the head and makes the pump of the body.
-fn begin(client: &mut Client, service: &Line, door: &Door, id: &RequestId) -> Pump {
+fn begin(client: &mut Client, service: &Line, door: &Door, extra: &Extra<'_>, id: &RequestId) -> Pump {
     let framing = client.response.framing;
     let (ends, writer) = match (framing, client.request.minor) {
         (Framing::Length(0), _) => (Ends::AtOnce, BodyWriter::Plain),
@@ -64,7 +86,7 @@ fn begin(client: &mut Client, service: &Line, door: &Door, id: &RequestId) -> Pu
         client.reusable = false;
     }
     // Should the client be gone, moving the body will find it so.
-    let _ = respond::say_head(client, id, ends);
+    let _ = respond::say_head(client, extra, id, ends);
     client.answering = true;
     if ends == Ends::WithClose {
         // However this connection ends from here on, it is a break, until the last byte has gone.

@@ -5,16 +5,54 @@ pub(crate) mod grpc;
 mod http1;
 mod http2;
 
-use std::task::Poll;
+mod own;
 
-use clusters::RequestId;
+use bytes::Bytes;
+use clusters::{Fixed, HeaderEdits, Leads, RequestId};
+use http::{HeaderName, HeaderValue};
 use model::{Code, Failure, problem};
-use wire::http1::fields::HOP_BY_HOP;
+use wire::http1::fields::{Fields, HOP_BY_HOP};
 use wire::http1::{Known, Mask};
 use wire::{Error, Line};
 
+use crate::admit::Passage;
 use crate::client::Client;
 use crate::door::Door;
+use crate::server;
+use own::Own;
+
+/// What is said besides what a service has said.
+pub(crate) struct Extra<'r> {
+    pub(crate) edits: Option<&'r HeaderEdits>,
+    /// A `Set-Cookie` of ours.
+    pub(crate) cookie: Option<String>,
+}
+
+/// The fields as received, changed as the route has it.
+pub(crate) fn write_edited(fields: &Fields, without: Mask, edits: Option<&HeaderEdits>, out: &mut Vec<u8>) {
+    let Some(edits) = edits else { return fields.write(without, out) };
+    fields.write_but(without, |name| edits.drops(name), out);
+    for (name, value) in edits.lines() {
+        for part in [name, b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+}
+
+/// The same for HTTP/2.
+pub(crate) fn to_edited(
+    fields: &Fields,
+    without: Mask,
+    edits: Option<&HeaderEdits>,
+    headers: &mut http::HeaderMap,
+) {
+    fields.to_headers(without, |name| edits.is_some_and(|edits| edits.drops(name)), headers);
+    for (name, value) in edits.into_iter().flat_map(HeaderEdits::lines) {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    }
+}
 
 /// How the client learns where a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +71,12 @@ const OURS: Mask = HOP_BY_HOP.and(Mask::of(&[Known::RequestId]));
 
 /// Says the head of a relayed answer: the service's fields as received, but for those that concern one
 /// connection, and the id of the request.
-pub(crate) fn say_head(client: &mut Client, id: &RequestId, ends: Ends) -> Result<(), Error> {
+pub(crate) fn say_head(
+    client: &mut Client,
+    extra: &Extra<'_>,
+    id: &RequestId,
+    ends: Ends,
+) -> Result<(), Error> {
     let mut without = OURS;
     if client.response.status == 204 || ends == Ends::Chunked {
         // RFC 9110 8.6: a 204 has no length; a length beside chunks is not ours to pass on either.
@@ -42,11 +85,11 @@ pub(crate) fn say_head(client: &mut Client, id: &RequestId, ends: Ends) -> Resul
     let Client { line, response, request, reusable, .. } = client;
     match line {
         Line::Http1(conn) => {
-            http1::say_head(response, without, ends, id, &mut conn.outbox);
+            http1::say_head(response, without, extra, ends, id, &mut conn.outbox);
             http1::say_connection(*reusable && ends != Ends::WithClose, request.minor, &mut conn.outbox);
             Ok(())
         }
-        Line::Http2(stream) => http2::say_head(stream, response, without, id),
+        Line::Http2(stream) => http2::say_head(stream, response, without, extra, id),
     }
 }
 
@@ -72,46 +115,90 @@ pub(crate) fn say_interim(client: &mut Client) {
     }
 }
 
-/// A failure in words: what is said of it in either protocol.
-struct Refusal {
-    status: u16,
-    /// Seconds.
-    retry_after: Option<u64>,
-    asks_for_token: bool,
-    nosniff: bool,
-    body: String,
-}
-
 /// Answers with a failure, as a problem document.
 pub(crate) async fn refuse(client: &mut Client, door: &Door, id: &RequestId, failure: &Failure) {
     door.counts().refuse(failure.code());
+    if let Line::Http2(stream) = &mut client.line
+        && grpc::is_call(&client.request.fields)
+    {
+        client.answering = true;
+        return grpc::refuse(stream, failure, id);
+    }
     let status = problem::status(failure, door.options().timeout_status);
-    let refusal = Refusal {
-        status,
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seconds")]
-        retry_after: failure.retry_after().map(|after| after.as_secs_f64().ceil() as u64),
-        asks_for_token: failure.code() == Code::Unauthenticated,
+    let body = problem::document(failure, status, id.as_str()).to_string();
+    let mut own = Own::new(status, Some(problem::CONTENT_TYPE), body.into());
+    own.add("cache-control", "no-store");
+    if let Some(after) = failure.retry_after() {
+        own.add("retry-after", format!("{}", after.as_secs_f64().ceil()));
+    }
+    if failure.code() == Code::Unauthenticated {
+        own.add("www-authenticate", "Bearer");
+    }
+    if door.calls().is_some() {
         // As every answer of the data API has it.
-        nosniff: door.calls().is_some(),
-        body: problem::document(failure, status, id.as_str()).to_string(),
-    };
+        own.add("x-content-type-options", "nosniff");
+    }
+    say_own(client, door, &own, id).await;
+}
+
+/// Sends the client elsewhere.
+pub(crate) async fn redirect(
+    client: &mut Client,
+    door: &Door,
+    passage: &Passage,
+    status: u16,
+    location: &str,
+    id: &RequestId,
+) -> Result<(), Failure> {
+    let mut own = Own::new(status, None, Bytes::new());
+    own.add("location", location.to_owned());
+    own.edits = passage.route.response_edits();
+    say_own(client, door, &own, id).await;
+    Ok(())
+}
+
+/// Answers what the route always answers.
+pub(crate) async fn fixed(
+    client: &mut Client,
+    door: &Door,
+    passage: &Passage,
+    id: &RequestId,
+) -> Result<(), Failure> {
+    match &passage.route.leads {
+        Leads::Fixed(fixed) => fixed_as(client, door, passage, fixed, id).await,
+        Leads::Service(_) | Leads::Split(_) | Leads::Redirect(_) => Ok(()),
+    }
+}
+
+/// Answers this.
+pub(crate) async fn fixed_as(
+    client: &mut Client,
+    door: &Door,
+    passage: &Passage,
+    fixed: &Fixed,
+    id: &RequestId,
+) -> Result<(), Failure> {
+    let mut own = Own::new(fixed.status, fixed.content_type.as_deref(), fixed.body.clone());
+    own.edits = passage.route.response_edits();
+    say_own(client, door, &own, id).await;
+    Ok(())
+}
+
+async fn say_own(client: &mut Client, door: &Door, own: &Own<'_>, id: &RequestId) {
     client.answering = true;
-    client.reusable &= !door.is_closing();
+    if !client.upload_is_over() && !client.request.expects_continue {
+        // Whether its body is worth reading to its end is seen afterwards, and that the connection goes on is said now.
+        client.reusable &= server::drained(client).await;
+    }
+    client.reusable &= !door.is_closing() && client.upload_is_over();
     let head_only = client.request.is_head;
     match &mut client.line {
-        Line::Http1(conn) => {
-            http1::refuse(&refusal, id, client.reusable, head_only, &mut conn.outbox);
-        }
-        Line::Http2(stream) if grpc::is_call(&client.request.fields) => grpc::refuse(stream, failure, id),
-        Line::Http2(stream) => http2::refuse(stream, refusal, id, head_only),
+        Line::Http1(conn) => http1::say_own(own, id, client.reusable, head_only, &mut conn.outbox),
+        Line::Http2(stream) => http2::say_own(stream, own, id, head_only),
     }
     client.alarm.set_after(door.options().limits.write_timeout);
     let Client { line, alarm, .. } = client;
-    let flushed = alarm.guard(|cx| match line.poll_flush(cx) {
-        Poll::Ready(done) => Poll::Ready(done),
-        Poll::Pending => Poll::Pending,
-    });
-    if flushed.await.is_err() {
+    if alarm.guard(|cx| line.poll_flush(cx)).await.is_err() {
         client.reusable = false;
     }
 }

@@ -59,7 +59,7 @@ pub(crate) async fn serve_one(client: &mut Client, door: &Door) -> Next {
 }
 
 /// Reads what is left of a body that nobody wants, so that it is not taken for the next request.
-async fn drained(client: &mut Client) -> bool {
+pub(crate) async fn drained(client: &mut Client) -> bool {
     if client.upload_is_over() {
         return true;
     }

@@ -194,6 +194,7 @@ impl Target<'_> {
             rerun: operation.rerun(),
             uploads: false,
             patience: operation.patience(),
+            key: None,
             request_id: self.id,
         }
     }

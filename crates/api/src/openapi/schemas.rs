@@ -77,7 +77,7 @@ impl Documented for RouteDocument {
 
     fn schema() -> Value {
         let mut schema = asked(ROUTE);
-        schema["required"] = json!(["cluster", "service", "path"]);
+        schema["required"] = json!(["cluster", "path"]);
         schema
     }
 }
@@ -124,7 +124,7 @@ impl Documented for Route {
         }
         schema["properties"]["owner"] = json!({ "enum": ["file", "api"],
             "description": "Who owns it. What a cluster's file owns is read-only here." });
-        schema["required"] = json!(["id", "cluster", "service", "path", "enabled", "owner"]);
+        schema["required"] = json!(["id", "cluster", "path", "enabled", "owner"]);
         schema
     }
 }

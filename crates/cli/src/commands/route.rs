@@ -52,7 +52,7 @@ pub(crate) struct Create {
     /// Its id; left out, made from cluster and path
     #[arg(long)]
     id: Option<String>,
-    /// `/exact`, `/with/:name` or `/prefix/*`
+    /// `/exact`, `/with/:name` or `/with/{name}`, or `/prefix/*`
     #[arg(long, required_unless_present = "file")]
     path: Option<String>,
     /// The service that answers
@@ -69,7 +69,7 @@ pub(crate) struct Create {
 const LIST: &[Column] = &[
     column("ID", Cell::At("/id")),
     column("CLUSTER", Cell::At("/cluster")),
-    column("SERVICE", Cell::At("/service")),
+    column("ANSWERS", Cell::Of(answers)),
     column("HOST", Cell::At("/host")),
     column("PATH", Cell::At("/path")),
     column("METHODS", Cell::At("/methods")),
@@ -112,7 +112,8 @@ async fn get(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {
     session.show(&body, id, |session| {
         session.facts(&[
             ("Route", text(&body, "/id")),
-            ("Service", format!("{}/{}", text(&body, "/cluster"), text(&body, "/service"))),
+            ("Cluster", text(&body, "/cluster")),
+            ("Answers", answers(&body)),
             ("Host", text(&body, "/host")),
             ("Path", text(&body, "/path")),
             ("Methods", text(&body, "/methods")),
@@ -122,6 +123,11 @@ async fn get(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {
             ("Timeout", text(&body, "/timeout")),
             ("Retry", text(&body, "/retry")),
             ("Strategy", text(&body, "/strategy")),
+            ("Affinity", text(&body, "/affinity")),
+            ("Mirror", text(&body, "/mirror")),
+            ("Fallback", text(&body, "/fallback")),
+            ("Request headers", text(&body, "/request_headers")),
+            ("Response headers", text(&body, "/response_headers")),
             ("Enabled", enabled(&body)),
             ("Owner", text(&body, "/owner")),
         ])
@@ -178,13 +184,27 @@ async fn delete(session: &mut Session<'_>, id: &str, consent: Consent) -> Result
     let routes = session.client()?.routes();
     if !consent.given() {
         let body = session.send(routes.get(id)).await?;
-        let what =
-            format!("route `{id}`, by which {} reaches {}", text(&body, "/path"), text(&body, "/service"));
+        let what = format!("route `{id}`, by which {} reaches {}", text(&body, "/path"), answers(&body));
         ask::before(session, consent, &what, id)?;
     }
     let body = session.send(routes.delete(id)).await?;
     session.changed(&format!("removed route `{id}`"), &body, id)?;
     Ok(Exit::Done)
+}
+
+/// What answers: `web`, `web 95, canary 5`, `redirect 307`, `answer 404`.
+fn answers(route: &Value) -> String {
+    let parts = items(route, "split");
+    if !route["redirect"].is_null() {
+        format!("redirect {}", text(route, "/redirect/status"))
+    } else if !route["respond"].is_null() {
+        format!("answer {}", text(route, "/respond/status"))
+    } else if parts.is_empty() {
+        text(route, "/service")
+    } else {
+        let part = |part: &Value| format!("{} {}", text(part, "/service"), text(part, "/weight"));
+        parts.iter().map(part).collect::<Vec<_>>().join(", ")
+    }
 }
 
 fn enabled(route: &Value) -> String {

@@ -151,6 +151,7 @@ fn order(access: Access, rerun: bool) -> Order {
         rerun,
         uploads: false,
         patience: Duration::ZERO,
+        key: None,
         request_id: RequestId::make(),
     }
 }

@@ -111,7 +111,8 @@ impl Clusters {
     fn routes_shown(&self) -> BTreeMap<String, Thing> {
         let show = |route: model::view::RouteView| {
             let spec = &route.spec;
-            keyed(spec.id.clone(), Some(&spec.cluster), Some(&spec.service), &route)
+            let service = Some(spec.service.as_str()).filter(|service| !service.is_empty());
+            keyed(spec.id.clone(), Some(&spec.cluster), service, &route)
         };
         self.routes().into_iter().map(show).collect()
     }

@@ -30,6 +30,7 @@ fn operate(clusters: &Clusters, count: usize) {
             rerun: false,
             uploads: false,
             patience: std::time::Duration::ZERO,
+            key: None,
             request_id: RequestId::make(),
         };
         let mut tries = Tries::begin(service, None, order, clusters.activity().clone());

@@ -5,6 +5,7 @@
 mod changes;
 mod files;
 mod history;
+mod routes;
 mod tries;
 
 use serde_json::Value;

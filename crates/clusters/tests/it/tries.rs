@@ -34,6 +34,7 @@ fn begin(clusters: &Clusters, rerun: bool) -> Tries {
         rerun,
         uploads: false,
         patience: std::time::Duration::ZERO,
+        key: None,
         request_id: RequestId::make(),
     };
     Tries::begin(service, None, order, clusters.activity().clone())

@@ -57,6 +57,7 @@ fn value(node: &Node, shape: Shape, kinds: &dyn Kinds) -> Json {
             | Shape::Secret
             | Shape::Timestamp
             | Shape::Host
+            | Shape::RouteHost
             | Shape::ClusterId
             | Shape::Name
             | Shape::RoutePath

@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use crate::route::parameter;
+
 /// What is wrong, and what to write instead.
 pub(crate) type Fault = (String, Option<String>);
 
@@ -45,20 +47,21 @@ pub(crate) fn route_path(path: &str) -> Result<(), Fault> {
             "." | ".." => return fault(format!("holds the segment `{segment}`, which no path may")),
             "*" if last => {}
             "**" => return fault_with("holds `**`", "`*` at the end already stands for everything below"),
-            segment if segment.contains('*') => {
+            segment if segment.contains('*') && !segment.starts_with('{') => {
                 return fault("may have `*` only as its last segment, as in `/api/*`");
             }
-            segment if segment.starts_with('{') && segment.ends_with('}') => {
-                let name = segment.trim_matches(['{', '}']);
-                return fault_with(format!("holds `{segment}`"), format!("write `:{name}`"));
-            }
             segment => {
-                let Some(name) = segment.strip_prefix(':') else { continue };
+                let Some(name) = parameter(segment) else {
+                    if segment.contains(['{', '}']) {
+                        return fault(format!("holds `{segment}`; `{{name}}` stands for a whole segment"));
+                    }
+                    continue;
+                };
                 if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-                    return fault(format!("holds `{segment}`; a name after `:` has letters, digits and `_`"));
+                    return fault(format!("holds `{segment}`; a name has letters, digits and `_`"));
                 }
                 if names.contains(&name) {
-                    return fault(format!("names `:{name}` twice"));
+                    return fault(format!("names `{name}` twice"));
                 }
                 names.push(name);
             }
@@ -108,6 +111,21 @@ pub(crate) fn host(host: &str) -> Result<(), Fault> {
     }
 }
 
+/// The host of a route: one host, or `*.` and a name for all hosts below it, however deep.
+pub(crate) fn route_host(text: &str) -> Result<(), Fault> {
+    match text.strip_prefix("*.") {
+        Some(below) if below.starts_with('.') || below.parse::<std::net::Ipv4Addr>().is_ok() => {
+            fault("has `*.` before what is not a name")
+        }
+        Some(below) => host(below),
+        None if text == "*" => fault_with("is every host", "leave it out"),
+        None if text.contains('*') => {
+            fault("may have `*` only as its whole first part, as in `*.example.com`")
+        }
+        None => host(text),
+    }
+}
+
 /// A service's name: 1 to 63 of a-z, 0-9, `-` and `_`, beginning with a letter or digit.
 pub(crate) fn name(name: &str) -> Result<(), Fault> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -125,7 +143,7 @@ mod tests {
     #[test]
     fn paths() {
         for good in
-            ["/", "/*", "/api", "/api/", "/api/*", "/users/:id", "/users/:id/posts/*", "/a.b/%20", "/é"]
+            ["/", "/*", "/api", "/api/", "/api/*", "/users/:id", "/users/{id}/posts/*", "/a.b/%20", "/é"]
         {
             assert_eq!(route_path(good), Ok(()), "{good}");
         }
@@ -148,11 +166,32 @@ mod tests {
             ("/a*", "may have `*` only as its last segment, as in `/api/*`"),
             ("/*/a", "may have `*` only as its last segment, as in `/api/*`"),
             ("/a/**", "holds `**`"),
-            ("/a/{id}", "holds `{id}`"),
-            ("/a/:", "holds `:`; a name after `:` has letters, digits and `_`"),
-            ("/:a/:a", "names `:a` twice"),
+            ("/a/{id}.json", "holds `{id}.json`; `{name}` stands for a whole segment"),
+            ("/a/{id:[0-9]+}", "holds `{id:[0-9]+}`; a name has letters, digits and `_`"),
+            ("/a/{*rest}", "holds `{*rest}`; a name has letters, digits and `_`"),
+            ("/a/:", "holds `:`; a name has letters, digits and `_`"),
+            ("/a/{}", "holds `{}`; a name has letters, digits and `_`"),
+            ("/:a/{a}", "names `a` twice"),
         ] {
             assert_eq!(route_path(bad).unwrap_err().0, message, "{bad}");
+        }
+    }
+
+    #[test]
+    fn hosts_of_routes() {
+        for good in ["a.example", "*.example.com", "*.local", "::1"] {
+            assert_eq!(route_host(good), Ok(()), "{good}");
+        }
+        for (bad, message) in [
+            ("*", "is every host"),
+            ("a.*.b", "may have `*` only as its whole first part, as in `*.example.com`"),
+            ("*a.b", "may have `*` only as its whole first part, as in `*.example.com`"),
+            ("*.", "is empty"),
+            ("*..b", "has `*.` before what is not a name"),
+            ("*.10.0.0.1", "has `*.` before what is not a name"),
+            ("*.a:80", "has its port in it"),
+        ] {
+            assert_eq!(route_host(bad).unwrap_err().0, message, "{bad}");
         }
     }
 

@@ -27,6 +27,7 @@ impl Walk<'_> {
                 Ok(_) => None,
             },
             Shape::Host => path::host(&text).err(),
+            Shape::RouteHost => path::route_host(&text).err(),
             Shape::ClusterId => text.parse::<ClusterId>().err().map(|message| (message, None)),
             Shape::Name => path::name(&text).err(),
             Shape::RoutePath => path::route_path(&text).err(),

@@ -62,7 +62,7 @@ const WRONG: &[(&str, &[&str])] = &[
         "routing: { retry_budget: 1.5, strategy: round-robin, timeout_ms: 1.5 }\n",
         &[
             "1:26: routing.retry_budget: must be a number from 0 to 1, not `1.5`",
-            "1:41: routing.strategy: must be one of `round_robin`, `weighted`, `least_connections`, `two_choices`, not the text `round-robin` (did you mean `round_robin`?)",
+            "1:41: routing.strategy: must be one of `round_robin`, `weighted`, `least_connections`, `two_choices`, `latency`, `hash`, `consistent_hash`, `sticky_session`, not the text `round-robin` (did you mean `round_robin`?)",
             "1:66: routing.timeout_ms: must be a whole number from 1 to 86400000, not `1.5`",
         ],
     ),
@@ -73,7 +73,7 @@ const WRONG: &[(&str, &[&str])] = &[
     (
         "routing: { strategy: fastest }\n",
         &[
-            "1:22: routing.strategy: must be one of `round_robin`, `weighted`, `least_connections`, `two_choices`, not the text `fastest`",
+            "1:22: routing.strategy: must be one of `round_robin`, `weighted`, `least_connections`, `two_choices`, `latency`, `hash`, `consistent_hash`, `sticky_session`, not the text `fastest`",
         ],
     ),
     (
@@ -99,11 +99,11 @@ const WRONG: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "routes:\n  - path: api\n  - service: a\n    path: /x\n    split: []\n    affinity: ~\n",
+        "routes:\n  - path: api\n  - service: a\n    path: /x\n    split: x\n    listener: y\n    affinity: ~\n",
         &[
-            "2:5: routes[0].service: is required (the service that answers)",
             "2:11: routes[0].path: must begin with `/` (write `/api`)",
-            "5:5: routes[1].split: `split` is not built yet: waits for the traffic door in full",
+            "5:12: routes[1].split: must be a list, not the text `x`",
+            "6:5: routes[1].listener: `listener` is not built yet: waits for the traffic door in full",
         ],
     ),
     (

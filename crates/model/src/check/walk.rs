@@ -124,6 +124,7 @@ impl Walk<'_> {
             | Shape::Span
             | Shape::SpanFrom(_)
             | Shape::Host
+            | Shape::RouteHost
             | Shape::Timestamp
             | Shape::ClusterId
             | Shape::Name

@@ -16,7 +16,7 @@ pub(super) fn describe(shape: Shape) -> String {
             "a duration such as `10s` or `500ms`, or a number of seconds".to_owned()
         }
         Shape::Timestamp => "a time such as `2026-01-31T12:00:00Z`".to_owned(),
-        Shape::Host => "a name or an address".to_owned(),
+        Shape::Host | Shape::RouteHost => "a name or an address".to_owned(),
         Shape::ClusterId => "a cluster's id".to_owned(),
         Shape::Name => "a name".to_owned(),
         Shape::RoutePath => "a path such as `/api/*`".to_owned(),

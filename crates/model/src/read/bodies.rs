@@ -4,8 +4,8 @@
 
 use serde_json::Value as Json;
 
-use super::{between, spec};
-use crate::check::{Problems, canonical, said, step, walk};
+use super::{between, input};
+use crate::check::{Problems, said, step, walk};
 use crate::cluster::ClusterInput;
 use crate::cluster_fields::CLUSTER;
 use crate::field::{Field, Shape, field};
@@ -52,7 +52,7 @@ fn read(node: &Node, kinds: &dyn Kinds, problems: &mut Problems) -> Option<Clust
     walk(node, &outer, kinds, "", problems);
     let Some(config) = said(node, "config") else {
         between(node, node.get("services"), "", problems);
-        return spec(canonical(node, CLUSTER, kinds), problems);
+        return input(node, kinds, problems);
     };
     walk(config, CLUSTER, kinds, "config", problems);
     for entry in config.entries().iter().filter(|entry| said(node, &entry.key).is_some()) {
@@ -63,7 +63,7 @@ fn read(node: &Node, kinds: &dyn Kinds, problems: &mut Problems) -> Option<Clust
     let joined = joined(outer.clone(), config);
     between(&outer, joined.get("services"), "", problems);
     between(config, joined.get("services"), "config", problems);
-    spec(canonical(&joined, CLUSTER, kinds), problems)
+    input(&joined, kinds, problems)
 }
 
 fn joined(mut outer: Node, config: &Node) -> Node {

@@ -1,8 +1,17 @@
 //! The rules of routes that a table cannot say: what one may hold, and what several may not have in common.
 
+mod affinity;
+mod answers;
+mod headers;
+mod redirects;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use crate::check::{Problems, said, step};
+use crate::route::parameter;
 use crate::suggest::{listed, nearest};
 use crate::tree::{Node, Value};
 
@@ -13,7 +22,9 @@ pub(super) fn check_all(list: &Node, services: &[&str], path: &str, problems: &m
     for (index, route) in list.items().iter().enumerate() {
         let path = format!("{path}[{index}]");
         check_one(route, &path, problems);
-        check_service(route, services, &path, problems);
+        for (service, path) in answers::services(route, &path) {
+            check_service(service, services, &path, problems);
+        }
         if let Some(id) = said(route, "id").and_then(Node::as_text) {
             if let Some(first) = ids.get(id.as_ref()) {
                 let at = route.get("id").unwrap_or(route);
@@ -25,7 +36,12 @@ pub(super) fn check_all(list: &Node, services: &[&str], path: &str, problems: &m
         let Some((place, own)) = Match::of(route) else { continue };
         let matches = matches.entry(place).or_default();
         if let Some((first, _)) = matches.iter().find(|(_, other)| other.meets(&own)) {
-            problems.at(route, &path, format!("matches the same requests as routes[{first}]"));
+            let id = list.items().get(*first).and_then(|other| said(other, "id")).and_then(Node::as_text);
+            let other = match id {
+                Some(id) => format!("`{id}` (routes[{first}])"),
+                None => format!("routes[{first}]"),
+            };
+            problems.at(route, &path, format!("matches the same requests as {other}"));
         } else {
             matches.push((index, own));
         }
@@ -56,6 +72,9 @@ pub(super) fn check_one(route: &Node, path: &str, problems: &mut Problems) {
         }
     }
     check_rewrite(route, path, problems);
+    answers::check(route, path, problems);
+    headers::check(route, path, problems);
+    affinity::check(route, path, problems);
 }
 
 fn check_rewrite(route: &Node, path: &str, problems: &mut Problems) {
@@ -72,22 +91,24 @@ fn check_rewrite(route: &Node, path: &str, problems: &mut Problems) {
     if strips.is_some() {
         problems.at(rewrite, &inner, "stands beside `strip_prefix`; a route has the one or the other");
     }
-    let target = text("rewrite");
-    if target.ends_with("/*") && !has_rest {
-        problems.at(rewrite, &inner, "has a `*`, and the path has none");
+    check_template(rewrite, &text("rewrite"), route, &inner, problems);
+}
+
+/// A path that is made from what the route's path matched.
+fn check_template(node: &Node, template: &str, route: &Node, path: &str, problems: &mut Problems) {
+    let pattern = said(route, "path").and_then(Node::as_text).unwrap_or_default();
+    if template.ends_with("/*") && !pattern.ends_with("/*") {
+        problems.at(node, path, "has a `*`, and the path has none");
     }
-    let named: Vec<&str> = parameters(&pattern).collect();
-    for name in parameters(&target).filter(|name| !named.contains(name)) {
-        problems.at(rewrite, &inner, format!("has `:{name}`, and the path has none"));
+    let named: Vec<&str> = pattern.split('/').filter_map(parameter).collect();
+    for segment in template.split('/') {
+        if parameter(segment).is_some_and(|name| !named.contains(&name)) {
+            problems.at(node, path, format!("has `{segment}`, and the path has none"));
+        }
     }
 }
 
-fn parameters(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter_map(|segment| segment.strip_prefix(':'))
-}
-
-fn check_service(route: &Node, services: &[&str], path: &str, problems: &mut Problems) {
-    let Some(service) = said(route, "service") else { return };
+fn check_service(service: &Node, services: &[&str], path: &str, problems: &mut Problems) {
     let Some(name) = service.as_text() else { return };
     if services.contains(&name.as_ref()) {
         return;
@@ -98,7 +119,7 @@ fn check_service(route: &Node, services: &[&str], path: &str, problems: &mut Pro
         None => Some(format!("there are {}", listed(services.iter().copied()))),
     };
     let message = format!("`{name}` is not a service of this cluster");
-    problems.at(service, &step(path, "service"), message).suggestion = suggestion;
+    problems.at(service, path, message).suggestion = suggestion;
 }
 
 /// Notes the routes that name another cluster than the one whose file they stand in.
@@ -128,7 +149,7 @@ impl Match {
         let path = said(route, "path")?.as_text()?;
         // Parameters match alike whatever their names are.
         let path: Vec<&str> =
-            path.split('/').map(|part| if part.starts_with(':') { ":" } else { part }).collect();
+            path.split('/').map(|part| if parameter(part).is_some() { ":" } else { part }).collect();
         let host = said(route, "host").and_then(Node::as_text).unwrap_or_default().to_lowercase();
         let methods = said(route, "methods").map(Node::items).unwrap_or_default();
         let mut conditions = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! What a cluster's input leaves open, filled in: its name, its time of creation, the ids of its routes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::cluster::{ClusterInput, ClusterSpec};
 use crate::id::ClusterId;
@@ -30,12 +31,19 @@ impl ClusterInput {
             description: self.description,
             created_at: self.created_at.unwrap_or(now),
             services: self.services,
-            routes,
+            routes: shared(routes),
             routing: self.routing,
             health: self.health,
             cluster_id: id,
         }
     }
+}
+
+/// Each by itself. Collected into a list of its own size: one that is made in place keeps the room of whole specs.
+fn shared(routes: Vec<RouteSpec>) -> Vec<Arc<RouteSpec>> {
+    let mut all = Vec::with_capacity(routes.len());
+    all.extend(routes.into_iter().map(Arc::new));
+    all
 }
 
 /// Methods in upper case and each once, the host in lower case: as requests are compared with them.

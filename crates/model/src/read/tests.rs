@@ -5,9 +5,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cluster::ClusterSpec;
-use crate::cluster_fields::{BREAKER, ENDPOINT, HEALTH, OUTLIER, RETRY, ROUTING, SERVICE, SERVICE_HEALTH};
+use crate::cluster_fields::{
+    AFFINITY, BREAKER, ENDPOINT, FALLBACK, HEADERS, HEALTH, MIRROR, OUTLIER, REDIRECT, RESPOND, RETRY,
+    ROUTING, SERVICE, SERVICE_HEALTH, SPLIT,
+};
 use crate::policy::{HealthSpec, OutlierSpec, RoutingSpec};
-use crate::route::RetrySpec;
+use crate::route::{
+    AffinitySpec, FallbackSpec, HeadersSpec, MirrorSpec, PartSpec, RedirectSpec, RespondSpec, RetrySpec,
+};
 use crate::secrets::{keep_secrets, masked};
 use crate::service::ServiceSpec;
 use crate::testing::{GOOD, TestKinds, creation, lines};
@@ -161,8 +166,8 @@ fn every_class_of_mistake_in_one_file() {
             "13:5: services.d: has no `host`, so it would be run for you, and provisioning waits for part 5 of the roadmap: containers and local processes (give it a `host` and a `port`, or a kind that needs neither)",
             "15:11: routes[0].path: must begin with `/` (write `/api`)",
             "16:14: routes[0].service: `wbe` is not a service of this cluster (did you mean `web`?)",
-            "17:5: routes[0].mirror: `mirror` is not built yet: waits for the traffic door in full",
-            "18:5: routes[1].path: is required (`/exact`, `/with/:name`, or `/prefix/*`, which also matches `/prefix`)",
+            "17:13: routes[0].mirror: must be a mapping, not the text `x`",
+            "18:5: routes[1].path: is required (`/exact`, `/with/:name` or `/with/{name}`, or `/prefix/*`, which also matches `/prefix`)",
             "20:13: routing.strategy: `ai` is not built yet: waits for the adaptive strategy",
             "22:13: health.interval: is wrong: `never` is not a duration such as `10s`, `500ms` or `5m`",
             "23:12: health.enabled: must be `true` or `false`, not `1`",
@@ -181,13 +186,13 @@ fn a_route_of_the_api() {
         json!({ "cluster": "c", "service": "s", "path": "/a", "methods": ["get", "GET"], "owner": "api", "timeout": 5 }),
     );
     assert_eq!((route.unwrap().methods, told), (vec!["GET".to_owned()], vec![]));
-    let (route, told) = read(json!({ "service": "s", "path": "/a", "rewrite": "b", "split": [] }));
+    let (route, told) = read(json!({ "service": "s", "path": "/a", "rewrite": "b", "listener": "x" }));
     assert_eq!(route, None);
     assert_eq!(
         told,
         [
             "rewrite: must begin with `/` (write `/b`)",
-            "split: `split` is not built yet: waits for the traffic door in full",
+            "listener: `listener` is not built yet: waits for the traffic door in full",
             "cluster: is required (the cluster of the service; in a cluster file it is that cluster)",
         ]
     );
@@ -297,13 +302,21 @@ fn tables_and_specs_have_the_same_keys() {
     same(keys(json!(endpoint)), table(ENDPOINT, &[]));
 
     let mut spec = good();
-    let mut route = spec.routes[1].clone();
+    let mut route = (*spec.routes[1]).clone();
     route.methods = vec!["GET".to_owned()];
     route.query = route.headers.clone();
     route.strip_prefix = true;
     route.timeout = Some(crate::Span::secs(1));
     route.strategy = Some(crate::Strategy::Weighted);
+    set_parts(&mut route);
     same(keys(json!(route)), table(ROUTE, &[]));
+    same(keys(json!(route.split[0])), table(SPLIT, &[]));
+    same(keys(json!(route.mirror)), table(MIRROR, &[]));
+    same(keys(json!(route.redirect)), table(REDIRECT, &[]));
+    same(keys(json!(route.respond)), table(RESPOND, &[]));
+    same(keys(json!(route.request_headers)), table(HEADERS, &[]));
+    same(keys(json!(route.affinity)), table(AFFINITY, &[]));
+    same(keys(json!(route.fallback)), table(FALLBACK, &[]));
     spec.description = "d".to_owned();
     // Read from older files and not part of the spec.
     same(keys(json!(spec)), table(CLUSTER, &["updated_at", "ai"]));
@@ -322,6 +335,36 @@ fn tables_and_specs_have_the_same_keys() {
     service.outlier = Some(OutlierSpec::default());
     // The service's own `health` lies over the cluster's and stays among its options.
     same(keys(json!(service)), table(SERVICE, &["health"]));
+}
+
+/// Everything that a route may say of what answers, though no route may say it all.
+fn set_parts(route: &mut RouteSpec) {
+    let pairs = || [("x-a".to_owned(), "b".to_owned())].into();
+    let headers = HeadersSpec { add: pairs(), set: pairs(), remove: vec!["x-c".to_owned()] };
+    let respond = RespondSpec { status: 200, body: "b".to_owned(), content_type: Some("t".to_owned()) };
+    let text = || Some("x".to_owned());
+    route.split = vec![PartSpec { service: "web".to_owned(), weight: 1 }];
+    route.mirror = Some(Box::new(MirrorSpec { service: "web".to_owned(), share: 1.0 }));
+    route.redirect = Some(Box::new(RedirectSpec {
+        status: 307,
+        to: text(),
+        scheme: text(),
+        host: text(),
+        port: Some(1),
+        path: text(),
+    }));
+    route.request_headers = Some(Box::new(headers.clone()));
+    route.response_headers = Some(Box::new(headers));
+    route.affinity = Some(Box::new(AffinitySpec {
+        cookie: text(),
+        ttl: Some(crate::Span::secs(1)),
+        make: false,
+        header: text(),
+        query: text(),
+        address: true,
+    }));
+    route.fallback = Some(Box::new(FallbackSpec { service: text(), respond: Some(respond.clone()) }));
+    route.respond = Some(Box::new(respond));
 }
 
 /// The default of a table is the default of its struct.
@@ -346,6 +389,15 @@ fn tables_and_specs_have_the_same_defaults() {
     // Written only when it is set.
     route["strip_prefix"] = false.into();
     check(ROUTE, route);
+    let part = json!({ "service": "s" });
+    check(SPLIT, json!(serde_json::from_value::<PartSpec>(part.clone()).unwrap()));
+    check(MIRROR, json!(serde_json::from_value::<MirrorSpec>(part).unwrap()));
+    check(REDIRECT, json!(RedirectSpec::default()));
+    check(RESPOND, json!(RespondSpec::default()));
+    let mut affinity = json!(AffinitySpec::default());
+    affinity["make"] = true.into();
+    affinity["address"] = false.into();
+    check(AFFINITY, affinity);
 }
 
 proptest! {

@@ -17,6 +17,8 @@ pub struct Load {
     latency: AtomicU64,
     /// Where it stands in the rotation; 0 before its first turn. See [`turn`](super::turn).
     pub(super) pass: AtomicU64,
+    /// Who it is, for keys; 0 when nobody said.
+    name: u64,
 }
 
 impl Load {
@@ -28,7 +30,21 @@ impl Load {
             in_flight: AtomicU32::new(0),
             latency: AtomicU64::new(0),
             pass: AtomicU64::new(0),
+            name: 0,
         }
+    }
+
+    /// The same under this name, by which keys find it. Siblings have different ones.
+    #[must_use]
+    pub fn named(mut self, name: u64) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Who it is: a key of this value means it and no other.
+    #[must_use]
+    pub fn name(&self) -> u64 {
+        self.name
     }
 
     /// Its share of the traffic against its siblings. Whoever leaves one of weight 0 among the candidates gets it

@@ -1,7 +1,10 @@
 //! Which endpoint is asked, among those that may be. Whether one may be asked is never asked here.
 
+mod hash;
+mod latency;
 mod least_connections;
 mod load;
+mod shares;
 mod turn;
 mod two_choices;
 
@@ -13,6 +16,7 @@ use model::Strategy;
 use crate::time::Time;
 
 pub use load::Load;
+pub use shares::Shares;
 
 /// Picks one of the usable endpoints.
 pub trait Balancer: Send + Sync {
@@ -27,13 +31,21 @@ pub struct Candidates<'a> {
     pub loads: &'a [&'a Load],
     /// The moment.
     pub now: Time,
+    /// What the request has in common with those that should go where it goes: a hash, or the name of an endpoint.
+    pub key: Option<u64>,
 }
 
 impl<'a> Candidates<'a> {
     /// These endpoints, at this moment.
     #[must_use]
     pub fn new(loads: &'a [&'a Load], now: Time) -> Self {
-        Candidates { loads, now }
+        Candidates { loads, now, key: None }
+    }
+
+    /// The same for a request with this key, if it has one.
+    #[must_use]
+    pub fn by(self, key: Option<u64>) -> Self {
+        Candidates { key, ..self }
     }
 }
 
@@ -46,5 +58,13 @@ pub fn balancer(strategy: Strategy) -> Box<dyn Balancer> {
         Strategy::Weighted => Box::new(turn::Weighted),
         Strategy::LeastConnections => Box::new(least_connections::LeastConnections),
         Strategy::TwoChoices => Box::new(two_choices::TwoChoices),
+        Strategy::Latency => Box::new(latency::Latency),
+        Strategy::Hash => Box::new(hash::Hash),
     }
+}
+
+/// Who picks for a request with a key, whatever the strategy for those without.
+#[must_use]
+pub fn by_key() -> &'static dyn Balancer {
+    &hash::Hash
 }

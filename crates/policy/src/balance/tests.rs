@@ -7,11 +7,22 @@ use model::Strategy as Named;
 use proptest::prelude::*;
 
 use super::*;
+use crate::fingerprint;
 
 const NOW: Time = Time(1_000_000);
 
+const ALL: [Named; 6] = [
+    Named::RoundRobin,
+    Named::Weighted,
+    Named::LeastConnections,
+    Named::TwoChoices,
+    Named::Latency,
+    Named::Hash,
+];
+
 fn loads(weights: &[u32]) -> Vec<Load> {
-    weights.iter().map(|weight| Load::new(*weight)).collect()
+    let named = |(index, weight): (usize, &u32)| Load::new(*weight).named(fingerprint(&[b'0' + index as u8]));
+    weights.iter().enumerate().map(named).collect()
 }
 
 /// Picks so often among the loads of these indices; gives how often each of all was picked.
@@ -27,7 +38,7 @@ fn picks(strategy: Named, loads: &[Load], among: &[usize], times: u64) -> Vec<u3
 
 #[test]
 fn one_candidate_is_picked_and_none_does_not_panic() {
-    for strategy in [Named::RoundRobin, Named::Weighted, Named::LeastConnections, Named::TwoChoices] {
+    for strategy in ALL {
         assert_eq!(picks(strategy, &loads(&[1]), &[0], 3), [3], "{strategy:?}");
         assert_eq!(balancer(strategy).pick(&Candidates::new(&[], NOW), 7), 0, "{strategy:?}");
     }
@@ -111,6 +122,80 @@ fn drawn_by_weight() {
     let all = loads(&[10, 1, 1, 1, 1]);
     let counts = picks(Named::TwoChoices, &all, &[0, 1, 2, 3, 4], 1_000);
     assert!(counts[0] > 850 && counts[1..].iter().all(|count| *count > 5), "{counts:?}");
+}
+
+/// Where each of these keys goes, among the loads of these indices.
+fn homes(loads: &[Load], among: &[usize], keys: u64) -> Vec<usize> {
+    let candidates: Vec<&Load> = among.iter().map(|index| &loads[*index]).collect();
+    let home = |key: u64| by_key().pick(&Candidates::new(&candidates, NOW).by(Some(key)), 0);
+    (0..keys).map(|n| among[home(fingerprint(&n.to_le_bytes()))]).collect()
+}
+
+#[test]
+fn keys_are_shared_by_weight_and_move_only_with_their_endpoint() {
+    let all = loads(&[1, 1, 1, 1, 2, 1, 1, 1, 1]);
+    let before = homes(&all, &[0, 1, 2, 3, 4, 5, 6, 7], 9_000);
+    for index in 0..8 {
+        let share = if index == 4 { 2_000 } else { 1_000 };
+        let count = before.iter().filter(|home| **home == index).count();
+        assert!(count.abs_diff(share) < 120, "{index} has {count} keys");
+    }
+    // In another order, and without one.
+    let after = homes(&all, &[7, 6, 5, 4, 2, 1, 0], 9_000);
+    let moved = before.iter().zip(&after).filter(|(before, after)| before != after);
+    assert!(moved.clone().all(|(before, _)| *before == 3), "only what was at the one that went has moved");
+    // Its keys are shared by all others.
+    assert!((0..8).filter(|index| *index != 3).all(|index| moved.clone().any(|(_, after)| *after == index)));
+    // And with one more: what moves, moves there.
+    let more = homes(&all, &[0, 1, 2, 3, 4, 5, 6, 7, 8], 9_000);
+    let moved: Vec<_> = before.iter().zip(&more).filter(|(before, after)| before != after).collect();
+    assert!(
+        moved.iter().all(|(_, after)| **after == 8) && moved.len().abs_diff(900) < 120,
+        "{}",
+        moved.len()
+    );
+}
+
+#[test]
+fn a_key_that_names_an_endpoint_means_it_and_a_hot_one_overflows() {
+    let all = loads(&[1, 1, 1, 1]);
+    let candidates: Vec<&Load> = all.iter().collect();
+    let pick = |key: u64| by_key().pick(&Candidates::new(&candidates, NOW).by(Some(key)), 0);
+    let hot = fingerprint(b"hot");
+    let home = pick(hot);
+    for _ in 0..400 {
+        all[pick(hot)].begin();
+    }
+    // A quarter and a quarter of that more, and a few: the rest is where the key came second and third.
+    let busy: Vec<u32> = all.iter().map(Load::in_flight).collect();
+    assert!(busy.iter().all(|count| *count <= 125 + 9) && busy[home] > 120, "{busy:?}");
+    assert_eq!(pick(all[home].name()), home, "who is named is asked however busy");
+    // Who asks for a few things at once on a quiet service keeps its endpoint.
+    let quiet = loads(&[1, 1, 1, 1]);
+    let candidates: Vec<&Load> = quiet.iter().collect();
+    for _ in 0..8 {
+        let picked = by_key().pick(&Candidates::new(&candidates, NOW).by(Some(hot)), 0);
+        assert_eq!(picked, home);
+        quiet[picked].begin();
+    }
+}
+
+#[test]
+fn the_shortest_wait_is_the_fast_one_until_it_is_busy() {
+    let all = loads(&[1, 1, 1]);
+    let answer = |index: usize, millis| {
+        all[index].begin();
+        all[index].end(NOW, Duration::from_millis(millis), false, Duration::from_secs(5));
+    };
+    // Nothing is known: in turn.
+    assert_eq!(picks(Named::Latency, &all, &[0, 1, 2], 30), [10, 10, 10]);
+    answer(0, 10);
+    answer(1, 40);
+    assert_eq!(picks(Named::Latency, &all, &[0, 1], 10), [10, 0, 0]);
+    (0..5).for_each(|_| all[0].begin());
+    assert_eq!(picks(Named::Latency, &all, &[0, 1], 10), [0, 10, 0]);
+    // One of which nothing is known counts as the mean of the others.
+    assert_eq!(picks(Named::Latency, &all, &[0, 1, 2], 10), [0, 0, 10]);
 }
 
 #[test]

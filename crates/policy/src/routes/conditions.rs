@@ -7,7 +7,7 @@ use model::RouteSpec;
 
 use super::request::Request;
 
-/// Methods, headers and query parameters that must be there.
+/// Methods, headers and query parameters that must be there. At least one of them is.
 #[derive(Debug)]
 pub(super) struct Conditions {
     /// None: all.
@@ -18,7 +18,11 @@ pub(super) struct Conditions {
     query: Pairs,
 }
 
-type Pairs = Box<[(Box<str>, Box<str>)]>;
+/// Names with their values; without one, any will do.
+type Pairs = Box<[(Box<str>, Option<Box<str>>)]>;
+
+/// As a value of a condition: any.
+const ANY: &str = "*";
 
 /// How a route takes the method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +40,8 @@ pub(super) enum MethodFit {
 pub(super) enum Miss<'a> {
     Disabled,
     Method(&'a [Box<str>]),
-    Header(&'a str, &'a str),
-    Query(&'a str, &'a str),
+    Header(&'a str, Option<&'a str>),
+    Query(&'a str, Option<&'a str>),
 }
 
 impl fmt::Display for Miss<'_> {
@@ -45,25 +49,33 @@ impl fmt::Display for Miss<'_> {
         match self {
             Miss::Disabled => f.write_str("is not enabled"),
             Miss::Method(methods) => write!(f, "takes {} only", methods.join(", ")),
-            Miss::Header(name, value) => write!(f, "asks for the header `{name}: {value}`"),
-            Miss::Query(name, value) => write!(f, "asks for `{name}={value}` in the query"),
+            Miss::Header(name, Some(value)) => write!(f, "asks for the header `{name}: {value}`"),
+            Miss::Header(name, None) => write!(f, "asks for the header `{name}`"),
+            Miss::Query(name, Some(value)) => write!(f, "asks for `{name}={value}` in the query"),
+            Miss::Query(name, None) => write!(f, "asks for `{name}` in the query"),
         }
     }
 }
 
 impl Conditions {
-    pub(super) fn new(spec: &RouteSpec) -> Self {
+    /// What a route asks, if anything.
+    pub(super) fn of(spec: &RouteSpec) -> Option<Box<Self>> {
+        if spec.methods.is_empty() && spec.headers.is_empty() && spec.query.is_empty() {
+            return None;
+        }
         let mut methods: Vec<Box<str>> = spec.methods.iter().map(|m| m.to_ascii_uppercase().into()).collect();
         methods.sort();
         methods.dedup();
         let mut headers = pairs(&spec.headers, str::to_ascii_lowercase);
         headers.sort();
-        Conditions { methods: methods.into(), headers, query: pairs(&spec.query, str::to_owned) }
+        let query = pairs(&spec.query, str::to_owned);
+        Some(Box::new(Conditions { methods: methods.into(), headers, query }))
     }
 
-    /// Headers and query parameters together.
-    pub(super) fn count(&self) -> usize {
-        self.headers.len() + self.query.len()
+    /// Headers and query parameters together, and how many of them ask for a value.
+    pub(super) fn weight(&self) -> (usize, usize) {
+        let pairs = || self.headers.iter().chain(&self.query);
+        (pairs().count(), pairs().filter(|(_, value)| value.is_some()).count())
     }
 
     pub(super) fn names_methods(&self) -> bool {
@@ -82,11 +94,14 @@ impl Conditions {
     pub(super) fn fit(&self, request: &Request<'_>) -> Result<MethodFit, Miss<'_>> {
         let fit = self.fit_method(request.method).ok_or(Miss::Method(&self.methods))?;
         for (name, value) in &self.headers {
-            if (request.header)(name) != Some(value.as_bytes()) {
+            let value = value.as_deref();
+            let found = (request.header)(name);
+            if !found.is_some_and(|found| value.is_none_or(|value| found == value.as_bytes())) {
                 return Err(Miss::Header(name, value));
             }
         }
         for (name, value) in &self.query {
+            let value = value.as_deref();
             if !has_parameter(request.query.unwrap_or(""), name, value) {
                 return Err(Miss::Query(name, value));
             }
@@ -109,19 +124,28 @@ impl Conditions {
 }
 
 fn pairs(map: &BTreeMap<String, String>, key: impl Fn(&str) -> String) -> Pairs {
-    map.iter().map(|(name, value)| (key(name).into(), value.as_str().into())).collect()
+    let value = |value: &str| (value != ANY).then(|| value.into());
+    map.iter().map(|(name, wanted)| (key(name).into(), value(wanted))).collect()
 }
 
 /// Whether the query has this parameter with this value, among others of its name perhaps.
-fn has_parameter(query: &str, name: &str, value: &str) -> bool {
-    query.split('&').any(|pair| {
+fn has_parameter(query: &str, name: &str, value: Option<&str>) -> bool {
+    parameters(query, name).any(|found| value.is_none_or(|value| found.eq(value.bytes())))
+}
+
+/// The values of a parameter, as bytes without their encoding.
+pub(super) fn parameters<'q>(
+    query: &'q str,
+    name: &str,
+) -> impl Iterator<Item = impl Iterator<Item = u8> + use<'q>> {
+    query.split('&').filter_map(move |pair| {
         let (n, v) = pair.split_once('=').unwrap_or((pair, ""));
-        decoded(n).eq(name.bytes()) && decoded(v).eq(value.bytes())
+        decoded(n).eq(name.bytes()).then(|| decoded(v))
     })
 }
 
 /// The bytes of a part of a query as forms write them: `%41` is A, `+` is a space. A `%` that begins nothing stays.
-fn decoded(text: &str) -> impl Iterator<Item = u8> + '_ {
+fn decoded<'t>(text: &'t str) -> impl Iterator<Item = u8> + use<'t> {
     let mut rest = text.as_bytes();
     std::iter::from_fn(move || {
         let (&first, after) = rest.split_first()?;
@@ -157,10 +181,11 @@ mod tests {
             ("", false),
             ("aa=b c", false),
         ] {
-            assert_eq!(has_parameter(query, "a", "b c"), expected, "{query}");
+            assert_eq!(has_parameter(query, "a", Some("b c")), expected, "{query}");
         }
-        assert!(has_parameter("debug", "debug", ""));
-        assert!(has_parameter("a=100%", "a", "100%"));
-        assert!(has_parameter("a=%zz%4", "a", "%zz%4"));
+        assert!(has_parameter("debug", "debug", Some("")));
+        assert!(has_parameter("a=100%", "a", Some("100%")));
+        assert!(has_parameter("a=%zz%4", "a", Some("%zz%4")));
+        assert!(has_parameter("b&a=", "a", None) && !has_parameter("b=a", "a", None));
     }
 }

@@ -6,93 +6,151 @@ use std::sync::Arc;
 use model::RouteSpec;
 
 use super::conditions::{Conditions, MethodFit, Miss};
+use super::map::Keyed;
 use super::request::Request;
 
-/// One route in the table.
+/// One route in the table. One that takes no part holds its id, so that explaining can name it, and nothing else.
 #[derive(Debug)]
 pub(super) struct Entry<T> {
-    pub(super) id: Arc<str>,
-    /// In lower case.
-    pub(super) host: Option<Arc<str>>,
-    pub(super) path: Arc<str>,
+    pub(super) spec: Arc<RouteSpec>,
     pub(super) payload: T,
-    conditions: Conditions,
-    /// One that takes no part holds its id, so that explaining can name it, and nothing else.
-    enabled: bool,
+    /// None: it takes every request of its host and path.
+    conditions: Option<Box<Conditions>>,
 }
 
 impl<T> Entry<T> {
-    pub(super) fn new(spec: &RouteSpec, payload: T) -> Self {
-        Entry {
-            id: spec.id.as_str().into(),
-            host: spec.host.as_ref().map(|host| host.to_ascii_lowercase().into()),
-            path: spec.path.as_str().into(),
-            payload,
-            conditions: Conditions::new(spec),
-            enabled: spec.enabled,
-        }
+    pub(super) fn new(spec: &Arc<RouteSpec>, payload: T) -> Self {
+        Entry { spec: Arc::clone(spec), payload, conditions: Conditions::of(spec) }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.spec.id
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.spec.path
     }
 
     /// Whether the request meets everything that this route asks besides host and path.
     pub(super) fn fit(&self, request: &Request<'_>) -> Result<MethodFit, Miss<'_>> {
-        if self.enabled { self.conditions.fit(request) } else { Err(Miss::Disabled) }
+        match &self.conditions {
+            _ if !self.spec.enabled => Err(Miss::Disabled),
+            Some(conditions) => conditions.fit(request),
+            None => Ok(MethodFit::Any),
+        }
     }
 
     /// Whether some request would find both equally good. Host and path are the same already.
     fn collides(&self, other: &Entry<T>) -> bool {
-        self.enabled && other.enabled && self.conditions.collide(&other.conditions)
+        let meet = match (&self.conditions, &other.conditions) {
+            (None, None) => true,
+            (Some(own), Some(other)) => own.collide(other),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        meet && self.spec.enabled && other.spec.enabled
     }
 
-    fn rank(&self) -> (Reverse<(usize, bool)>, &str) {
-        (Reverse((self.conditions.count(), self.conditions.names_methods())), &self.id)
+    fn weight(&self) -> (usize, usize) {
+        self.conditions.as_ref().map_or((0, 0), |conditions| conditions.weight())
+    }
+
+    fn rank(&self) -> (Reverse<((usize, usize), bool)>, &str) {
+        let names_methods = self.conditions.as_ref().is_some_and(|conditions| conditions.names_methods());
+        (Reverse((self.weight(), names_methods)), self.id())
     }
 }
 
-/// The routes of one path, the more specific first.
+impl<T> Keyed for Arc<Entry<T>> {
+    fn key(&self) -> &str {
+        self.id()
+    }
+}
+
+/// The routes of one path, the more specific first. Nearly all paths have one.
 #[derive(Debug)]
-pub(super) struct Leaf<T>(Vec<Arc<Entry<T>>>);
+pub(super) enum Leaf<T> {
+    Empty,
+    One(Arc<Entry<T>>),
+    Several(Arc<Vec<Arc<Entry<T>>>>),
+}
 
 impl<T> Default for Leaf<T> {
     fn default() -> Self {
-        Leaf(Vec::new())
+        Leaf::Empty
     }
 }
 
 impl<T> Clone for Leaf<T> {
     fn clone(&self) -> Self {
-        Leaf(self.0.clone())
+        match self {
+            Leaf::Empty => Leaf::Empty,
+            Leaf::One(entry) => Leaf::One(Arc::clone(entry)),
+            Leaf::Several(entries) => Leaf::Several(Arc::clone(entries)),
+        }
+    }
+}
+
+/// Found by the path that all of them have.
+impl<T> Keyed for Leaf<T> {
+    fn key(&self) -> &str {
+        self.entries().first().map_or("", |entry| entry.path())
     }
 }
 
 impl<T> Leaf<T> {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries().is_empty()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
-        self.0.iter().map(|entry| &**entry)
+        self.entries().iter().map(|entry| &**entry)
+    }
+
+    fn entries(&self) -> &[Arc<Entry<T>>] {
+        match self {
+            Leaf::Empty => &[],
+            Leaf::One(entry) => std::slice::from_ref(entry),
+            Leaf::Several(entries) => entries,
+        }
     }
 
     /// Adds a route, unless one of those here matches the same; that one is given back.
     pub(super) fn add(&mut self, entry: &Arc<Entry<T>>) -> Result<(), Arc<Entry<T>>> {
-        if let Some(other) = self.0.iter().find(|other| other.collides(entry)) {
+        if let Some(other) = self.entries().iter().find(|other| other.collides(entry)) {
             return Err(Arc::clone(other));
         }
-        let at = self.0.partition_point(|other| other.rank() < entry.rank());
-        self.0.reserve_exact(1);
-        self.0.insert(at, Arc::clone(entry));
+        let mut entries = match std::mem::take(self) {
+            Leaf::Empty => Vec::new(),
+            Leaf::One(first) => vec![first],
+            Leaf::Several(all) => Arc::unwrap_or_clone(all),
+        };
+        let at = entries.partition_point(|other| other.rank() < entry.rank());
+        entries.insert(at, Arc::clone(entry));
+        *self = Leaf::of(entries);
         Ok(())
     }
 
     pub(super) fn remove(&mut self, id: &str) {
-        self.0.retain(|entry| *entry.id != *id);
+        let left = self.entries().iter().filter(|entry| entry.id() != id);
+        *self = Leaf::of(left.cloned().collect());
+    }
+
+    fn of(mut entries: Vec<Arc<Entry<T>>>) -> Self {
+        match (entries.pop(), entries.is_empty()) {
+            (None, _) => Leaf::Empty,
+            (Some(one), true) => Leaf::One(one),
+            (Some(last), false) => {
+                entries.push(last);
+                Leaf::Several(Arc::new(entries))
+            }
+        }
     }
 
     /// The first that fits. A route that takes HEAD only because it takes GET yields to an equal one that names HEAD.
     pub(super) fn choose(&self, request: &Request<'_>) -> Option<&Entry<T>> {
         let mut implied: Option<&Entry<T>> = None;
         for entry in self.iter() {
-            if implied.is_some_and(|found| found.conditions.count() > entry.conditions.count()) {
+            if implied.is_some_and(|found| found.weight() > entry.weight()) {
                 break;
             }
             match (entry.fit(request), implied) {

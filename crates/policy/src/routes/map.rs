@@ -1,5 +1,5 @@
-//! A map from text that shares what has not changed with its copies: a copy is one pointer, a change
-//! copies one bucket and the list of buckets.
+//! A map whose values know their own keys, which shares what has not changed with its copies: a copy is one pointer, a
+//! change copies one bucket and the list of buckets.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -15,10 +15,15 @@ const LOAD: usize = 8;
 /// Keys come from the configuration and never from a client, so that a fixed seed gives nobody a handle.
 const HASHER: FixedState = FixedState::with_seed(0x7468_726f_6f6d_6521);
 
+/// Something that is found by a part of itself: no key is kept twice.
+pub(super) trait Keyed: Clone {
+    fn key(&self) -> &str;
+}
+
 /// The map. Its copies are independent: a change to one is not seen in another.
 #[derive(Debug, Clone)]
 pub(super) enum Map<V> {
-    Few(Vec<(Arc<str>, V)>),
+    Few(Vec<V>),
     Many(Arc<Many<V>>),
 }
 
@@ -33,7 +38,6 @@ pub(super) struct Many<V> {
 struct Slot<V> {
     /// Compared before the key, which lies elsewhere in memory.
     hash: u64,
-    key: Arc<str>,
     value: V,
 }
 
@@ -44,17 +48,6 @@ impl<V> Default for Map<V> {
 }
 
 impl<V> Map<V> {
-    pub(super) fn get(&self, key: &str) -> Option<&V> {
-        match self {
-            Map::Few(few) => few.iter().find(|(k, _)| **k == *key).map(|(_, value)| value),
-            Map::Many(many) => {
-                let hash = HASHER.hash_one(key);
-                let bucket = &many.buckets[many.bucket_of(hash)];
-                bucket.iter().find(|slot| slot.hash == hash && *slot.key == *key).map(|slot| &slot.value)
-            }
-        }
-    }
-
     /// Every value, in no particular order.
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {
         let (few, many) = match self {
@@ -62,7 +55,7 @@ impl<V> Map<V> {
             Map::Many(many) => (&[][..], Some(many)),
         };
         let many = many.into_iter().flat_map(|many| &many.buckets).flat_map(|bucket| bucket.iter());
-        few.iter().map(|(_, value)| value).chain(many.map(|slot| &slot.value))
+        few.iter().chain(many.map(|slot| &slot.value))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -77,70 +70,105 @@ impl<V> Map<V> {
     }
 }
 
-impl<V: Clone> Map<V> {
+impl<V: Keyed> Map<V> {
+    pub(super) fn get(&self, key: &str) -> Option<&V> {
+        let (bucket, at) = self.find(key)?;
+        match self {
+            Map::Few(few) => few.get(at),
+            Map::Many(many) => many.buckets[bucket].get(at).map(|slot| &slot.value),
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut V> {
+        let at = self.find(key)?;
+        Some(self.at_mut(at))
+    }
+
     /// The value of this key, made first if it is not there.
-    pub(super) fn entry(&mut self, key: &str, make: impl FnOnce() -> (Arc<str>, V)) -> &mut V {
+    pub(super) fn entry(&mut self, key: &str, make: impl FnOnce() -> V) -> &mut V {
+        match self.find(key) {
+            Some(at) => self.at_mut(at),
+            None => self.insert(make()),
+        }
+    }
+
+    /// Its bucket, and where in it.
+    fn find(&self, key: &str) -> Option<(usize, usize)> {
+        match self {
+            Map::Few(few) => Some((0, few.iter().position(|value| value.key() == key)?)),
+            Map::Many(many) => many.find(key),
+        }
+    }
+
+    fn at_mut(&mut self, (bucket, at): (usize, usize)) -> &mut V {
+        match self {
+            Map::Few(few) => &mut few[at],
+            Map::Many(many) => {
+                let bucket = &mut Arc::make_mut(many).buckets[bucket];
+                &mut Arc::make_mut(bucket)[at].value
+            }
+        }
+    }
+
+    /// Adds a value whose key is not there.
+    pub(super) fn insert(&mut self, value: V) -> &mut V {
         if let Map::Few(few) = self
             && few.len() == FEW
-            && !few.iter().any(|(k, _)| **k == *key)
         {
             *self = Map::Many(Arc::new(Many::of(std::mem::take(few))));
         }
         match self {
             Map::Few(few) => {
-                let at = few.iter().position(|(k, _)| **k == *key).unwrap_or_else(|| {
-                    // Most lists in a large table hold one entry, and four would be reserved for it.
-                    few.reserve_exact(1);
-                    few.push(make());
-                    few.len() - 1
-                });
-                &mut few[at].1
+                // Most lists in a large table hold one entry, and four would be reserved for it.
+                few.reserve_exact(1);
+                few.push(value);
+                let last = few.len() - 1;
+                &mut few[last]
             }
-            Map::Many(many) => Arc::make_mut(many).entry(key, make),
-        }
-    }
-
-    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut V> {
-        match self {
-            Map::Few(few) => few.iter_mut().find(|(k, _)| **k == *key).map(|(_, value)| value),
-            Map::Many(many) => {
-                let many = Arc::make_mut(many);
-                let hash = HASHER.hash_one(key);
-                let at = many.bucket_of(hash);
-                let bucket = Arc::make_mut(&mut many.buckets[at]);
-                bucket
-                    .iter_mut()
-                    .find(|slot| slot.hash == hash && *slot.key == *key)
-                    .map(|slot| &mut slot.value)
-            }
+            Map::Many(many) => Arc::make_mut(many).insert(value),
         }
     }
 
     pub(super) fn remove(&mut self, key: &str) -> Option<V> {
-        match self {
-            Map::Few(few) => {
-                let at = few.iter().position(|(k, _)| **k == *key)?;
-                Some(few.remove(at).1)
+        let (bucket, at) = self.find(key)?;
+        Some(match self {
+            Map::Few(few) => few.remove(at),
+            Map::Many(many) => {
+                let many = Arc::make_mut(many);
+                many.len -= 1;
+                Arc::make_mut(&mut many.buckets[bucket]).swap_remove(at).value
             }
-            Map::Many(many) => Arc::make_mut(many).remove(key),
-        }
+        })
     }
 }
 
-impl<V> Many<V> {
+impl<V: Keyed> Many<V> {
+    fn of(few: Vec<V>) -> Self {
+        let mut many = Many { buckets: vec![Arc::default(); 2], len: 0 };
+        for value in few {
+            many.insert(value);
+        }
+        many
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "the low bits choose the bucket on any machine")]
     fn bucket_of(&self, hash: u64) -> usize {
         hash as usize & (self.buckets.len() - 1)
     }
-}
 
-impl<V: Clone> Many<V> {
-    fn of(few: Vec<(Arc<str>, V)>) -> Self {
-        let mut many = Many { buckets: vec![Arc::default(); 2], len: 0 };
-        for (key, value) in few {
-            many.push(Slot { hash: HASHER.hash_one(&*key), key, value });
+    fn find(&self, key: &str) -> Option<(usize, usize)> {
+        let hash = HASHER.hash_one(key);
+        let bucket = self.bucket_of(hash);
+        let is_it = |slot: &Slot<V>| slot.hash == hash && slot.value.key() == key;
+        Some((bucket, self.buckets[bucket].iter().position(is_it)?))
+    }
+
+    fn insert(&mut self, value: V) -> &mut V {
+        if self.len >= self.buckets.len() * LOAD {
+            self.double();
         }
-        many
+        let hash = HASHER.hash_one(value.key());
+        self.push(Slot { hash, value })
     }
 
     fn push(&mut self, slot: Slot<V>) -> &mut V {
@@ -150,19 +178,6 @@ impl<V: Clone> Many<V> {
         bucket.push(slot);
         let last = bucket.len() - 1;
         &mut bucket[last].value
-    }
-
-    fn entry(&mut self, key: &str, make: impl FnOnce() -> (Arc<str>, V)) -> &mut V {
-        let hash = HASHER.hash_one(key);
-        let at = self.bucket_of(hash);
-        if let Some(place) = self.buckets[at].iter().position(|slot| slot.hash == hash && *slot.key == *key) {
-            return &mut Arc::make_mut(&mut self.buckets[at])[place].value;
-        }
-        if self.len >= self.buckets.len() * LOAD {
-            self.double();
-        }
-        let (key, value) = make();
-        self.push(Slot { hash, key, value })
     }
 
     fn double(&mut self) {
@@ -175,30 +190,28 @@ impl<V: Clone> Many<V> {
             }
         }
     }
-
-    fn remove(&mut self, key: &str) -> Option<V> {
-        let hash = HASHER.hash_one(key);
-        let at = self.bucket_of(hash);
-        let place = self.buckets[at].iter().position(|slot| slot.hash == hash && *slot.key == *key)?;
-        self.len -= 1;
-        Some(Arc::make_mut(&mut self.buckets[at]).swap_remove(place).value)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn put(map: &mut Map<usize>, key: &str, value: usize) {
-        *map.entry(key, || (key.into(), 0)) = value;
+    impl Keyed for (Arc<str>, usize) {
+        fn key(&self) -> &str {
+            &self.0
+        }
+    }
+
+    fn value(map: &Map<(Arc<str>, usize)>, key: &str) -> Option<usize> {
+        map.get(key).map(|pair| pair.1)
     }
 
     #[test]
     fn copies_are_independent_while_it_grows_and_shrinks() {
-        let mut map = Map::default();
+        let mut map: Map<(Arc<str>, usize)> = Map::default();
         let mut copies = Vec::new();
         for n in 0..2_000 {
-            put(&mut map, &n.to_string(), n);
+            map.insert((n.to_string().into(), n));
             if n % 500 == 3 {
                 copies.push((n, map.clone()));
             }
@@ -208,17 +221,16 @@ mod tests {
         let fullest = many.buckets.iter().map(|bucket| bucket.len()).max();
         assert!(fullest < Some(4 * LOAD), "a bucket holds {fullest:?}");
         for (last, copy) in &copies {
-            assert_eq!((copy.len(), copy.get(&(last + 1).to_string())), (last + 1, None));
+            assert_eq!((copy.len(), value(copy, &(last + 1).to_string())), (last + 1, None));
         }
-        put(&mut map, "7", 70);
+        map.get_mut("7").unwrap().1 = 70;
         for n in 1_000..2_000 {
-            assert_eq!(map.remove(&n.to_string()), Some(n));
+            assert_eq!(map.remove(&n.to_string()).map(|pair| pair.1), Some(n));
         }
         assert_eq!(map.remove("1500"), None);
-        assert_eq!((map.len(), map.get("7"), map.get("1500")), (1_000, Some(&70), None));
-        assert!(copies.iter().all(|(_, copy)| copy.get("7").is_none_or(|value| *value == 7)));
-        *map.get_mut("8").unwrap() = 80;
-        assert_eq!(map.get("8"), Some(&80));
+        assert_eq!((map.len(), value(&map, "7"), value(&map, "1500")), (1_000, Some(70), None));
+        assert!(copies.iter().all(|(_, copy)| value(copy, "7").is_none_or(|value| value == 7)));
+        assert_eq!(map.values().count(), 1_000);
         assert_eq!(map.get_mut("none"), None);
     }
 }

@@ -3,10 +3,12 @@
 //! What a route leads to is the payload of the caller. Paths that could be read in two ways (dot
 //! segments, encoded slashes) were refused before they come here.
 
+mod affinity;
 mod conditions;
 mod entry;
 mod map;
 mod pattern;
+mod redirect;
 mod request;
 mod rewrite;
 mod shard;
@@ -16,6 +18,8 @@ mod trie;
 #[cfg(test)]
 mod tests;
 
+pub use affinity::{Affinity, Asker};
+pub use redirect::{Asked, Redirect};
 pub use request::{Match, Params, Request};
 pub use rewrite::rewrite;
 pub use table::{Conflict, Table};

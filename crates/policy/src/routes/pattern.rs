@@ -1,4 +1,7 @@
-//! The path of a route as written: `/exact`, `/with/:name`, `/prefix/*`. Where it is kept is the trie's business.
+//! The path of a route as written: `/exact`, `/with/:name` or `/with/{name}`, `/prefix/*`. Where it is kept is the trie's
+//! business.
+
+use model::route::parameter;
 
 /// The deepest path a route may have. Walking and dropping a trie recurses that deep.
 const DEEPEST: usize = 128;
@@ -14,12 +17,15 @@ pub(super) fn fault(path: &str) -> Option<String> {
     let mut names = Vec::new();
     let mut segments = rest.split('/').peekable();
     while let Some(segment) = segments.next() {
-        if segment.contains('*') && (segment != "*" || segments.peek().is_some()) {
+        if segment.contains('*')
+            && parameter(segment).is_none()
+            && (segment != "*" || segments.peek().is_some())
+        {
             return Some(format!("`*` in path `{path}` is not the whole last segment"));
         }
-        let Some(name) = segment.strip_prefix(':') else { continue };
+        let Some(name) = parameter(segment) else { continue };
         if name.is_empty() || names.contains(&name) {
-            return Some(format!("path `{path}` needs another name for each `:name`"));
+            return Some(format!("path `{path}` needs another name for each parameter"));
         }
         names.push(name);
     }
@@ -33,7 +39,7 @@ pub(super) fn segments(path: &str) -> std::str::Split<'_, char> {
 
 /// Whether it matches one path only.
 pub(super) fn is_exact(path: &str) -> bool {
-    !segments(path).any(|segment| segment == "*" || segment.starts_with(':'))
+    !segments(path).any(|segment| segment == "*" || parameter(segment).is_some())
 }
 
 /// First segment and what follows its slash, if there is one.
@@ -61,10 +67,10 @@ mod tests {
 
     #[test]
     fn a_fault_is_told() {
-        for good in ["/", "/a", "/a/", "/:x", "/a/:x/b", "/*", "/a/:x/*", "/a:b"] {
+        for good in ["/", "/a", "/a/", "/:x", "/a/:x/b", "/*", "/a/:x/*", "/a:b", "/{x}/*"] {
             assert_eq!(fault(good), None, "{good}");
         }
-        for bad in ["", "a", "/a/*/b", "/a*", "/*a", "/:", "/:x/:x", &"/a".repeat(129)] {
+        for bad in ["", "a", "/a/*/b", "/a*", "/*a", "/:", "/:x/:x", "/:x/{x}", "/{}", &"/a".repeat(129)] {
             assert!(fault(bad).is_some(), "{bad}");
         }
     }
@@ -77,7 +83,7 @@ mod tests {
             ("/a/*", "/a/b/c/", Some("b/c/")),
             ("/*", "/", Some("")),
             ("/*", "/x", Some("x")),
-            ("/:a/b/*", "/1/b/2", Some("2")),
+            ("/{a}/b/*", "/1/b/2", Some("2")),
             ("/a", "/a", None),
         ] {
             assert_eq!(tail(pattern, path), expected, "{pattern} {path}");

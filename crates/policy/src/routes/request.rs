@@ -1,5 +1,7 @@
 //! What is matched, and what a match gives back. Nothing here is copied out of the request.
 
+use model::route::parameter;
+
 use super::entry::Entry;
 use super::pattern;
 
@@ -25,7 +27,7 @@ pub struct Match<'t, T> {
     pub id: &'t str,
     /// What it leads to.
     pub payload: &'t T,
-    /// What each `:name` stands for.
+    /// What each `:name` or `{name}` stands for.
     pub params: Params<'t>,
     /// What `*` stands for; empty for the prefix itself.
     pub tail: Option<&'t str>,
@@ -34,10 +36,10 @@ pub struct Match<'t, T> {
 impl<'t, T> Match<'t, T> {
     pub(super) fn new(entry: &'t Entry<T>, path: &'t str) -> Self {
         Match {
-            id: &entry.id,
+            id: entry.id(),
             payload: &entry.payload,
-            params: Params { pattern: &entry.path, path },
-            tail: pattern::tail(&entry.path, path),
+            params: Params { pattern: entry.path(), path },
+            tail: pattern::tail(entry.path(), path),
         }
     }
 }
@@ -53,7 +55,7 @@ impl<'a> Params<'a> {
     /// Names with their values, from the left.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let pairs = pattern::segments(self.pattern).zip(pattern::segments(self.path));
-        pairs.filter_map(|(name, value)| Some((name.strip_prefix(':')?, value)))
+        pairs.filter_map(|(segment, value)| Some((parameter(segment)?, value)))
     }
 
     /// What this name stands for.

@@ -1,6 +1,7 @@
 //! The path that the service sees, where a route asks for another than the client's.
 
 use model::RouteSpec;
+use model::route::parameter;
 
 use super::pattern;
 use super::request::Match;
@@ -16,11 +17,11 @@ pub fn rewrite<T>(spec: &RouteSpec, path: &str, found: &Match<'_, T>) -> Option<
     (path_for_service != path).then_some(path_for_service)
 }
 
-/// The template with what `*` and each `:name` stand for.
-fn fill<T>(template: &str, path: &str, found: &Match<'_, T>) -> String {
+/// The template with what `*` and each parameter stand for.
+pub(super) fn fill<T>(template: &str, path: &str, found: &Match<'_, T>) -> String {
     let mut filled = String::with_capacity(template.len() + path.len());
     for segment in pattern::segments(template) {
-        let value = match segment.strip_prefix(':') {
+        let value = match parameter(segment) {
             Some(name) => found.params.get(name).unwrap_or(segment),
             None if segment == "*" => match found.tail {
                 // `/api/*` matches `/api`, so `/v2/*` makes `/v2` of it and not `/v2/`.

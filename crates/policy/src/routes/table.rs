@@ -18,9 +18,19 @@ const EXPLAINED: usize = 20;
 #[derive(Debug)]
 pub struct Table<T> {
     hosts: Map<Arc<Shard<T>>>,
+    below: Below<T>,
     /// Routes for every host.
     any: Arc<Shard<T>>,
     ids: Map<Arc<Entry<T>>>,
+}
+
+/// Routes for all hosts below one, as `*.example.com` says.
+#[derive(Debug)]
+struct Below<T> {
+    /// By what stands behind `*.`.
+    shards: Map<Arc<Shard<T>>>,
+    /// How many parts the longest of these names has: a host with thousands is not looked up thousands of times.
+    longest: usize,
 }
 
 /// Why a route cannot stand in a table.
@@ -44,13 +54,50 @@ impl std::error::Error for Conflict {}
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Table { hosts: Map::default(), any: Arc::default(), ids: Map::default() }
+        let below = Below { shards: Map::default(), longest: 0 };
+        Table { hosts: Map::default(), below, any: Arc::new(Shard::of("")), ids: Map::default() }
     }
 }
 
 impl<T> Clone for Table<T> {
     fn clone(&self) -> Self {
-        Table { hosts: self.hosts.clone(), any: Arc::clone(&self.any), ids: self.ids.clone() }
+        let Table { hosts, below, any, ids } = self;
+        let below = Below { shards: below.shards.clone(), longest: below.longest };
+        Table { hosts: hosts.clone(), below, any: Arc::clone(any), ids: ids.clone() }
+    }
+}
+
+/// Whose requests a route takes.
+enum Whose {
+    Everybody,
+    /// Of this host, in lower case.
+    Host(String),
+    /// Of all hosts below this one.
+    Below(String),
+}
+
+impl Whose {
+    fn of(host: Option<&str>) -> Self {
+        match host.map(str::to_ascii_lowercase) {
+            None => Whose::Everybody,
+            // Requests name such a host in brackets.
+            Some(host) if host.contains(':') && !host.starts_with('[') => Whose::Host(format!("[{host}]")),
+            Some(host) => match host.strip_prefix("*.") {
+                Some(below) => Whose::Below(below.to_owned()),
+                None => Whose::Host(host),
+            },
+        }
+    }
+}
+
+impl<T> Below<T> {
+    /// The shards of all names that this host is below, the longest first.
+    fn of<'t>(&'t self, host: &str) -> impl Iterator<Item = &'t Arc<Shard<T>>> {
+        let dots = if self.shards.is_empty() { 0 } else { host.bytes().filter(|byte| *byte == b'.').count() };
+        // Behind the first dot there are as many parts as there are dots.
+        let behind = host.match_indices('.').map(|(at, _)| &host[at + 1..]);
+        let behind = behind.take(dots).skip(dots.saturating_sub(self.longest));
+        behind.filter_map(|name| self.shards.get(name))
     }
 }
 
@@ -65,7 +112,7 @@ impl<T> Table<T> {
     ///
     /// # Errors
     /// Every route that cannot stand with those before it.
-    pub fn build(routes: impl IntoIterator<Item = (RouteSpec, T)>) -> Result<Self, Vec<Conflict>> {
+    pub fn build(routes: impl IntoIterator<Item = (Arc<RouteSpec>, T)>) -> Result<Self, Vec<Conflict>> {
         let mut table = Table::new();
         let faults: Vec<_> =
             routes.into_iter().filter_map(|(spec, payload)| table.add(&spec, payload).err()).collect();
@@ -77,7 +124,7 @@ impl<T> Table<T> {
     /// # Errors
     /// When the id is taken, when another route matches the same requests (host, path whatever its names are called,
     /// a method in common, the same headers and query), or when the path is not one.
-    pub fn with(&self, spec: &RouteSpec, payload: T) -> Result<Self, Conflict> {
+    pub fn with(&self, spec: &Arc<RouteSpec>, payload: T) -> Result<Self, Conflict> {
         let mut table = self.clone();
         table.add(spec, payload)?;
         Ok(table)
@@ -87,10 +134,15 @@ impl<T> Table<T> {
     #[must_use]
     pub fn without(&self, id: &str) -> Self {
         let mut table = self.clone();
-        if let Some(entry) = table.ids.remove(id) {
-            table.take_out(&entry);
-        }
+        table.remove(id);
         table
+    }
+
+    /// Takes the route of this id out, for whoever changes many; says whether there was one.
+    pub fn remove(&mut self, id: &str) -> bool {
+        let Some(entry) = self.ids.remove(id) else { return false };
+        self.take_out(&entry);
+        true
     }
 
     /// How many routes there are.
@@ -116,9 +168,10 @@ impl<T> Table<T> {
         self.ids.values().map(|entry| &entry.payload)
     }
 
-    /// The route that answers: of the request's host first, then of every host. Among those the exact path, then
-    /// `:name` (literal segments from the left first), then the longest `*`; among equal paths the one that asks for
-    /// more headers and query parameters, then the one that names methods, then by id.
+    /// The route that answers: of the request's host first, then of the hosts it is below, the longest name first, then
+    /// of every host. Among those the exact path, then
+    /// parameters (literal segments from the left first), then the longest `*`; among equal paths the one that asks for
+    /// more headers and query parameters, then for more values of them, then the one that names methods, then by id.
     #[must_use]
     pub fn find<'t>(&'t self, request: &Request<'t>) -> Option<Match<'t, T>> {
         let entry = self.winner(request)?;
@@ -129,24 +182,34 @@ impl<T> Table<T> {
     /// the first twenty.
     #[must_use]
     pub fn explain(&self, request: &Request<'_>) -> Vec<(String, String)> {
-        let winner = self.winner(request).map(|entry| &*entry.id);
-        let shards = self.hosts.get(request.host).into_iter().chain([&self.any]);
-        let entries = shards.flat_map(|shard| shard.all(request.path));
-        let lost = entries.filter(|entry| winner != Some(&entry.id));
+        let winner = self.winner(request).map(Entry::id);
+        let entries = self.shards(request.host).flat_map(|shard| shard.all(request.path));
+        let lost = entries.filter(|entry| winner != Some(entry.id()));
         let reason = |entry: &Entry<T>| match (entry.fit(request), winner) {
             (Err(miss), _) => miss.to_string(),
             (Ok(_), Some(winner)) => format!("would match; `{winner}` is more specific"),
             (Ok(_), None) => "would match".to_owned(),
         };
-        lost.take(EXPLAINED).map(|entry| (entry.id.to_string(), reason(entry))).collect()
+        lost.take(EXPLAINED).map(|entry| (entry.id().to_owned(), reason(entry))).collect()
     }
 
     fn winner(&self, request: &Request<'_>) -> Option<&Entry<T>> {
+        // Most tables know no host at all, or this one.
         let of_host = self.hosts.get(request.host).and_then(|shard| shard.find(request));
-        of_host.or_else(|| self.any.find(request))
+        let below = || self.below.of(request.host).find_map(|shard| shard.find(request));
+        of_host.or_else(below).or_else(|| self.any.find(request))
     }
 
-    fn add(&mut self, spec: &RouteSpec, payload: T) -> Result<(), Conflict> {
+    /// The shards that may have a route for this host, in the order in which they are asked.
+    fn shards<'t>(&'t self, host: &str) -> impl Iterator<Item = &'t Arc<Shard<T>>> {
+        self.hosts.get(host).into_iter().chain(self.below.of(host)).chain([&self.any])
+    }
+
+    /// Puts this route in, for whoever changes many. One that cannot stand here changes nothing.
+    ///
+    /// # Errors
+    /// As for [`with`](Table::with).
+    pub fn add(&mut self, spec: &Arc<RouteSpec>, payload: T) -> Result<(), Conflict> {
         let conflict = |other: &str, message: String| {
             Err(Conflict { id: spec.id.clone(), other: other.to_owned(), message })
         };
@@ -156,30 +219,37 @@ impl<T> Table<T> {
         if let Some(other) = self.ids.get(&spec.id) {
             return conflict(
                 &spec.id,
-                format!("Route `{}` is there already, for `{}`.", spec.id, other.path),
+                format!("Route `{}` is there already, for `{}`.", spec.id, other.path()),
             );
         }
         let entry = Arc::new(Entry::new(spec, payload));
-        let shard = match &entry.host {
-            Some(host) => self.hosts.entry(host, || (Arc::clone(host), Arc::default())),
-            None => &mut self.any,
+        let shard = match Whose::of(spec.host.as_deref()) {
+            Whose::Everybody => &mut self.any,
+            Whose::Host(host) => self.hosts.entry(&host, || Arc::new(Shard::of(&host))),
+            Whose::Below(name) => {
+                self.below.longest = self.below.longest.max(name.split('.').count());
+                self.below.shards.entry(&name, || Arc::new(Shard::of(&name)))
+            }
         };
         if let Err(other) = Arc::make_mut(shard).add(&entry) {
-            let message = format!("Route `{}` matches the same requests as route `{}`.", spec.id, other.id);
-            return conflict(&other.id, message);
+            let message = format!("Route `{}` matches the same requests as route `{}`.", spec.id, other.id());
+            return conflict(other.id(), message);
         }
-        let id = Arc::clone(&entry.id);
-        self.ids.entry(&spec.id, || (id, entry));
+        self.ids.insert(entry);
         Ok(())
     }
 
     fn take_out(&mut self, entry: &Entry<T>) {
-        let Some(host) = &entry.host else { return Arc::make_mut(&mut self.any).remove(entry) };
-        let Some(shard) = self.hosts.get_mut(host) else { return };
+        let (shards, host) = match Whose::of(entry.spec.host.as_deref()) {
+            Whose::Everybody => return Arc::make_mut(&mut self.any).remove(entry),
+            Whose::Host(host) => (&mut self.hosts, host),
+            Whose::Below(name) => (&mut self.below.shards, name),
+        };
+        let Some(shard) = shards.get_mut(&host) else { return };
         let shard = Arc::make_mut(shard);
         shard.remove(entry);
         if shard.is_empty() {
-            self.hosts.remove(host);
+            shards.remove(&host);
         }
     }
 }
@@ -192,8 +262,8 @@ mod tests {
     #[test]
     fn a_change_shares_what_it_does_not_touch() {
         let routes = [on("a", route("1", "/x")), on("b", route("2", "/x")), route("3", "/x")];
-        let old = Table::build(routes.into_iter().map(|spec| (spec, ()))).unwrap();
-        let new = old.with(&on("a", route("4", "/y")), ()).unwrap().without("1");
+        let old = Table::build(routes.into_iter().map(|spec| (Arc::new(spec), ()))).unwrap();
+        let new = old.with(&Arc::new(on("a", route("4", "/y"))), ()).unwrap().without("1");
         let shared = |host| Arc::ptr_eq(old.hosts.get(host).unwrap(), new.hosts.get(host).unwrap());
         assert_eq!((shared("a"), shared("b"), Arc::ptr_eq(&old.any, &new.any)), (false, true, true));
         assert!(new.without("4").hosts.get("a").is_none(), "nothing is left of a host without routes");

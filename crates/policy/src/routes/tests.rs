@@ -1,5 +1,7 @@
 //! The table by examples, and against a model that looks at every route every time.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use model::RouteSpec;
@@ -9,23 +11,7 @@ use super::{Request, Table, rewrite};
 mod naive;
 
 pub(super) fn route(id: &str, path: &str) -> RouteSpec {
-    let service = "s".to_owned();
-    RouteSpec {
-        id: id.to_owned(),
-        cluster: String::new(),
-        service,
-        host: None,
-        path: path.to_owned(),
-        methods: Vec::new(),
-        headers: [].into(),
-        query: [].into(),
-        strip_prefix: false,
-        rewrite: None,
-        timeout: None,
-        retry: None,
-        strategy: None,
-        enabled: true,
-    }
+    RouteSpec { id: id.to_owned(), service: "s".to_owned(), ..RouteSpec::of_path(path) }
 }
 
 pub(super) fn on(host: &str, spec: RouteSpec) -> RouteSpec {
@@ -69,9 +55,21 @@ fn table() -> Table<String> {
         on("shop.example", route("shop-all", "/api/*")),
         by(&["GET"], on("shop.example", route("shop-get", "/only-get"))),
         route("only-get-any", "/only-get"),
+        on("*.wild.example", route("wild", "/w")),
+        on("*.deep.wild.example", route("deeper", "/w")),
+        on("a.wild.example", route("just-a", "/w")),
+        on("*.example", route("all-below", "/below/*")),
+        if_header("x-any", "*", route("any-header", "/any")),
+        if_header("x-any", "1", route("one-header", "/any")),
+        if_query("any", "*", route("any-query", "/any-q")),
+        on("::1", route("six", "/six")),
         RouteSpec { enabled: false, ..route("off", "/off/x") },
     ];
-    Table::build(routes.into_iter().map(|spec| (spec.clone(), spec.id))).unwrap()
+    Table::build(routes.into_iter().map(|spec| (Arc::new(spec.clone()), spec.id))).unwrap()
+}
+
+fn build(routes: impl IntoIterator<Item = RouteSpec>) -> Result<Table<()>, Vec<super::Conflict>> {
+    Table::build(routes.into_iter().map(|spec| (Arc::new(spec), ())))
 }
 
 fn check(table: &Table<String>, request: &str, expected: Option<&str>) {
@@ -149,9 +147,41 @@ fn methods_headers_query_and_host_decide_between_equal_paths() {
 }
 
 #[test]
+fn the_longest_name_that_a_host_is_below_decides() {
+    let table = table();
+    for (request, expected) in [
+        ("GET //a.wild.example/w", Some("just-a")),
+        ("GET //b.wild.example/w", Some("wild")),
+        ("GET //c.b.wild.example/w", Some("wild")),
+        ("GET //x.deep.wild.example/w", Some("deeper")),
+        ("GET //deep.wild.example/w", Some("wild")),
+        ("GET //wild.example/w", None),
+        ("GET //nowild.example/w", None),
+        // What a more exact host has no route for is asked of the next.
+        ("GET //a.wild.example/below/x", Some("all-below")),
+        ("GET //x.y.z.wild.example/below/x", Some("all-below")),
+        ("GET //a.wild.example/users", Some("users")),
+        ("GET //example/below/x", None),
+        ("GET //.example/below/x", Some("all-below")),
+        ("GET //[::1]/six", Some("six")),
+        ("GET /any x-any:2", Some("any-header")),
+        ("GET /any x-any:1", Some("one-header")),
+        ("GET /any x-other:1", None),
+        ("GET /any-q?b&any", Some("any-query")),
+        ("GET /any-q?b", None),
+    ] {
+        check(&table, request, expected);
+    }
+    let many = format!("GET //{}wild.example/w", "a.".repeat(100));
+    check(&table, &many, Some("wild"));
+    let none = ["wild", "deeper", "all-below"].into_iter().fold(table, |table, id| table.without(id));
+    check(&none, "GET //b.wild.example/w", None);
+}
+
+#[test]
 fn names_and_tail_stand_for_what_they_matched() {
     let many = "/:a/:b/:c/:d/:e/:f/:g/:h/:i/:j/*";
-    let table = Table::build([(route("many", many), ()), (route("p", "/users/:id/x"), ())]).unwrap();
+    let table = build([route("many", many), route("p", "/users/{id}/x")]).unwrap();
     let find = |path| {
         table.find(&Request { host: "", method: "GET", path, query: None, header: &|_| None }).unwrap()
     };
@@ -176,16 +206,21 @@ fn a_route_that_matches_the_same_is_refused() {
         (if_header("x-beta", "2", route("x", "/api/x")), None),
         (on("SHOP.example", route("x", "/shop")), Some("shop")),
         (on("other.example", route("x", "/shop")), None),
+        (on("*.shop.example", route("x", "/shop")), None),
+        (on("*.WILD.example", route("x", "/w")), Some("wild")),
+        (route("x", "/users/{other}/posts"), Some("posts")),
+        (if_header("x-beta", "*", route("x", "/api/x")), None),
+        (if_header("X-Any", "*", route("x", "/any")), Some("any-header")),
         (route("x", "/off/x"), None),
         (RouteSpec { enabled: false, ..route("x", "/users") }, None),
         (route("x", "no-slash"), Some("")),
         (route("x", "/a/*/b"), Some("")),
     ] {
-        let refused = table.with(&spec, String::new()).err();
+        let refused = table.with(&Arc::new(spec.clone()), String::new()).err();
         assert_eq!(refused.as_ref().map(|conflict| conflict.other.as_str()), other, "{spec:?}");
     }
     let twice = [route("a", "/a"), route("b", "/a"), route("c", "/c"), route("c", "/d")];
-    let conflicts = Table::build(twice.into_iter().map(|spec| (spec, ()))).unwrap_err();
+    let conflicts = build(twice).unwrap_err();
     assert_eq!(
         conflicts.iter().map(|c| (c.id.as_str(), c.other.as_str())).collect::<Vec<_>>(),
         [("b", "a"), ("c", "c")]
@@ -196,7 +231,8 @@ fn a_route_that_matches_the_same_is_refused() {
 #[test]
 fn a_change_leaves_the_older_table_as_it_was() {
     let old = table();
-    let new = old.without("api-v2").with(&route("new", "/api/v2/new/:x"), "new".to_owned()).unwrap();
+    let new =
+        old.without("api-v2").with(&Arc::new(route("new", "/api/v2/new/:x")), "new".to_owned()).unwrap();
     check(&old, "GET /api/v2/new/1", Some("api-v2"));
     check(&new, "GET /api/v2/new/1", Some("new"));
     check(&new, "GET /api/v2/x", Some("api"));
@@ -229,8 +265,7 @@ fn what_lost_is_explained() {
         ]
     );
     assert_eq!(explain("GET", "", "/off/x"), [pair("off", "is not enabled")]);
-    let many = (0..30).map(|n| (by(&[&format!("M{n}")], route(&n.to_string(), "/x/*")), ()));
-    let many = Table::build(many).unwrap();
+    let many = build((0..30).map(|n| by(&[&format!("M{n}")], route(&n.to_string(), "/x/*")))).unwrap();
     let request = Request { host: "", method: "GET", path: "/x/y", query: None, header: &|_| None };
     assert_eq!(many.explain(&request).len(), 20);
 }
@@ -249,11 +284,11 @@ fn the_service_may_see_another_path() {
         (to("/v2/*", route("r", "/api/*")), "/api", Some("/v2")),
         (to("/v2/*", route("r", "/api/*")), "/api/", Some("/v2/")),
         (to("/*", route("r", "/api/*")), "/api", Some("/")),
-        (to("/p/:id/u/:user/:none", route("r", "/:user/:id")), "/ann/7", Some("/p/7/u/ann/:none")),
+        (to("/p/:id/u/{user}/:none", route("r", "/{user}/:id")), "/ann/7", Some("/p/7/u/ann/:none")),
         (to("/same", route("r", "/same")), "/same", None),
         (strip(to("/v2/*", route("r", "/api/*"))), "/api/x", Some("/v2/x")),
     ] {
-        let table = Table::new().with(&spec, ()).unwrap();
+        let table = build([spec.clone()]).unwrap();
         let request = Request { host: "", method: "GET", path, query: None, header: &|_| None };
         let rewritten = rewrite(&spec, path, &table.find(&request).unwrap());
         assert_eq!(rewritten.as_deref(), expected, "{:?} {path}", spec.rewrite);
@@ -265,7 +300,7 @@ fn many_routes_stay_findable_through_changes() {
     let hosts = (0..3_000).map(|n| on(&format!("h{n}.example"), route(&format!("h{n}"), "/:x/*")));
     let paths = (0..3_000).map(|n| route(&format!("p{n}"), &format!("/p{n}/:x")));
     let whole = (0..3_000).map(|n| route(&format!("w{n}"), &format!("/w{n}")));
-    let all = hosts.chain(paths).chain(whole).map(|spec| (spec.clone(), spec.id));
+    let all = hosts.chain(paths).chain(whole).map(|spec| (Arc::new(spec.clone()), spec.id));
     let mut table = Table::build(all).unwrap();
     for n in (0..3_000).step_by(7) {
         for kind in ["h", "p", "w"] {
@@ -297,7 +332,7 @@ proptest! {
         for change in &changes {
             match change {
                 naive::Change::With(spec) => {
-                    let answer = table.with(spec, spec.id.clone());
+                    let answer = table.with(&Arc::new((**spec).clone()), spec.id.clone());
                     prop_assert_eq!(answer.is_ok(), naive.with(spec), "{:?}", spec);
                     table = answer.unwrap_or(table);
                 }

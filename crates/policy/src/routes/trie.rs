@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
+use model::route::parameter;
+
 use super::entry::{Entry, Leaf};
-use super::map::Map;
+use super::map::{Keyed, Map};
 use super::pattern;
 use super::request::Request;
 
 /// What may follow the segments that led here.
 #[derive(Debug)]
 pub(super) struct Node<T> {
+    /// The segment that led here; empty at the top and below parameters.
+    segment: Box<str>,
     literals: Map<Arc<Node<T>>>,
-    /// Below `:name`; which name is each route's own matter.
+    /// Below a parameter; what that is called is each route's own matter.
     named: Option<Arc<Node<T>>>,
     /// Patterns that end here.
     here: Leaf<T>,
@@ -27,18 +31,31 @@ struct Longest<'t, T> {
 
 impl<T> Default for Node<T> {
     fn default() -> Self {
-        Node { literals: Map::default(), named: None, here: Leaf::default(), below: Leaf::default() }
+        Node {
+            segment: Box::default(),
+            literals: Map::default(),
+            named: None,
+            here: Leaf::default(),
+            below: Leaf::default(),
+        }
     }
 }
 
 impl<T> Clone for Node<T> {
     fn clone(&self) -> Self {
         Node {
+            segment: self.segment.clone(),
             literals: self.literals.clone(),
             named: self.named.clone(),
             here: self.here.clone(),
             below: self.below.clone(),
         }
+    }
+}
+
+impl<T> Keyed for Arc<Node<T>> {
+    fn key(&self) -> &str {
+        &self.segment
     }
 }
 
@@ -54,10 +71,10 @@ impl<T> Node<T> {
             if segment == "*" {
                 return &mut node.below;
             }
-            let next = if segment.starts_with(':') {
+            let next = if parameter(segment).is_some() {
                 node.named.get_or_insert_default()
             } else {
-                node.literals.entry(segment, || (segment.into(), Arc::default()))
+                node.literals.entry(segment, || Arc::new(Node { segment: segment.into(), ..Node::default() }))
             };
             node = Arc::make_mut(next);
         }
@@ -70,7 +87,7 @@ impl<T> Node<T> {
         let (segment, next) = pattern::split(rest);
         if segment == "*" {
             self.below.remove(id);
-        } else if segment.starts_with(':') {
+        } else if parameter(segment).is_some() {
             let Some(node) = &mut self.named else { return };
             let node = Arc::make_mut(node);
             node.remove(next, id);
@@ -153,7 +170,7 @@ mod tests {
     use super::*;
 
     fn add(node: &mut Node<()>, id: &str, path: &str) {
-        node.leaf_mut(path).add(&Arc::new(Entry::new(&route(id, path), ()))).unwrap();
+        node.leaf_mut(path).add(&Arc::new(Entry::new(&Arc::new(route(id, path)), ()))).unwrap();
     }
 
     #[test]

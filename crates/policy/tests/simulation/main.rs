@@ -3,6 +3,7 @@
 
 mod books;
 mod fleet;
+mod queues;
 mod world;
 
 use model::{BreakerSpec, Strategy};

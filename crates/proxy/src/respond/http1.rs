@@ -3,25 +3,28 @@
 use std::io::Write;
 
 use clusters::RequestId;
-use model::problem;
 use wire::http1::fields::HOP_BY_HOP;
 use wire::http1::{Mask, RequestHead, ResponseHead};
 
-use super::{Ends, Refusal};
+use super::{Ends, Extra, Own};
 use crate::websocket;
 
 /// All of a relayed head but for the word on the connection.
 pub(super) fn say_head(
     response: &ResponseHead,
     without: Mask,
+    extra: &Extra<'_>,
     ends: Ends,
     id: &RequestId,
     out: &mut Vec<u8>,
 ) {
     say_status(response, out);
-    response.fields.write(without, out);
+    super::write_edited(&response.fields, without, extra.edits, out);
     let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     say(&[b"X-Request-Id: ", id.as_str().as_bytes(), b"\r\n"]);
+    if let Some(cookie) = &extra.cookie {
+        say(&[b"set-cookie: ", cookie.as_bytes(), b"\r\n"]);
+    }
     match ends {
         Ends::Chunked => say(&[b"Transfer-Encoding: chunked\r\n"]),
         // HTTP/2 needs no length where nothing follows.
@@ -76,34 +79,24 @@ fn say_status(response: &ResponseHead, out: &mut Vec<u8>) {
     }
 }
 
-/// A failure, whole.
-pub(super) fn refuse(refusal: &Refusal, id: &RequestId, reusable: bool, head_only: bool, out: &mut Vec<u8>) {
-    let Refusal { status, retry_after, asks_for_token, nosniff, body } = refusal;
+/// An answer of our own, whole.
+pub(super) fn say_own(own: &Own<'_>, id: &RequestId, reusable: bool, head_only: bool, out: &mut Vec<u8>) {
+    let reason = http::StatusCode::from_u16(own.status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Error");
     // Writing into a vector cannot fail.
-    let _ = write!(
-        out,
-        "HTTP/1.1 {status} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\nX-Request-Id: {id}\r\n",
-        http::StatusCode::from_u16(*status)
-            .ok()
-            .and_then(|status| status.canonical_reason())
-            .unwrap_or("Error"),
-        problem::CONTENT_TYPE,
-        body.len(),
-    );
-    if let Some(seconds) = retry_after {
-        let _ = write!(out, "Retry-After: {seconds}\r\n");
+    let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", own.status);
+    let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+    for (name, value) in own.fields() {
+        say(&[name, b": ", &value, b"\r\n"]);
     }
-    if *asks_for_token {
-        out.extend_from_slice(b"WWW-Authenticate: Bearer\r\n");
-    }
-    if *nosniff {
-        out.extend_from_slice(b"X-Content-Type-Options: nosniff\r\n");
-    }
+    say(&[b"x-request-id: ", id.as_str().as_bytes(), b"\r\n"]);
     if !reusable {
-        out.extend_from_slice(b"Connection: close\r\n");
+        say(&[b"connection: close\r\n"]);
     }
-    out.extend_from_slice(b"\r\n");
+    say(&[b"\r\n"]);
     if !head_only {
-        out.extend_from_slice(body.as_bytes());
+        say(&[&own.body]);
     }
 }

@@ -1,16 +1,14 @@
 //! Heads as HTTP/2 carries them.
 
 use clusters::RequestId;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::header::{HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use model::problem;
 use wire::Error;
 use wire::http1::fields::HOP_BY_HOP;
 use wire::http1::{Framing, Mask, ResponseHead};
 use wire::http2::Stream;
 
-use super::Refusal;
+use super::{Extra, Own};
 use crate::websocket;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,11 +29,15 @@ pub(super) fn say_head(
     stream: &mut Stream,
     head: &ResponseHead,
     without: Mask,
+    extra: &Extra<'_>,
     id: &RequestId,
 ) -> Result<(), Error> {
     let mut response = response(head.status);
-    head.fields.to_headers(without, response.headers_mut());
+    super::to_edited(&head.fields, without, extra.edits, response.headers_mut());
     response.headers_mut().insert(REQUEST_ID, value_of(id));
+    if let Some(cookie) = extra.cookie.as_deref().and_then(|cookie| HeaderValue::from_str(cookie).ok()) {
+        response.headers_mut().append(http::header::SET_COOKIE, cookie);
+    }
     stream.say_response(response, matches!(head.framing, Framing::None | Framing::Length(0)))
 }
 
@@ -47,7 +49,7 @@ pub(super) fn say_switch(
     id: &RequestId,
 ) -> Result<(), Error> {
     let mut response = response(200);
-    head.fields.to_headers(without, response.headers_mut());
+    head.fields.to_headers(without, |_| false, response.headers_mut());
     response.headers_mut().remove(websocket::ACCEPT);
     response.headers_mut().insert(REQUEST_ID, value_of(id));
     stream.say_response(response, false)
@@ -55,29 +57,23 @@ pub(super) fn say_switch(
 
 pub(super) fn say_interim(stream: &mut Stream, head: &ResponseHead) {
     let mut response = response(head.status);
-    head.fields.to_headers(HOP_BY_HOP, response.headers_mut());
+    head.fields.to_headers(HOP_BY_HOP, |_| false, response.headers_mut());
     stream.say_interim(response);
 }
 
-/// A failure, whole. It is short, and goes as soon as the client lets it.
-pub(super) fn refuse(stream: &mut Stream, refusal: Refusal, id: &RequestId, head_only: bool) {
-    let mut response = response(refusal.status);
+/// An answer of our own, whole. It is short, and goes as soon as the client lets it.
+pub(super) fn say_own(stream: &mut Stream, own: &Own<'_>, id: &RequestId, head_only: bool) {
+    let mut response = response(own.status);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
-    headers.insert(CONTENT_LENGTH, refusal.body.len().into());
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in own.fields() {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(&value)) {
+            headers.append(name, value);
+        }
+    }
     headers.insert(REQUEST_ID, value_of(id));
-    if let Some(seconds) = refusal.retry_after {
-        headers.insert(RETRY_AFTER, seconds.into());
-    }
-    if refusal.asks_for_token {
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    if refusal.nosniff {
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    }
+    let ends = head_only || own.body.is_empty();
     // A client that has given the stream up hears nothing, as it wished.
-    if stream.say_response(response, head_only).is_ok() && !head_only {
-        stream.say_last(refusal.body.into());
+    if stream.say_response(response, ends).is_ok() && !ends {
+        stream.say_last(own.body.clone());
     }
 }

@@ -3,7 +3,10 @@
 use std::fmt::Write;
 
 use adapters::DRIVERS;
-use model::cluster_fields::{BREAKER, CLUSTER, ENDPOINT, HEALTH, OUTLIER, RETRY, ROUTE, ROUTING, SERVICE};
+use model::cluster_fields::{
+    AFFINITY, BREAKER, CLUSTER, ENDPOINT, FALLBACK, HEADERS, HEALTH, MIRROR, OUTLIER, REDIRECT, RESPOND,
+    RETRY, ROUTE, ROUTING, SERVICE, SPLIT,
+};
 use model::field::{Field, Shape};
 
 use super::{hold, root};
@@ -22,7 +25,14 @@ fn the_keys_in_the_guide_are_those_that_are_checked_in() {
         ("`health` of the cluster; a service may say its own", HEALTH),
         ("`outlier` of a service", OUTLIER),
         ("A route", ROUTE),
+        ("One of `split`", SPLIT),
+        ("`redirect` of a route", REDIRECT),
+        ("`respond` of a route or of its `fallback`", RESPOND),
         ("`retry` of a route", RETRY),
+        ("`mirror` of a route", MIRROR),
+        ("`request_headers` and `response_headers` of a route", HEADERS),
+        ("`affinity` of a route", AFFINITY),
+        ("`fallback` of a route", FALLBACK),
         ("`routing`", ROUTING),
         ("`circuit_breaker` of `routing`", BREAKER),
     ];
@@ -109,6 +119,7 @@ fn value(shape: Shape) -> String {
         Shape::SpanFrom(least) => format!("time from {least} ms"),
         Shape::Timestamp => "RFC 3339".to_owned(),
         Shape::Host => "host".to_owned(),
+        Shape::RouteHost => "host or `*.host`".to_owned(),
         Shape::ClusterId => "id".to_owned(),
         Shape::Name => "name".to_owned(),
         Shape::RoutePath => "path".to_owned(),

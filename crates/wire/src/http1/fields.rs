@@ -131,7 +131,7 @@ const KEPT: usize = 64;
 const WORTH: usize = 8 * 1024;
 
 /// All fields of a head, over the head's bytes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Fields {
     pub(crate) bytes: Vec<u8>,
     pub(crate) lines: Vec<FieldAt>,
@@ -199,9 +199,14 @@ impl Fields {
     /// Writes the lines as received, but for those in `without` and those that `Connection` named.
     /// Lines that stay together are copied together.
     pub fn write(&self, without: Mask, out: &mut Vec<u8>) {
+        self.write_but(without, |_| false, out);
+    }
+
+    /// The same, also without the names of which `drops` says so.
+    pub fn write_but(&self, without: Mask, drops: impl Fn(&[u8]) -> bool, out: &mut Vec<u8>) {
         let mut run: Option<(u32, u32)> = None;
         for field in &self.lines {
-            if field.named || without.has(field.known) {
+            if field.named || without.has(field.known) || drops(field.name.of_bytes(&self.bytes)) {
                 if let Some((start, end)) = run.take() {
                     out.extend_from_slice(&self.bytes[start as usize..end as usize]);
                 }

@@ -34,7 +34,7 @@ impl Default for HeadLimits {
 }
 
 /// The head of a request.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct RequestHead {
     /// Its fields.
     pub fields: Fields,

@@ -181,11 +181,15 @@ fn take_cookies(fields: &mut Fields, headers: &HeaderMap) {
 }
 
 impl Fields {
-    /// The fields for HTTP/2, but for those in `without` and those that `Connection` named.
-    pub fn to_headers(&self, without: Mask, headers: &mut HeaderMap) {
+    /// The fields for HTTP/2, but for those in `without`, those that `Connection` named, and the names of which `drops`
+    /// says so.
+    pub fn to_headers(&self, without: Mask, drops: impl Fn(&[u8]) -> bool, headers: &mut HeaderMap) {
         headers.reserve(self.lines.len() + 8);
         for field in self.lines.iter().filter(|field| !field.named && !without.has(field.known)) {
             let (name, value) = (field.name.of_bytes(&self.bytes), field.value.of_bytes(&self.bytes));
+            if drops(name) {
+                continue;
+            }
             // The parser has let no byte pass that these refuse.
             if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
                 headers.append(name, value);

@@ -296,6 +296,7 @@ impl Entry {
             rerun: false,
             uploads: false,
             patience: Duration::ZERO,
+            key: None,
             request_id: self.began_by,
         };
         let tries = Tries::begin_at(home, &self.endpoint, order, clusters.activity().clone());

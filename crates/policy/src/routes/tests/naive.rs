@@ -51,7 +51,7 @@ impl Naive {
 }
 
 fn shape(path: &str) -> Vec<&str> {
-    path[1..].split('/').map(|segment| if segment.starts_with(':') { ":" } else { segment }).collect()
+    path[1..].split('/').map(|segment| if segment.starts_with([':', '{']) { ":" } else { segment }).collect()
 }
 
 fn same_match(one: &RouteSpec, other: &RouteSpec) -> bool {
@@ -67,14 +67,25 @@ fn fits(spec: &RouteSpec, asked: &Asked) -> bool {
         || asked.method == "HEAD" && spec.methods.iter().any(|method| method == "GET");
     let query = asked.query.as_deref().unwrap_or("");
     spec.enabled
-        && spec.host.as_ref().is_none_or(|host| *host == asked.host)
+        && spec.host.as_ref().is_none_or(|host| host_fits(host, &asked.host))
         && method_fits
-        && spec.headers.values().all(|value| asked.header.as_ref() == Some(value))
         && spec
-            .query
-            .iter()
-            .all(|(name, value)| query.split('&').any(|pair| pair == format!("{name}={value}")))
+            .headers
+            .values()
+            .all(|value| asked.header.as_ref().is_some_and(|own| value == "*" || own == value))
+        && spec.query.iter().all(|(name, value)| {
+            let is_it =
+                |pair: &str| pair == format!("{name}={value}") || value == "*" && pair.starts_with("q=");
+            query.split('&').any(is_it)
+        })
         && path_fits(&shape(&spec.path), &shape(&asked.path))
+}
+
+fn host_fits(host: &str, asked: &str) -> bool {
+    match host.strip_prefix('*') {
+        Some(below) => asked.ends_with(below),
+        None => host == asked,
+    }
 }
 
 fn path_fits(pattern: &[&str], path: &[&str]) -> bool {
@@ -93,16 +104,22 @@ fn rank(spec: &RouteSpec, asked: &Asked) -> impl Ord + use<> {
     let kind = if shape.last() == Some(&"*") { 2 } else { u8::from(shape.contains(&":")) };
     let longest = if kind == 2 { Reverse(shape.len()) } else { Reverse(0) };
     let names: Vec<bool> = shape.iter().map(|segment| *segment == ":").collect();
-    let conditions = Reverse(spec.headers.len() + spec.query.len());
+    let host = match &spec.host {
+        None => (2, Reverse(0)),
+        Some(host) if host.starts_with('*') => (1, Reverse(host.len())),
+        Some(_) => (0, Reverse(0)),
+    };
+    let values = spec.headers.values().chain(spec.query.values()).filter(|value| *value != "*").count();
+    let conditions = Reverse((spec.headers.len() + spec.query.len(), values));
     let method = match spec.methods.contains(&asked.method) {
         true => 0,
         false => 1 + u8::from(spec.methods.is_empty()),
     };
-    (spec.host.is_none(), kind, longest, names, conditions, method, spec.id.clone())
+    (host, kind, longest, names, conditions, method, spec.id.clone())
 }
 
 fn path(last: &'static [&'static str]) -> impl Strategy<Value = String> {
-    let segment = prop::sample::select(&["x", "y", "z", ":p"][..]);
+    let segment = prop::sample::select(&["x", "y", "z", ":p", "{p}"][..]);
     let segments = prop::collection::vec(segment, 0..3);
     (segments, prop::sample::select(last)).prop_map(|(segments, last)| {
         // Names differ within a path, and from those of other paths.
@@ -112,6 +129,8 @@ fn path(last: &'static [&'static str]) -> impl Strategy<Value = String> {
             path.push_str(segment);
             if segment.starts_with(':') {
                 path.push_str(&index.to_string());
+            } else if segment.starts_with('{') {
+                path.insert_str(path.len() - 1, &index.to_string());
             }
         }
         path
@@ -122,9 +141,9 @@ pub(super) fn change() -> impl Strategy<Value = Change> {
     let id = (0..30).prop_map(|n| format!("r{n}"));
     let methods =
         prop::sample::subsequence(vec!["GET".to_owned(), "HEAD".to_owned(), "POST".to_owned()], 0..3);
-    let value = prop::option::weighted(0.3, prop::sample::select(&["1", "2"][..]));
+    let value = prop::option::weighted(0.3, prop::sample::select(&["1", "2", "*"][..]));
     let conditions = (value.clone(), value);
-    let host = prop::option::of(prop::sample::select(&["a", "b"][..]));
+    let host = prop::option::of(prop::sample::select(&["a", "b.a", "*.a", "*.b.a", "*.c"][..]));
     let with = (
         id.clone(),
         host,
@@ -150,7 +169,7 @@ pub(super) fn change() -> impl Strategy<Value = Change> {
 pub(super) fn request() -> impl Strategy<Value = Asked> {
     let value = prop::option::of(prop::sample::select(&["1", "2"][..]));
     let segments = prop::collection::vec(prop::sample::select(&["x", "y", "z", "n", ""][..]), 1..5);
-    let host = prop::sample::select(&["a", "b", "c", ""][..]);
+    let host = prop::sample::select(&["a", "b.a", "c.b.a", "d.c.b.a", "x.a", "b", "x.c", ""][..]);
     let method = prop::sample::select(&["GET", "HEAD", "POST", "PUT"][..]);
     (host, method, segments, value.clone(), value).prop_map(|(host, method, segments, header, query)| Asked {
         host: host.to_owned(),

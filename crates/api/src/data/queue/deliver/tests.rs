@@ -64,6 +64,7 @@ async fn scene(format: Format, wait: Option<Duration>) -> Scene {
         rerun: false,
         uploads: false,
         patience: std::time::Duration::ZERO,
+        key: None,
         request_id: RequestId::make(),
     };
     let mut tries = Tries::begin(service, None, order, gateway.clusters.activity().clone());
