@@ -10,6 +10,7 @@ use crate::{files, root, shown};
 /// Files outside `crates/adapters` that may, and why.
 pub const MAY: &[(&str, &str)] = &[
     ("crates/model/src/kind.rs", "the names of abilities, one of which is spelt like a kind"),
+    ("crates/model/src/route/parts.rs", "the schemes of an address, one of which is spelt like a kind"),
     ("crates/throome/src/dev.rs", "writes the sample cluster and the lines to try"),
 ];
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::Failure;
+use model::route::SCHEMES;
 use model::view::{Candidate, ExplainRequest, Explanation, RouteView};
 use policy::{Asked, Asker, Match, Progress, Request, Work, may_rerun};
 use serde_json::{Value, json};
@@ -138,8 +139,12 @@ fn changes(
     let mut told = Vec::new();
     match &route.leads {
         Leads::Redirect(redirect) => {
-            let asked =
-                Asked { scheme: "http", authority: &asked.host, path: request.path, query: request.query };
+            let asked = Asked {
+                scheme: SCHEMES[0],
+                authority: &asked.host,
+                path: request.path,
+                query: request.query,
+            };
             let location = redirect.location(&asked, found);
             told.push(json!({ "policy": "redirect", "status": redirect.status(), "location": location }));
         }

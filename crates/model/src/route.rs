@@ -9,7 +9,9 @@ use crate::span::Span;
 
 mod parts;
 
-pub use parts::{AffinitySpec, FallbackSpec, HeadersSpec, MirrorSpec, PartSpec, RedirectSpec, RespondSpec};
+pub use parts::{
+    AffinitySpec, FallbackSpec, HeadersSpec, MirrorSpec, PartSpec, RedirectSpec, RespondSpec, SCHEMES,
+};
 
 /// The name of a segment that stands for any one: `:name` or `{name}`, which say the same.
 #[must_use]

@@ -1,6 +1,7 @@
 //! The keys of a route's parts, as tables.
 
 use crate::field::{Field, Shape, field, word};
+use crate::route::SCHEMES;
 
 /// One of the services of `split`.
 pub const SPLIT: &[Field] = &[
@@ -27,7 +28,11 @@ pub const REDIRECT: &[Field] = &[
         Shape::Text,
         "An address or a path; `*`, `:name` and `{name}` in its path stand for what they matched, and the query stays unless it says one.",
     ),
-    field("scheme", Shape::Choice(&[word("http"), word("https")]), "Another scheme, in place of `to`."),
+    field(
+        "scheme",
+        Shape::Choice(&[word(SCHEMES[0]), word(SCHEMES[1])]),
+        "Another scheme, in place of `to`.",
+    ),
     field("host", Shape::Host, "Another host, in place of `to`."),
     field(
         "port",

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::span::Span;
 
+/// The schemes of an address, in clear and by TLS.
+pub const SCHEMES: [&str; 2] = ["http", "https"];
+
 /// One service of a `split`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartSpec {

@@ -206,3 +206,27 @@ proptest! {
         prop_assert_eq!(file_text(&spec_of(&old), Some(&old), &TestKinds, &env), old);
     }
 }
+
+/// What routes say of what answers survives an edit as it was written, and a file that is made anew.
+#[test]
+fn everything_that_routes_say_is_kept() {
+    let text = r#"services: { web: { type: mem }, canary: { type: mem } }
+routes:
+  # Most of it to web.
+  - { id: a, path: "/a/{x}/*", split: [{ service: web, weight: 9 }, { service: canary }], affinity: { cookie: C, ttl: 60 } }
+  - { id: b, path: /b, redirect: { scheme: https } }
+  - id: c
+    path: /c
+    respond: { body: "x: y" } # said so
+    response_headers: { set: { x-a: 1 }, remove: [server] }
+  - { id: d, path: /d, service: web, mirror: { service: canary, share: 0.5 }, fallback: { respond: { status: 503 } }, strategy: consistent_hash }
+"#;
+    let spec = spec_of(text);
+    assert_eq!(file_text(&spec, Some(text), &TestKinds, &env), text);
+    let anew = file_text(&spec, None, &TestKinds, &env);
+    assert_eq!(spec_of(&anew).routes, spec.routes, "{anew}");
+    let mut changed = spec.clone();
+    Arc::make_mut(&mut changed.routes[0]).split[0].weight = 8;
+    let edited = file_text(&changed, Some(text), &TestKinds, &env);
+    assert_eq!(edited, text.replace("weight: 9", "weight: 8"));
+}

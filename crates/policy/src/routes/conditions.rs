@@ -5,6 +5,7 @@ use std::fmt;
 
 use model::RouteSpec;
 
+use super::entry::Weight;
 use super::request::Request;
 
 /// Methods, headers and query parameters that must be there. At least one of them is.
@@ -73,7 +74,7 @@ impl Conditions {
     }
 
     /// Headers and query parameters together, and how many of them ask for a value.
-    pub(super) fn weight(&self) -> (usize, usize) {
+    pub(super) fn weight(&self) -> Weight {
         let pairs = || self.headers.iter().chain(&self.query);
         (pairs().count(), pairs().filter(|(_, value)| value.is_some()).count())
     }
@@ -95,8 +96,8 @@ impl Conditions {
         let fit = self.fit_method(request.method).ok_or(Miss::Method(&self.methods))?;
         for (name, value) in &self.headers {
             let value = value.as_deref();
-            let found = (request.header)(name);
-            if !found.is_some_and(|found| value.is_none_or(|value| found == value.as_bytes())) {
+            let fits = |found: &[u8]| value.is_none_or(|value| found == value.as_bytes());
+            if !(request.header)(name).is_some_and(fits) {
                 return Err(Miss::Header(name, value));
             }
         }

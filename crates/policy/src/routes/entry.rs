@@ -9,6 +9,9 @@ use super::conditions::{Conditions, MethodFit, Miss};
 use super::map::Keyed;
 use super::request::Request;
 
+/// Headers and query parameters together, and how many of them ask for a value.
+pub(super) type Weight = (usize, usize);
+
 /// One route in the table. One that takes no part holds its id, so that explaining can name it, and nothing else.
 #[derive(Debug)]
 pub(super) struct Entry<T> {
@@ -50,11 +53,11 @@ impl<T> Entry<T> {
         meet && self.spec.enabled && other.spec.enabled
     }
 
-    fn weight(&self) -> (usize, usize) {
+    fn weight(&self) -> Weight {
         self.conditions.as_ref().map_or((0, 0), |conditions| conditions.weight())
     }
 
-    fn rank(&self) -> (Reverse<((usize, usize), bool)>, &str) {
+    fn rank(&self) -> (Reverse<(Weight, bool)>, &str) {
         let names_methods = self.conditions.as_ref().is_some_and(|conditions| conditions.names_methods());
         (Reverse((self.weight(), names_methods)), self.id())
     }
@@ -67,17 +70,12 @@ impl<T> Keyed for Arc<Entry<T>> {
 }
 
 /// The routes of one path, the more specific first. Nearly all paths have one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) enum Leaf<T> {
+    #[default]
     Empty,
     One(Arc<Entry<T>>),
     Several(Arc<Vec<Arc<Entry<T>>>>),
-}
-
-impl<T> Default for Leaf<T> {
-    fn default() -> Self {
-        Leaf::Empty
-    }
 }
 
 impl<T> Clone for Leaf<T> {

@@ -1,6 +1,6 @@
 //! Where a redirect sends a client: an address made from what the route says and what was asked.
 
-use model::route::RedirectSpec;
+use model::route::{RedirectSpec, SCHEMES};
 
 use super::request::Match;
 use super::rewrite::fill;
@@ -121,11 +121,7 @@ impl Origin {
 }
 
 fn usual(scheme: &str) -> Option<u16> {
-    match scheme {
-        "http" => Some(80),
-        "https" => Some(443),
-        _ => None,
-    }
+    SCHEMES.iter().position(|own| *own == scheme).map(|at| [80, 443][at])
 }
 
 /// Host and port of an authority.
@@ -170,7 +166,7 @@ mod tests {
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let request = Request { host: "", method: "GET", path, query, header: &|_| None };
         let found = table.find(&request).unwrap();
-        let asked = Asked { scheme: "http", authority: "old.example:8080", path, query };
+        let asked = Asked { scheme: SCHEMES[0], authority: "old.example:8080", path, query };
         Redirect::new(spec).location(&asked, &found)
     }
 

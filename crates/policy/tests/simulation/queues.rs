@@ -83,7 +83,8 @@ impl Fleet {
         self.loads[index].begin();
         let endpoint = &mut self.endpoints[index];
         let work = endpoint.mean * (0.3 - 0.7 * (1.0 - stream.fraction()).ln());
-        let free = endpoint.workers.iter_mut().min_by(|a, b| a.total_cmp(b)).unwrap();
+        let [first, rest @ ..] = &mut endpoint.workers;
+        let free = rest.iter_mut().fold(first, |free, other| if *other < *free { other } else { free });
         *free = free.max(stream.now) + work;
         let ends = at(*free).max(now);
         self.under_way.push(Reverse((ends, index, now)));

@@ -3,7 +3,7 @@
 use super::check_template;
 use crate::check::path::host;
 use crate::check::{Problems, said, step};
-use crate::route::parameter;
+use crate::route::{SCHEMES, parameter};
 use crate::tree::{Node, Value};
 
 /// What stands in place of `to`.
@@ -69,7 +69,7 @@ fn path_of(to: &str) -> Result<&str, String> {
     }
     let rest = if let Some((scheme, rest)) = to.split_once("://").filter(|(scheme, _)| !scheme.contains('/'))
     {
-        if !matches!(scheme, "http" | "https") {
+        if !SCHEMES.contains(&scheme) {
             return Err(format!("has the scheme `{scheme}`; it may be `http` or `https`"));
         }
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
