@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use model::check::Problems;
 use model::field::{Field, Shape, field};
@@ -15,6 +15,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use wire::tls::Stamp;
 
 use crate::options::Said;
 
@@ -102,6 +103,14 @@ impl Tls {
     /// # Errors
     /// `invalid_config`, naming the file that cannot be read or has nothing of the kind in it.
     pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, Failure> {
+        self.client_of(&[])
+    }
+
+    /// The same for connections on which one of these protocols is agreed on (ALPN), the preferred one first.
+    ///
+    /// # Errors
+    /// As [`Tls::client`].
+    pub(crate) fn client_of(&self, protocols: &[&str]) -> Result<Arc<ClientConfig>, Failure> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -112,7 +121,7 @@ impl Tls {
             Trust::Anyone => Arc::new(NoCheck(provider)),
         };
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-        let config = match &self.pair {
+        let mut config = match &self.pair {
             None => builder.with_no_client_auth(),
             Some((cert, key)) => {
                 let chain = certificates(cert)?;
@@ -120,26 +129,41 @@ impl Tls {
                 builder.with_client_auth_cert(chain, private).map_err(|error| unreadable(cert, &error))?
             }
         };
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Ok(Arc::new(config))
     }
 
+    /// Its files as they are now.
+    pub(crate) fn stamp(&self) -> Stamp {
+        let pair = self.pair.iter().flat_map(|(cert, key)| [&**cert, &**key]);
+        Stamp::of(self.ca.as_deref().into_iter().chain(pair))
+    }
+
     fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, Failure> {
-        let mut roots = RootCertStore::empty();
-        match &self.ca {
+        let roots = match &self.ca {
+            None => Arc::clone(MACHINE.get_or_init(|| Arc::new(of_machine()))),
             Some(ca) => {
+                let mut roots = RootCertStore::empty();
                 for certificate in certificates(ca)? {
                     roots.add(certificate).map_err(|error| unreadable(ca, &error))?;
                 }
+                Arc::new(roots)
             }
-            None => {
-                // One that cannot be read takes nothing from the others.
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        };
+        WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
             .build()
             .map_err(|_| wrong("tls: this machine trusts no authority; name one with `ca`"))
     }
+}
+
+/// Whom this machine trusts. There are many of them, so they are read once.
+static MACHINE: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+
+fn of_machine() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    // One that cannot be read takes nothing from the others.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {

@@ -1,4 +1,4 @@
-//! Accepting clients on one core: a permit each, then the protocol they speak.
+//! Accepting clients on one core: a permit each, the handshake where there is TLS, then the protocol they speak.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use wire::Socket;
+use wire::tls::Refused;
 
 use crate::client::Client;
 use crate::door::Door;
@@ -67,14 +68,33 @@ fn admit(stream: TcpStream, door: &Door, guests: &Guests) {
         return;
     };
     let idle = Arc::new(AtomicBool::new(true));
-    let client = Client::new(Socket::new(stream), peer, Arc::clone(&idle), door.options());
     let stay = Stay { door: door.clone(), guests: guests.clone(), id: guests.reserve() };
     let id = stay.id;
+    let is_idle = Arc::clone(&idle);
     let task = tokio::spawn(async move {
         let stay = stay;
+        let Some(socket) = secure(stream, &stay.door).await else { return };
+        let client = Client::new(socket, peer, is_idle, stay.door.options());
         server::serve(client, &stay.door).await;
     });
     guests.enter(id, Guest { idle, task: task.abort_handle() });
+}
+
+/// Greets a client by TLS where the door has it. One that is not let in is counted, and nobody is told: there are
+/// strangers at every door.
+async fn secure(stream: TcpStream, door: &Door) -> Option<Socket> {
+    let Some(tls) = &door.options().tls else { return Some(Socket::new(stream)) };
+    wire::socket::refine(&stream);
+    let greeting = Box::pin(tls.accept(stream));
+    match tokio::time::timeout(door.options().limits.head_timeout, greeting).await {
+        Ok(Ok(socket)) => return Some(socket),
+        Ok(Err((why, error))) => {
+            tracing::debug!(reason = why.name(), %error, "a handshake came to nothing");
+            door.counts().not_let_in(why);
+        }
+        Err(_) => door.counts().not_let_in(Refused::TimedOut),
+    }
+    None
 }
 
 /// A connection's permit: given back however its task ends.

@@ -36,6 +36,10 @@ pub(crate) struct Peer {
     pub(crate) node: String,
     /// Whether its own word on forwarding is believed.
     pub(crate) trusted: bool,
+    /// `https` or `http`, by how it has come.
+    pub(crate) scheme: &'static str,
+    /// Who it has proved to be by its certificate, as lines of a head.
+    pub(crate) identity: Option<Box<str>>,
 }
 
 impl Client {
@@ -49,6 +53,13 @@ impl Client {
         let mut node = String::new();
         // Writing into a string cannot fail.
         let _ = if ip.is_ipv4() { write!(node, "{ip}") } else { write!(node, "\"[{ip}]\"") };
+        let scheme = if socket.is_secure() { "https" } else { "http" };
+        let identity = socket.identity().map(|identity| {
+            let lines: String =
+                identity.fields().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
+            lines.into()
+        });
+        let trusted = options.trusted_proxies.trusts(ip);
         Box::new(Client {
             conn: Conn::new(socket),
             alarm: Alarm::default(),
@@ -57,7 +68,7 @@ impl Client {
             response: ResponseHead::default(),
             answering: false,
             reusable: true,
-            peer: Peer { ip: ip.to_string(), node, trusted: options.trusted_proxies.trusts(ip) },
+            peer: Peer { ip: ip.to_string(), node, trusted, scheme, identity },
             idle,
         })
     }

@@ -1,7 +1,7 @@
 //! The traffic door: accept, route, forward, relay.
 //!
 //! The walk of a request is `handle.rs`; read that first. HTTP/2 will enter in `accept.rs` (by preface or
-//! ALPN) beside `server.rs`, TLS in `accept.rs` as another `wire::Socket`, gRPC in `respond.rs` as another
+//! ALPN) beside `server.rs`, gRPC in `respond.rs` as another
 //! way to say a failure, and policies (auth, limits, headers) in `admit.rs`. A door whose requests are answered
 //! and not routed (the data door) takes `answer.rs` instead of the walk.
 

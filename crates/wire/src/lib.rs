@@ -1,4 +1,4 @@
-//! The bytes: sockets, lent buffers, bodies, and our own HTTP/1 codec for both sides.
+//! The bytes: sockets, TLS, lent buffers, bodies, and our own HTTP/1 codec for both sides.
 //!
 //! Knows nothing of routes or services. A future here never needs a particular thread: cores are where
 //! things are placed (`cores`), not part of any type.
@@ -11,6 +11,7 @@ pub mod cores;
 mod error;
 pub mod http1;
 pub mod socket;
+pub mod tls;
 
 pub use alarm::Alarm;
 pub use body::Body;

@@ -3,6 +3,7 @@
 mod options;
 mod pool;
 mod probe;
+mod secured;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,9 @@ use model::tree::Node;
 use model::{EndpointSpec, Failure, ServiceSpec};
 
 pub use pool::{Pool, Unreached};
+use secured::Secured;
 
-use crate::{Adapter, Call, Driver, Fact, Home};
+use crate::{Adapter, Call, Driver, Fact, Home, tls};
 
 /// The driver of kind `http`.
 pub static HTTP: HttpDriver = HttpDriver;
@@ -29,6 +31,11 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "protocol",
         says: "HTTP/1.1 to the service, whatever the client speaks. WebSocket and server-sent events pass through.",
+    },
+    Fact {
+        name: "tls",
+        says: "With `tls` connections are secured and the service's certificate is checked. Its files are read again when \
+               they change; connections that stand keep what they began with.",
     },
     Fact {
         name: "health",
@@ -79,7 +86,12 @@ impl Driver for HttpDriver {
         _home: &Home,
     ) -> Result<Arc<dyn Adapter>, Failure> {
         let probe = options::probe_of(service)?;
-        Ok(Arc::new(HttpAdapter { pool: Pool::new(endpoint.address()), probe }))
+        let address = endpoint.address();
+        let secured = match tls::of(service)? {
+            Some(tls) => Some(Secured::new(tls, &address.host, options::protocols_of(service))?),
+            None => None,
+        };
+        Ok(Arc::new(HttpAdapter { pool: Pool::new(address, secured), probe }))
     }
 }
 

@@ -8,6 +8,8 @@ use model::tree::Node;
 use model::{Code, Failure, ServiceSpec};
 
 use super::probe::Probe;
+use crate::options::Said;
+use crate::tls;
 
 const DOOR: &str = "the traffic door in full";
 
@@ -25,7 +27,7 @@ pub(super) const FIELDS: &[Field] = &[
     )
     .default("http1"),
     field("health", Shape::Fields(HEALTH), "How its endpoints are probed, over the cluster's `health`."),
-    field("tls", Shape::Any, "How the connection to the service is secured.").later(DOOR),
+    tls::FIELD,
     field("limits", Shape::Any, "Connections and requests at once.").later(DOOR),
     field("websocket", Shape::Any, "Limits of upgraded connections.").later(DOOR),
 ];
@@ -41,6 +43,7 @@ const HEALTH: &[Field] = &[
 
 /// What the table cannot say.
 pub(super) fn check(service: &Node, problems: &mut Problems) {
+    tls::check(service, problems);
     let Some(health) = service.get("health") else { return };
     if let Some(path) = health.get("path")
         && let Some(text) = path.as_str()
@@ -57,6 +60,15 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
             expect.at,
             format!("`{text}` is not a status or a range such as `200-399`"),
         );
+    }
+}
+
+/// What is agreed on by TLS, by what the service speaks: the preferred one first.
+pub(super) fn protocols_of(service: &ServiceSpec) -> &'static [&'static str] {
+    match Said::of(service).text("protocol").as_deref() {
+        Some("h2") => &["h2"],
+        Some("auto") => &["h2", "http/1.1"],
+        _ => &["http/1.1"],
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use model::Address;
 use tokio::time::Instant;
 use wire::cores::PerCore;
-use wire::{Conn, Socket};
+use wire::{Conn, Socket, socket};
+
+use super::secured::Secured;
 
 /// An idle connection is let go of after this long: most services keep theirs for 60 s or more.
 const IDLE: Duration = Duration::from_secs(55);
@@ -21,6 +23,7 @@ const RESOLVED: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Pool {
     address: Address,
+    secured: Option<Secured>,
     literal: Option<SocketAddr>,
     resolved: Mutex<Option<(Instant, Arc<[SocketAddr]>)>>,
     idle: PerCore<Mutex<Vec<Idle>>>,
@@ -39,9 +42,9 @@ pub struct Unreached(pub io::Error);
 impl Pool {
     /// A pool of connections to `address`; none is made yet.
     #[must_use]
-    pub fn new(address: Address) -> Self {
+    pub(super) fn new(address: Address, secured: Option<Secured>) -> Self {
         let literal = address.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, address.port));
-        Pool { address, literal, resolved: Mutex::new(None), idle: PerCore::new(Mutex::default) }
+        Pool { address, secured, literal, resolved: Mutex::new(None), idle: PerCore::new(Mutex::default) }
     }
 
     /// Where the endpoint is.
@@ -72,16 +75,21 @@ impl Pool {
     /// Makes a connection.
     ///
     /// # Errors
-    /// [`Unreached`], with the last address's error.
+    /// [`Unreached`], with the last address's error, or with what is wrong about the handshake.
     pub async fn connect(&self) -> Result<Conn, Unreached> {
-        let socket = match self.literal {
-            Some(address) => Socket::connect(&[address]).await,
+        let stream = match self.literal {
+            Some(address) => socket::connect(&[address]).await,
             None => match self.resolve().await {
-                Ok(addresses) => Socket::connect(&addresses).await,
+                Ok(addresses) => socket::connect(&addresses).await,
                 Err(error) => Err(error),
             },
         };
-        socket.map(Conn::new).map_err(Unreached)
+        let stream = stream.map_err(Unreached)?;
+        let socket = match &self.secured {
+            None => Socket::Tcp(stream),
+            Some(secured) => secured.greet(stream).await.map_err(Unreached)?,
+        };
+        Ok(Conn::new(socket))
     }
 
     /// Keeps a connection on which a whole answer was read and nothing else stands.
