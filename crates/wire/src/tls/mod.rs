@@ -46,7 +46,8 @@ fn in_words(error: io::Error) -> io::Error {
     let said = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let words = match said {
         Some(Error::InvalidCertificate(of)) => match of {
-            Of::UnknownIssuer => {
+            // Another authority of the same name has another key.
+            Of::UnknownIssuer | Of::BadSignature => {
                 "its certificate is of an authority that is not trusted; `tls.ca` names one".to_owned()
             }
             Of::NotValidForName | Of::NotValidForNameContext { .. } => {
