@@ -68,6 +68,13 @@ pub(crate) enum Trust {
 /// What the table cannot say.
 pub(crate) fn check(service: &Node, problems: &mut Problems) {
     let Some(tls) = service.get(TLS).filter(|tls| !tls.is_null()) else { return };
+    if tls.entries().is_empty() {
+        problems.add(
+            TLS,
+            tls.at,
+            "says nothing; `enabled: true` secures the connection, by what this machine trusts",
+        );
+    }
     let said =
         |names: [&str; 2]| names.into_iter().find_map(|name| tls.get(name).filter(|node| !node.is_null()));
     match (said(["cert", "cert_file"]), said(["key", "key_file"])) {
@@ -84,7 +91,7 @@ pub(crate) fn of(service: &ServiceSpec) -> Result<Option<Tls>, Failure> {
     let (ca, cert, key) =
         (path(&["ca", "ca_file"]), path(&["cert", "cert_file"]), path(&["key", "key_file"]));
     let verify = said.parsed("verify", true)? && !said.parsed("insecure_skip_verify", false)?;
-    let says_more = ca.is_some() || cert.is_some() || !verify || said.has("sni");
+    let says_more = ca.is_some() || cert.is_some() || !verify || said.has("sni") || said.has("verify");
     if !said.parsed("enabled", says_more)? {
         return Ok(None);
     }
@@ -264,5 +271,38 @@ impl ServerCertVerifier for NoCheck {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(tls: serde_json::Value) -> ServiceSpec {
+        let whole = serde_json::json!({ "type": "http", "host": "localhost", "port": 80, "tls": tls });
+        serde_json::from_value(whole).unwrap()
+    }
+
+    #[test]
+    fn whoever_says_something_of_it_wants_it() {
+        for (tls, trust) in [
+            (serde_json::json!({ "enabled": true }), Some(Trust::Full)),
+            (serde_json::json!({ "verify": true }), Some(Trust::Full)),
+            (serde_json::json!({ "sni": "a.example" }), Some(Trust::Full)),
+            (serde_json::json!({ "ca": "ca.pem" }), Some(Trust::Full)),
+            (serde_json::json!({ "verify": false }), Some(Trust::Anyone)),
+            (serde_json::json!({ "insecure_skip_verify": true }), Some(Trust::Anyone)),
+            (serde_json::json!({ "enabled": false, "ca": "ca.pem" }), None),
+            (serde_json::json!({ "insecure_skip_verify": false }), None),
+        ] {
+            assert_eq!(of(&service(tls.clone())).unwrap().map(|tls| tls.trust), trust, "{tls}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_is_no_promise() {
+        let mut problems = Problems::new(None);
+        check(&model::yaml::parse("tls: {}").unwrap(), &mut problems);
+        assert_eq!(problems.into_vec().first().map(|problem| problem.path.clone()), Some("tls".to_owned()));
     }
 }

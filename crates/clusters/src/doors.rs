@@ -52,7 +52,11 @@ impl Door {
         let count = |why: NotLetIn| {
             self.handshakes.iter().map(|core| core.0[why as usize].load(Relaxed)).sum::<u64>()
         };
-        NotLetIn::ALL.map(|why| (why.name(), count(why))).into_iter().filter(|(_, count)| *count > 0).collect()
+        NotLetIn::ALL
+            .map(|why| (why.name(), count(why)))
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .collect()
     }
 
     /// How many were, by code.

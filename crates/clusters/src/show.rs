@@ -110,8 +110,7 @@ impl Clusters {
                 None => refused.push((code, count)),
             }
         }
-        let doors =
-            [("traffic", self.traffic()), ("control", self.control()), ("data", self.data())];
+        let doors = [("traffic", self.traffic()), ("control", self.control()), ("data", self.data())];
         let handshakes_failed = doors.iter().flat_map(|(name, door)| {
             door.handshakes_failed().into_iter().map(|(reason, count)| (*name, reason, count))
         });
@@ -121,10 +120,7 @@ impl Clusters {
         Sample {
             clusters: world.clusters.len(),
             services,
-            connections: doors
-                .iter()
-                .map(|(name, door)| (*name, door.connections.load(Relaxed)))
-                .collect(),
+            connections: doors.iter().map(|(name, door)| (*name, door.connections.load(Relaxed))).collect(),
             refused,
             handshakes_failed: handshakes_failed.collect(),
         }

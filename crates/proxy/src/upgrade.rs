@@ -47,7 +47,7 @@ pub(crate) async fn tunnel(
         Ok(()) => tries.finish(Ending::Success(Some(101))),
         Err((stopped, of_service)) => {
             let ending = match (&stopped.error, of_service) {
-                (Error::Io(_), false) => Ending::Cancelled,
+                (Error::Io(_) | Error::Truncated, false) => Ending::Cancelled,
                 _ => Ending::Failure(Code::BadGateway, Some(101)),
             };
             tries.finish(ending);

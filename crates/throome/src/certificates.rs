@@ -15,7 +15,8 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// Each door that says something of TLS, by the path of its setting.
 pub(crate) fn said(settings: &Settings) -> Vec<(String, &Tls)> {
-    let own = [("server.tls".to_owned(), &settings.server.tls), ("proxy.tls".to_owned(), &settings.proxy.tls)];
+    let own =
+        [("server.tls".to_owned(), &settings.server.tls), ("proxy.tls".to_owned(), &settings.proxy.tls)];
     let further = settings.proxy.listeners.iter().enumerate();
     let further = further.map(|(at, listener)| (format!("proxy.listeners[{at}].tls"), &listener.tls));
     own.into_iter().chain(further).filter_map(|(path, tls)| Some((path, tls.as_ref()?))).collect()

@@ -42,7 +42,10 @@ impl Secured {
     pub(super) fn new(tls: Tls, host: &str, protocols: &'static [&'static str]) -> Result<Self, Failure> {
         let name = tls.sni.as_deref().unwrap_or(host).to_owned();
         let name = ServerName::try_from(name).map_err(|error| {
-            Failure::client(Code::InvalidConfig, format!("tls.sni: {error}; it is a name such as `shop.example`"))
+            Failure::client(
+                Code::InvalidConfig,
+                format!("tls.sni: {error}; it is a name such as `shop.example`"),
+            )
         })?;
         let (stamp, looked) = (tls.stamp(), Instant::now());
         let in_force = Mutex::new(InForce { config: tls.client_of(protocols)?, stamp, looked });
@@ -67,7 +70,10 @@ impl Secured {
                     Ok(config) => in_force.config = config,
                     Err(failure) => {
                         let why = failure.detail();
-                        tracing::warn!(why, "changed certificates of a service cannot be used; those before stay");
+                        tracing::warn!(
+                            why,
+                            "changed certificates of a service cannot be used; those before stay"
+                        );
                     }
                 }
             }

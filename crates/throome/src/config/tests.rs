@@ -84,10 +84,14 @@ fn what_cannot_be_enforced_is_refused() {
         ("proxy: { tls: {} }\n", "proxy.tls.certificates"),
         ("proxy: { tls: { certificates: [] } }\n", "proxy.tls.certificates"),
         ("server: { tls: { min_version: \"1.3\" } }\n", "server.tls.certificates"),
-        ("proxy: { tls: { certificates: [{ cert: a, key: b }], client_auth: { mode: required } } }\n",
-            "proxy.tls.client_auth.ca"),
-        ("proxy: { tls: { certificates: [{ cert: a, key: b }], client_auth: { ca: c } } }\n",
-            "proxy.tls.client_auth.mode"),
+        (
+            "proxy: { tls: { certificates: [{ cert: a, key: b }], client_auth: { mode: required } } }\n",
+            "proxy.tls.client_auth.ca",
+        ),
+        (
+            "proxy: { tls: { certificates: [{ cert: a, key: b }], client_auth: { ca: c } } }\n",
+            "proxy.tls.client_auth.mode",
+        ),
         ("proxy: { listeners: [{ name: a, port: 8080 }] }\n", "proxy.listeners[0].port"),
         ("proxy: { listeners: [{ name: a, port: 1 }, { name: a, port: 2 }] }\n", "proxy.listeners[1].name"),
         ("proxy: { listeners: [{ name: a, port: 1, host: here }] }\n", "proxy.listeners[0].host"),

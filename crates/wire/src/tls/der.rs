@@ -172,7 +172,8 @@ mod tests {
 
     #[test]
     fn what_is_cut_short_is_nothing() {
-        for bytes in [&b""[..], b"\x30", b"\x30\x05abc", b"\x30\x80abc\0\0", b"\x30\x85\x01\x01\x01\x01\x01x"] {
+        for bytes in [&b""[..], b"\x30", b"\x30\x05abc", b"\x30\x80abc\0\0", b"\x30\x85\x01\x01\x01\x01\x01x"]
+        {
             assert!(Reader(bytes).element().is_none(), "{}", bytes.escape_ascii());
             assert!(Certificate::read(bytes).is_none());
         }

@@ -160,8 +160,10 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let all = all.map_err(|error| format!("is not a PEM file: {error}"))?;
     if all.is_empty() {
         return Err(match sections(&text).as_slice() {
-            [] => "holds no certificate: a PEM file has one between `-----BEGIN CERTIFICATE-----` and its end"
-                .to_owned(),
+            [] => {
+                "holds no certificate: a PEM file has one between `-----BEGIN CERTIFICATE-----` and its end"
+                    .to_owned()
+            }
             [SectionKind::Csr, ..] => {
                 "holds a request for a certificate; its authority answers with the certificate".to_owned()
             }
@@ -203,9 +205,7 @@ fn sections(text: &[u8]) -> Vec<SectionKind> {
 fn text(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => "is not there".to_owned(),
-        io::ErrorKind::PermissionDenied => {
-            "may not be read by the user that the gateway runs as".to_owned()
-        }
+        io::ErrorKind::PermissionDenied => "may not be read by the user that the gateway runs as".to_owned(),
         _ => format!("cannot be read: {error}"),
     })
 }

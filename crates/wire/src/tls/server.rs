@@ -157,8 +157,7 @@ impl Server {
     /// Why it is not let in, and what rustls says of it.
     pub async fn accept(&self, stream: TcpStream) -> Result<Socket, (Refused, io::Error)> {
         let greeting = TlsAcceptor::from(self.0.config.load_full()).accept(stream);
-        let (stream, session) =
-            greeting.await.map_err(|error| (Refused::of(&error), error))?.into_inner();
+        let (stream, session) = greeting.await.map_err(|error| (Refused::of(&error), error))?.into_inner();
         let identity = match session.peer_certificates().and_then(<[_]>::first) {
             None => None,
             // Whoever cannot be named to services is not let in as somebody.

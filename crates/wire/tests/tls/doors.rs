@@ -193,8 +193,10 @@ fn a_ticket_lets_nobody_in_whose_certificate_is_not_let_in_any_more() {
             let (address, listener) = listening().await;
             let connecting = async {
                 let stream = TcpStream::connect(address).await.unwrap();
-                let mut stream =
-                    TlsConnector::from(Arc::clone(&config)).connect(name("shop.example"), stream).await.ok()?;
+                let mut stream = TlsConnector::from(Arc::clone(&config))
+                    .connect(name("shop.example"), stream)
+                    .await
+                    .ok()?;
                 // The ticket comes before the word.
                 let _ = stream.read(&mut [0; 1]).await.ok()?;
                 Some(stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed))

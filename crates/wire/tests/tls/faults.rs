@@ -34,7 +34,12 @@ fn each_fault_names_its_file_and_what_to_do() {
             "certificates[0].key: ",
             "openssl pkey",
         ),
-        (write("request", &pem("CERTIFICATE REQUEST")), good.key.clone(), "certificates[0].cert: ", "request"),
+        (
+            write("request", &pem("CERTIFICATE REQUEST")),
+            good.key.clone(),
+            "certificates[0].cert: ",
+            "request",
+        ),
         (write("junk", &pem("CERTIFICATE")), good.key.clone(), "certificates[0].cert: ", "cannot be used"),
         (good.cert.clone(), write("bad", &pem("PRIVATE KEY")), "certificates[0].key: ", "cannot be used"),
         (good.cert.clone(), other.key.clone(), "certificates[0].key: ", "is not the key of the certificate"),

@@ -31,7 +31,8 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, "Authority of the tests");
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
-        let authority = Authority { dir: tempfile::tempdir().unwrap(), issuer: Issuer::new(params, key), pem };
+        let authority =
+            Authority { dir: tempfile::tempdir().unwrap(), issuer: Issuer::new(params, key), pem };
         std::fs::write(authority.ca(), &authority.pem).unwrap();
         authority
     }
@@ -120,8 +121,7 @@ pub(super) async fn tried(
         let stream = TcpStream::connect(address).await.unwrap();
         tls::connect(stream, &Arc::new(config), name(host)).await.map_err(|error| error.to_string())
     };
-    let accepting =
-        async { server.accept(listener.accept().await.unwrap().0).await.map_err(|(why, _)| why) };
+    let accepting = async { server.accept(listener.accept().await.unwrap().0).await.map_err(|(why, _)| why) };
     tokio::join!(accepting, connecting)
 }
 
