@@ -100,8 +100,8 @@ pub const PLACES: &[Place] = &[
     Place::of("aws-lc-rs", &["throome-store", "throome-wire"]),
     Place::of("rustls", &["throome-wire", "throome-adapters"]).in_tests(&["throome-e2e"]),
     Place::of("tokio-rustls", &["throome-wire", "throome-adapters"]),
-    // Certificates of tests are made where they are needed.
-    Place::of("rcgen", &[]).in_tests(&["throome-wire", "throome-e2e"]),
+    Place::of("instant-acme", &["throome"]),
+    Place::of("rcgen", &["throome"]).in_tests(&["throome-wire", "throome-e2e"]),
     Place::of("quick_cache", &["throome-adapters"]),
     Place::of("saphyr-parser", &["throome-model"]),
     Place::of("clap", &["throome-cli", "throome", "throome-bench", "xtask"]),

@@ -113,14 +113,13 @@ fn say_forwarding(head: &RequestHead, peer: &Peer, host: &str, out: &mut Vec<u8>
         }
     }
     say(&[peer.ip.as_bytes(), b"\r\nX-Forwarded-Proto: "]);
-    let scheme: &[u8] = believed("x-forwarded-proto").unwrap_or(peer.scheme.as_bytes());
+    let scheme: &[u8] = believed("x-forwarded-proto").unwrap_or(peer.scheme);
     let shown_host = believed("x-forwarded-host").unwrap_or(host.as_bytes());
     say(&[scheme, b"\r\nX-Forwarded-Host: ", shown_host, b"\r\nForwarded: "]);
     if let Some(earlier) = believed("forwarded") {
         say(&[earlier, b", "]);
     }
-    let scheme = peer.scheme.as_bytes();
-    say(&[b"for=", peer.node.as_bytes(), b";host=\"", host.as_bytes(), b"\";proto=", scheme, b"\r\n"]);
+    say(&[b"for=", peer.node.as_bytes(), b";host=\"", host.as_bytes(), b"\";proto=", peer.scheme, b"\r\n"]);
     if let Some(identity) = &peer.identity {
         say(&[identity.as_bytes()]);
     }

@@ -37,7 +37,7 @@ pub(crate) struct Peer {
     /// Whether its own word on forwarding is believed.
     pub(crate) trusted: bool,
     /// `https` or `http`, by how it has come.
-    pub(crate) scheme: &'static str,
+    pub(crate) scheme: &'static [u8],
     /// Who it has proved to be by its certificate, as lines of a head.
     pub(crate) identity: Option<Box<str>>,
 }
@@ -53,7 +53,7 @@ impl Client {
         let mut node = String::new();
         // Writing into a string cannot fail.
         let _ = if ip.is_ipv4() { write!(node, "{ip}") } else { write!(node, "\"[{ip}]\"") };
-        let scheme = if socket.is_secure() { "https" } else { "http" };
+        let scheme: &[u8] = if socket.is_secure() { b"https" } else { b"http" };
         let identity = socket.identity().map(|identity| {
             let lines: String =
                 identity.fields().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();

@@ -1,10 +1,12 @@
 //! The certificates of the doors: what the settings say of them, and what happens when their files change.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clusters::{Clusters, Events, Happening};
 use wire::tls::{Clients, Fault, Loaded, Options, Pair, Server, Stamp, Version};
 
+use crate::acme::Acme;
 use crate::settings::{Settings, Tls};
 
 /// How often it is looked whether the files are still the same: they are few, and a change is seen wherever it comes
@@ -25,8 +27,25 @@ pub(crate) fn said(settings: &Settings) -> Vec<(String, &Tls)> {
 /// What fits together, without a look at any file.
 pub(crate) fn check(tls: &Tls) -> Result<(), Fault> {
     let fault = |key: &str, message: &str| Err(Fault { key: key.to_owned(), message: message.to_owned() });
-    if tls.certificates.is_empty() {
+    if tls.certificates.is_empty() && tls.acme.is_none() {
         return fault("certificates", "names none, and without one nobody can be greeted by TLS");
+    }
+    if let Some(acme) = &tls.acme {
+        let mode = tls.client_auth.mode.as_deref();
+        if acme.names.is_empty() {
+            return fault("acme.names", "names none");
+        }
+        if acme.names.iter().any(|name| name.contains('*')) {
+            return fault("acme.names", "a wildcard needs proof by DNS, which is not built; name each host");
+        }
+        if !acme.terms_agreed {
+            return fault("acme.terms_agreed", "must be `true`: no authority issues anything without");
+        }
+        if mode == Some("required") {
+            let why =
+                "cannot be `required` with `acme`: the authority visits this door, and shows no certificate";
+            return fault("client_auth.mode", why);
+        }
     }
     match (tls.client_auth.mode.as_deref(), &tls.client_auth.ca) {
         (Some("optional" | "required"), None) => {
@@ -42,7 +61,8 @@ pub(crate) fn check(tls: &Tls) -> Result<(), Fault> {
 /// Every fault of every file that a door is secured with, as path and message.
 pub(crate) fn faults(settings: &Settings) -> Vec<(String, String)> {
     let load = |(path, tls): (String, &Tls)| {
-        let faults = Server::load(options(tls, &[])).err().unwrap_or_default();
+        // What an authority issues is made at the start; until then there is nothing to look at.
+        let faults = Server::load(options(tls, &[], None)).err().unwrap_or_default();
         faults.into_iter().map(move |fault| (below(&path, &fault.key), fault.message))
     };
     said(settings).into_iter().flat_map(load).collect()
@@ -54,8 +74,9 @@ pub(crate) fn below(path: &str, key: &str) -> String {
 }
 
 /// What the door is secured with, as `wire` asks for it.
-fn options(tls: &Tls, alpn: &[&str]) -> Options {
+fn options(tls: &Tls, alpn: &[&str], acme: Option<&Acme>) -> Options {
     let pairs = tls.certificates.iter().map(|pair| Pair { cert: pair.cert.clone(), key: pair.key.clone() });
+    let pairs = pairs.chain(acme.map(Acme::pair));
     let ca = tls.client_auth.ca.clone().unwrap_or_default();
     Options {
         certificates: pairs.collect(),
@@ -66,12 +87,17 @@ fn options(tls: &Tls, alpn: &[&str]) -> Options {
             _ => Clients::Off,
         },
         alpn: alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect(),
+        challenges: acme.map(Acme::challenges),
     }
 }
 
 /// The doors that are secured, and the files that they were secured with.
-#[derive(Default)]
-pub(crate) struct Watch(Vec<Watched>);
+pub(crate) struct Watch {
+    doors: Vec<Watched>,
+    /// Certificates that an authority issues, and where they are kept.
+    acme: Vec<Acme>,
+    data_dir: PathBuf,
+}
 
 struct Watched {
     /// As people call it.
@@ -89,6 +115,11 @@ struct Doubt {
 }
 
 impl Watch {
+    /// None yet. What an authority issues is kept in this directory.
+    pub(crate) fn new(data_dir: PathBuf) -> Self {
+        Watch { doors: Vec::new(), acme: Vec::new(), data_dir }
+    }
+
     /// Secures a door that speaks these protocols, if its settings say so.
     pub(crate) fn secure(
         &mut self,
@@ -97,19 +128,24 @@ impl Watch {
         alpn: &[&str],
     ) -> anyhow::Result<Option<Server>> {
         let Some(tls) = tls else { return Ok(None) };
-        let (server, loaded) = Server::load(options(tls, alpn)).map_err(|faults| {
+        let acme = tls.acme.as_ref().map(|acme| Acme::prepare(acme, &self.data_dir)).transpose()?;
+        let (server, loaded) = Server::load(options(tls, alpn, acme.as_ref())).map_err(|faults| {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("the {door} cannot be secured: {}", faults.join("; "))
         })?;
         note(door, &loaded);
         let in_force = loaded.stamp;
-        self.0.push(Watched { door: door.to_owned(), server: server.clone(), in_force, doubt: None });
+        self.doors.push(Watched { door: door.to_owned(), server: server.clone(), in_force, doubt: None });
+        self.acme.extend(acme);
         Ok(Some(server))
     }
 
     /// Watches on the calling runtime, until that ends.
-    pub(crate) fn begin(self, clusters: &Clusters) {
-        if !self.0.is_empty() {
+    pub(crate) fn begin(mut self, clusters: &Clusters) {
+        for acme in self.acme.drain(..) {
+            tokio::spawn(acme.keep(clusters.events().clone()));
+        }
+        if !self.doors.is_empty() {
             tokio::spawn(self.keep(clusters.events().clone()));
         }
     }
@@ -119,7 +155,7 @@ impl Watch {
             tokio::time::sleep(LOOK).await;
             let looked = tokio::task::spawn_blocking(move || {
                 let now = Instant::now();
-                let happened: Vec<_> = self.0.iter_mut().filter_map(|door| door.look(now)).collect();
+                let happened: Vec<_> = self.doors.iter_mut().filter_map(|door| door.look(now)).collect();
                 (self, happened)
             });
             let Ok((watch, happened)) = looked.await else { return };
@@ -148,7 +184,7 @@ impl Watched {
                     "The {} greets with the certificates that are in its files now; connections that stand go on.",
                     self.door
                 );
-                Some(happening("certificate.replaced", message))
+                Some(happening("certificate.replaced", "file", message))
             }
             Err(faults) => {
                 if self.doubt.as_ref().is_none_or(|doubt| doubt.stamp != stamp) {
@@ -163,14 +199,14 @@ impl Watched {
                     faults.join("; ")
                 );
                 tracing::warn!(door = self.door, "changed certificates are refused; those before stay");
-                Some(happening("certificate.refused", message))
+                Some(happening("certificate.refused", "file", message))
             }
         }
     }
 }
 
-fn happening(kind: &str, message: String) -> Happening {
-    Happening { kind: kind.to_owned(), actor: "file".to_owned(), message, ..Happening::default() }
+pub(crate) fn happening(kind: &str, actor: &str, message: String) -> Happening {
+    Happening { kind: kind.to_owned(), actor: actor.to_owned(), message, ..Happening::default() }
 }
 
 fn note(door: &str, loaded: &Loaded) {

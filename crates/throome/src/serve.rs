@@ -97,7 +97,7 @@ fn start(config: &Config, ready: impl FnOnce(&Running<'_>) -> anyhow::Result<()>
     let listener = wire::socket::listen(control, false)
         .with_context(|| traffic::in_use("control door", control, "server.port"))?;
     let calls = api::Data::new(clusters.clone(), store.clone(), settings.errors.timeout_status);
-    let mut certificates = Watch::default();
+    let mut certificates = Watch::new(settings.data_dir());
     let on_cores = doors::of_cores(settings, &clusters, &store, &calls, &mut certificates)?;
     let options = doors::control(settings, &clusters, &store, &calls, &mut certificates)?;
     let traffic = on_cores[0].address;

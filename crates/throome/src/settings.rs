@@ -56,18 +56,39 @@ const SERVER: &[Field] = &[
 const SECURED: &str = "How the door is secured; left out, connections are in the clear.";
 
 /// None of them has a default: whoever says anything of TLS wants it.
-const TLS: &[Field] = &[
+const TLS: &[Field] = &[CERTIFICATES, MIN_VERSION, OF_CLIENTS];
+
+const TRAFFIC_TLS: &[Field] = &[
+    CERTIFICATES,
+    field("acme", Shape::Fields(ACME), "A certificate that an authority issues by itself, and renews."),
+    MIN_VERSION,
+    OF_CLIENTS,
+];
+
+const CERTIFICATES: Field = field(
+    "certificates",
+    Shape::List(&Shape::Fields(PAIR)),
+    "Chosen by the name that a client asks for; the first is for all others. Files that change are picked up.",
+);
+const MIN_VERSION: Field = field(
+    "min_version",
+    Shape::Choice(&[word("1.2"), word("1.3")]),
+    "The least version of TLS that is spoken; 1.2 when left out.",
+);
+const OF_CLIENTS: Field = field("client_auth", Shape::Fields(CLIENT_AUTH), "Certificates that clients show.");
+
+const ACME: &[Field] = &[
     field(
-        "certificates",
-        Shape::List(&Shape::Fields(PAIR)),
-        "Chosen by the name that a client asks for; the first is for all others. Files that change are picked up.",
-    ),
-    field(
-        "min_version",
-        Shape::Choice(&[word("1.2"), word("1.3")]),
-        "The least version of TLS that is spoken; 1.2 when left out.",
-    ),
-    field("client_auth", Shape::Fields(CLIENT_AUTH), "Certificates that clients show."),
+        "names",
+        Shape::List(&Shape::Host),
+        "The names of the certificate; each must lead to this door, port 443.",
+    )
+    .required(),
+    field("terms_agreed", Shape::Bool, "Whether the authority's terms of service are agreed to; `true`.")
+        .required(),
+    field("contact", Shape::Text, "A mail address that the authority may write to."),
+    field("directory", Shape::Text, "Where the authority is; Let's Encrypt when left out."),
+    field("ca", Shape::Text, "A PEM file with whom to trust there; left out, whom this machine trusts."),
 ];
 
 const PAIR: &[Field] = &[
@@ -108,7 +129,7 @@ const PROXY: &[Field] = &[
         .default("[]"),
     field("limits", Shape::Fields(LIMITS), "How much is taken from a client, and how long it is waited for."),
     field("request_timeout", Shape::Any, "For requests whose route and cluster say nothing.").later(DOOR),
-    field("tls", Shape::Fields(TLS), SECURED),
+    field("tls", Shape::Fields(TRAFFIC_TLS), SECURED),
     field(
         "listeners",
         Shape::List(&Shape::Fields(LISTENER)),
@@ -205,8 +226,19 @@ pub(crate) struct Server {
 #[serde(default)]
 pub(crate) struct Tls {
     pub(crate) certificates: Vec<CertificateFiles>,
+    pub(crate) acme: Option<Acme>,
     pub(crate) min_version: Option<String>,
     pub(crate) client_auth: ClientAuth,
+}
+
+/// A certificate that an authority issues by itself.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Acme {
+    pub(crate) names: Vec<String>,
+    pub(crate) terms_agreed: bool,
+    pub(crate) contact: Option<String>,
+    pub(crate) directory: Option<String>,
+    pub(crate) ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -81,6 +81,20 @@ fn what_cannot_be_enforced_is_refused() {
         ("gateway: { enable_ai: true }\n", "gateway.enable_ai"),
         ("monitoring: { collection_interval: 5 }\n", "monitoring.collection_interval"),
         ("monitoring: { metrics_path: metrics }\n", "monitoring.metrics_path"),
+        ("proxy: { tls: { acme: { names: [], terms_agreed: true } } }\n", "proxy.tls.acme.names"),
+        (
+            "proxy: { tls: { acme: { names: ['*.a.example'], terms_agreed: true } } }\n",
+            "proxy.tls.acme.names",
+        ),
+        (
+            "proxy: { tls: { acme: { names: [a.example], terms_agreed: false } } }\n",
+            "proxy.tls.acme.terms_agreed",
+        ),
+        (
+            "proxy: { tls: { acme: { names: [a.example], terms_agreed: true }, client_auth: { mode: required, ca: c } } }\n",
+            "proxy.tls.client_auth.mode",
+        ),
+        ("server: { tls: { acme: { names: [a.example], terms_agreed: true } } }\n", "server.tls.acme"),
         ("proxy: { tls: {} }\n", "proxy.tls.certificates"),
         ("proxy: { tls: { certificates: [] } }\n", "proxy.tls.certificates"),
         ("server: { tls: { min_version: \"1.3\" } }\n", "server.tls.certificates"),

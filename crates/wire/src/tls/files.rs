@@ -52,6 +52,14 @@ pub(super) struct Read {
 const SOON: i64 = 14 * 86_400;
 
 impl Pair {
+    /// From when until when its certificate holds, in seconds since 1970; `None` when that cannot be read.
+    #[must_use]
+    pub fn validity(&self) -> Option<(i64, i64)> {
+        let chain = certificates(&self.cert).ok()?;
+        let leaf = Certificate::read(chain.first()?)?;
+        Some((leaf.not_before, leaf.not_after))
+    }
+
     /// Reads both files. All that is wrong with them is told.
     pub(super) fn read(&self, at: usize, provider: &CryptoProvider) -> Result<Read, Vec<Fault>> {
         let fault = |part: &str, path: &Path, why: String| {

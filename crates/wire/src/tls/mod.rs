@@ -2,6 +2,7 @@
 //!
 //! Which keys a document has for it, and what is said of files that change, is told elsewhere.
 
+mod challenges;
 mod der;
 mod files;
 mod identity;
@@ -18,6 +19,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+pub use challenges::{Answer, Challenges};
 pub use files::{Fault, Pair};
 pub use identity::Identity;
 pub use server::{Clients, Loaded, Options, Refused, Server, Version};

@@ -8,6 +8,7 @@ use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::challenges::{Challenges, PROTOCOL};
 use super::files::Read;
 
 /// The certificates of a door.
@@ -17,11 +18,12 @@ pub(super) struct Names {
     all: Vec<Arc<CertifiedKey>>,
     /// By name; one that begins with `*.` is a wildcard. Several of one name differ in their keys.
     by_name: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    challenges: Option<Challenges>,
 }
 
 impl Names {
-    pub(super) fn of(pairs: Vec<Read>) -> Self {
-        let mut names = Names { all: Vec::new(), by_name: HashMap::new() };
+    pub(super) fn of(pairs: Vec<Read>, challenges: Option<Challenges>) -> Self {
+        let mut names = Names { all: Vec::new(), by_name: HashMap::new(), challenges };
         for Read { certified, hosts, .. } in pairs {
             let certified = Arc::new(certified);
             for host in hosts {
@@ -49,6 +51,11 @@ impl Names {
 
 impl ResolvesServerCert for Names {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Some(challenges) = &self.challenges
+            && hello.alpn().is_some_and(|mut protocols| protocols.any(|protocol| protocol == PROTOCOL))
+        {
+            return challenges.find(hello.server_name()?);
+        }
         self.choose(hello.server_name(), hello.signature_schemes())
     }
 }

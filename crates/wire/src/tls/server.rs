@@ -12,6 +12,7 @@ use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::challenges::{Challenges, PROTOCOL};
 use super::files::{Fault, Pair, authorities};
 use super::identity::Identity;
 use super::names::Names;
@@ -30,6 +31,8 @@ pub struct Options {
     pub clients: Clients,
     /// The protocols that are spoken above, as ALPN names them, the preferred one first.
     pub alpn: Vec<Vec<u8>>,
+    /// What an authority is answered that asks whether a name is ours; without, none is.
+    pub challenges: Option<Challenges>,
 }
 
 /// A version of TLS.
@@ -87,17 +90,20 @@ pub enum Refused {
     Certificate,
     /// No version, suite or protocol is spoken by both, or it broke the rules.
     Protocol,
+    /// It only asked whether a name is ours, and was answered.
+    Challenge,
 }
 
 impl Refused {
     /// Each of them, in the order of their numbers.
-    pub const ALL: [Refused; 6] = [
+    pub const ALL: [Refused; 7] = [
         Refused::TimedOut,
         Refused::Left,
         Refused::NotTls,
         Refused::ByClient,
         Refused::Certificate,
         Refused::Protocol,
+        Refused::Challenge,
     ];
 
     /// Its name.
@@ -110,6 +116,7 @@ impl Refused {
             Refused::ByClient => "by_client",
             Refused::Certificate => "certificate",
             Refused::Protocol => "protocol",
+            Refused::Challenge => "challenge",
         }
     }
 
@@ -158,6 +165,9 @@ impl Server {
     pub async fn accept(&self, stream: TcpStream) -> Result<Socket, (Refused, io::Error)> {
         let greeting = TlsAcceptor::from(self.0.config.load_full()).accept(stream);
         let (stream, session) = greeting.await.map_err(|error| (Refused::of(&error), error))?.into_inner();
+        if session.alpn_protocol() == Some(PROTOCOL) {
+            return Err((Refused::Challenge, io::Error::other("an authority asked whether a name is ours")));
+        }
         let identity = match session.peer_certificates().and_then(<[_]>::first) {
             None => None,
             // Whoever cannot be named to services is not let in as somebody.
@@ -214,8 +224,11 @@ fn read(options: &Options) -> Result<(Arc<ServerConfig>, Loaded), Vec<Fault>> {
     if !faults.is_empty() {
         return Err(faults);
     }
-    let mut config = builder.with_cert_resolver(Arc::new(Names::of(pairs)));
+    let mut config = builder.with_cert_resolver(Arc::new(Names::of(pairs, options.challenges.clone())));
     config.alpn_protocols.clone_from(&options.alpn);
+    if options.challenges.is_some() {
+        config.alpn_protocols.push(PROTOCOL.to_vec());
+    }
     // Tickets carry a session from one core to another and cost no memory. Their keys are of this configuration
     // alone: nobody enters by a ticket where the certificate that earned it would not be let in.
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(of_all)?;

@@ -87,7 +87,13 @@ impl Authority {
 }
 
 pub(super) fn options(certificates: Vec<Pair>) -> Options {
-    Options { certificates, min_version: Version::Tls12, clients: Clients::Off, alpn: Vec::new() }
+    Options {
+        certificates,
+        min_version: Version::Tls12,
+        clients: Clients::Off,
+        alpn: Vec::new(),
+        challenges: None,
+    }
 }
 
 pub(super) fn server(certificates: Vec<Pair>) -> Server {

@@ -1,5 +1,6 @@
 //! TLS on the real binary: an authority of our own, and peers of other people's (curl, OpenSSL, nginx).
 
+mod acme;
 mod door;
 mod replaced;
 mod services;
