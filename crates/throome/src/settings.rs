@@ -80,7 +80,7 @@ const OF_CLIENTS: Field = field("client_auth", Shape::Fields(CLIENT_AUTH), "Cert
 const ACME: &[Field] = &[
     field(
         "names",
-        Shape::List(&Shape::Host),
+        Shape::List(&Shape::Text),
         "The names of the certificate; each must lead to this door, port 443.",
     )
     .required(),
