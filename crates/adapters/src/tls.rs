@@ -65,6 +65,15 @@ pub(crate) enum Trust {
     Anyone,
 }
 
+/// Whether a document asks for it, as [`of`] will find.
+pub(crate) fn is_wanted(service: &Node) -> bool {
+    let Some(tls) = service.get(TLS) else { return false };
+    match tls.get("enabled").map(Node::to_json) {
+        Some(serde_json::Value::Bool(enabled)) => enabled,
+        _ => !tls.entries().is_empty(),
+    }
+}
+
 /// What the table cannot say.
 pub(crate) fn check(service: &Node, problems: &mut Problems) {
     let Some(tls) = service.get(TLS).filter(|tls| !tls.is_null()) else { return };

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 use crate::traffic::Listening;
 
 /// What the doors speak above TLS, the preferred one first.
-const TRAFFIC_ALPN: &[&str] = &["http/1.1"];
+const TRAFFIC_ALPN: &[&str] = &["h2", "http/1.1"];
 const CONTROL_ALPN: &[&str] = &["http/1.1"];
 
 /// The doors of the cores: traffic first, with its further listeners, then data where it is asked for.
@@ -83,6 +83,7 @@ fn traffic(settings: &Settings) -> anyhow::Result<proxy::Options> {
             head: HeadLimits { bytes: limits.head, fields: limits.headers },
             body: limits.body,
             connections: limits.connections,
+            streams: limits.streams,
             head_timeout: limits.head_timeout.0,
             body_timeout: limits.body_timeout.0,
             write_timeout: limits.write_timeout.0,

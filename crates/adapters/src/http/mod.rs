@@ -1,9 +1,10 @@
-//! Services that speak HTTP/1.1: the kind `http`.
+//! Services that speak HTTP: the kind `http`.
 
 mod options;
 mod pool;
 mod probe;
 mod secured;
+mod streams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +15,14 @@ use model::kind::{Ability, KindCheck, Place};
 use model::tree::Node;
 use model::{EndpointSpec, Failure, ServiceSpec};
 
-pub use pool::{Pool, Unreached};
-use secured::Secured;
+pub use pool::{Pool, Protocol, Unreached};
 
 use crate::{Adapter, Call, Driver, Fact, Home, tls};
 
 /// The driver of kind `http`.
 pub static HTTP: HttpDriver = HttpDriver;
 
-/// Knows services that speak HTTP/1.1.
+/// Knows services that speak HTTP.
 #[derive(Debug)]
 pub struct HttpDriver;
 
@@ -30,7 +30,8 @@ pub struct HttpDriver;
 const FACTS: &[Fact] = &[
     Fact {
         name: "protocol",
-        says: "HTTP/1.1 to the service, whatever the client speaks. WebSocket and server-sent events pass through.",
+        says: "HTTP/1.1 to the service, or HTTP/2 where `protocol` says so, whatever the client speaks. WebSocket and \
+               server-sent events pass through.",
     },
     Fact {
         name: "tls",
@@ -68,7 +69,7 @@ impl KindCheck for HttpDriver {
 
 impl Driver for HttpDriver {
     fn about(&self) -> &'static str {
-        "A service that speaks HTTP/1.1, with WebSocket and server-sent events passed through"
+        "A service that speaks HTTP/1.1 or HTTP/2, with WebSocket and server-sent events passed through"
     }
 
     fn abilities(&self) -> &'static [Ability] {
@@ -86,12 +87,8 @@ impl Driver for HttpDriver {
         _home: &Home,
     ) -> Result<Arc<dyn Adapter>, Failure> {
         let probe = options::probe_of(service)?;
-        let address = endpoint.address();
-        let secured = match tls::of(service)? {
-            Some(tls) => Some(Secured::new(tls, &address.host, options::protocols_of(service))?),
-            None => None,
-        };
-        Ok(Arc::new(HttpAdapter { pool: Pool::new(address, secured), probe }))
+        let pool = Pool::of(endpoint.address(), options::protocol_of(service), tls::of(service)?)?;
+        Ok(Arc::new(HttpAdapter { pool, probe }))
     }
 }
 

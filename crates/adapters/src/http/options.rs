@@ -3,12 +3,12 @@
 use std::ops::RangeInclusive;
 
 use model::check::Problems;
-use model::field::{Field, Shape, field, later_word, word};
+use model::field::{Field, Shape, field, word};
 use model::tree::Node;
 use model::{Code, Failure, ServiceSpec};
 
+use super::pool::Protocol;
 use super::probe::Probe;
-use crate::options::Said;
 use crate::tls;
 
 const DOOR: &str = "the traffic door in full";
@@ -17,13 +17,8 @@ const DOOR: &str = "the traffic door in full";
 pub(super) const FIELDS: &[Field] = &[
     field(
         "protocol",
-        Shape::Choice(&[
-            word("http1"),
-            later_word("h2", DOOR),
-            later_word("h2c", DOOR),
-            later_word("auto", DOOR),
-        ]),
-        "What the service speaks.",
+        Shape::Choice(&[word("http1"), word("h2"), word("h2c"), word("auto")]),
+        "What the service speaks; `h2c` is HTTP/2 in the clear, `h2` by TLS, `auto` what is agreed on by TLS.",
     )
     .default("http1"),
     field("health", Shape::Fields(HEALTH), "How its endpoints are probed, over the cluster's `health`."),
@@ -44,6 +39,19 @@ const HEALTH: &[Field] = &[
 /// What the table cannot say.
 pub(super) fn check(service: &Node, problems: &mut Problems) {
     tls::check(service, problems);
+    if let Some(protocol) = service.get("protocol") {
+        match (protocol.as_str(), tls::is_wanted(service)) {
+            (Some(word @ ("h2" | "auto")), false) => {
+                let message =
+                    format!("`{word}` is agreed on by TLS and needs `tls`; in the clear it is `h2c`");
+                problems.add("protocol", protocol.at, message);
+            }
+            (Some("h2c"), true) => {
+                problems.add("protocol", protocol.at, "`h2c` is in the clear; with `tls` it is `h2`");
+            }
+            _ => {}
+        }
+    }
     let Some(health) = service.get("health") else { return };
     if let Some(path) = health.get("path")
         && let Some(text) = path.as_str()
@@ -63,12 +71,13 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
     }
 }
 
-/// What is agreed on by TLS, by what the service speaks: the preferred one first.
-pub(super) fn protocols_of(service: &ServiceSpec) -> &'static [&'static str] {
-    match Said::of(service).text("protocol").as_deref() {
-        Some("h2") => &["h2"],
-        Some("auto") => &["h2", "http/1.1"],
-        _ => &["http/1.1"],
+/// What the service speaks.
+pub(super) fn protocol_of(service: &ServiceSpec) -> Protocol {
+    match service.options.get("protocol").and_then(|value| value.as_str()) {
+        Some("h2") => Protocol::H2,
+        Some("h2c") => Protocol::H2c,
+        Some("auto") => Protocol::Auto,
+        _ => Protocol::Http1,
     }
 }
 

@@ -1,16 +1,19 @@
-//! Connections to one endpoint: each core keeps its own idle ones, the last used on top.
+//! Connections to one endpoint: each core keeps its own idle ones, the last used on top; over HTTP/2, those that carry
+//! its streams.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use model::Address;
+use model::{Address, Failure};
 use tokio::time::Instant;
 use wire::cores::PerCore;
-use wire::{Conn, Socket, socket};
+use wire::{Conn, Line, Socket, socket};
 
 use super::secured::Secured;
+use super::streams::Streams;
+use crate::tls::Tls;
 
 /// An idle connection is let go of after this long: most services keep theirs for 60 s or more.
 const IDLE: Duration = Duration::from_secs(55);
@@ -27,6 +30,32 @@ pub struct Pool {
     literal: Option<SocketAddr>,
     resolved: Mutex<Option<(Instant, Arc<[SocketAddr]>)>>,
     idle: PerCore<Mutex<Vec<Idle>>>,
+    /// Where the service speaks HTTP/2.
+    streams: Option<Streams>,
+}
+
+/// What a service speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 by TLS.
+    H2,
+    /// HTTP/2 in the clear, known beforehand.
+    H2c,
+    /// HTTP/2 or HTTP/1.1, as is agreed on by TLS for each connection.
+    Auto,
+}
+
+impl Protocol {
+    /// What is offered by TLS, the preferred one first.
+    fn by_tls(self) -> &'static [&'static str] {
+        match self {
+            Protocol::Http1 => &["http/1.1"],
+            Protocol::H2 | Protocol::H2c => &["h2"],
+            Protocol::Auto => &["h2", "http/1.1"],
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -41,10 +70,18 @@ pub struct Unreached(pub io::Error);
 
 impl Pool {
     /// A pool of connections to `address`; none is made yet.
-    #[must_use]
-    pub(super) fn new(address: Address, secured: Option<Secured>) -> Self {
+    ///
+    /// # Errors
+    /// `invalid_config`, when the files of `tls` cannot be used.
+    pub(crate) fn of(address: Address, protocol: Protocol, tls: Option<Tls>) -> Result<Self, Failure> {
         let literal = address.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, address.port));
-        Pool { address, secured, literal, resolved: Mutex::new(None), idle: PerCore::new(Mutex::default) }
+        let secured = match tls {
+            Some(tls) => Some(Secured::new(tls, &address.host, protocol.by_tls())?),
+            None => None,
+        };
+        let streams = (protocol != Protocol::Http1).then(Streams::new);
+        let (resolved, idle) = (Mutex::new(None), PerCore::new(Mutex::default));
+        Ok(Pool { address, secured, literal, resolved, idle, streams })
     }
 
     /// Where the endpoint is.
@@ -72,24 +109,48 @@ impl Pool {
         None
     }
 
-    /// Makes a connection.
+    /// Makes a connection, or opens a stream on one that is there.
     ///
     /// # Errors
     /// [`Unreached`], with the last address's error, or with what is wrong about the handshake.
-    pub async fn connect(&self) -> Result<Conn, Unreached> {
-        let stream = match self.literal {
-            Some(address) => socket::connect(&[address]).await,
-            None => match self.resolve().await {
-                Ok(addresses) => socket::connect(&addresses).await,
-                Err(error) => Err(error),
-            },
+    pub async fn line(&self) -> Result<Line, Unreached> {
+        let line = match &self.streams {
+            None => self.connect().await.map(Line::Http1),
+            Some(streams) => streams.open(|| self.connect()).await,
         };
-        let stream = stream.map_err(Unreached)?;
+        line.map_err(Unreached)
+    }
+
+    /// Makes a connection on which nothing but one exchange is carried.
+    ///
+    /// # Errors
+    /// [`Unreached`], with the last address's error.
+    pub(crate) async fn line_alone(&self) -> Result<Line, Unreached> {
+        let line = match &self.streams {
+            None => self.connect().await.map(Line::Http1),
+            Some(_) => Streams::new().open(|| self.connect()).await,
+        };
+        line.map_err(Unreached)
+    }
+
+    async fn connect(&self) -> io::Result<Conn> {
+        let stream = match self.literal {
+            Some(address) => socket::connect(&[address]).await?,
+            None => socket::connect(&self.resolve().await?).await?,
+        };
         let socket = match &self.secured {
             None => Socket::Tcp(stream),
-            Some(secured) => secured.greet(stream).await.map_err(Unreached)?,
+            Some(secured) => secured.greet(stream).await?,
         };
         Ok(Conn::new(socket))
+    }
+
+    /// Opens no further stream on the connection of one that was not answered in time: it may be dead. What is under
+    /// way on it goes on.
+    pub fn doubt(&self, line: &Line) {
+        if let Line::Http2(stream) = line {
+            stream.retire_connection();
+        }
     }
 
     /// Keeps a connection on which a whole answer was read and nothing else stands.
@@ -109,6 +170,9 @@ impl Pool {
         let now = Instant::now();
         lock(self.idle.here())
             .retain_mut(|idle| now.duration_since(idle.since) <= IDLE && !idle.conn.socket.has_news());
+        if let Some(streams) = &self.streams {
+            streams.sweep();
+        }
     }
 
     async fn resolve(&self) -> io::Result<Arc<[SocketAddr]>> {

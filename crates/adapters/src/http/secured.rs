@@ -54,7 +54,11 @@ impl Secured {
 
     /// Greets the endpoint on a connection that is open.
     pub(super) async fn greet(&self, stream: TcpStream) -> io::Result<Socket> {
-        wire::tls::connect(stream, &self.config(), self.name.clone()).await
+        let socket = wire::tls::connect(stream, &self.config(), self.name.clone()).await?;
+        if self.protocols == ["h2"] && socket.alpn().is_none() {
+            return Err(io::Error::other("tls: it does not agree on HTTP/2 (ALPN)"));
+        }
+        Ok(socket)
     }
 
     /// What is in force. Files that changed are read again; if they cannot be used, what was before stays.

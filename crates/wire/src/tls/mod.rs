@@ -59,6 +59,9 @@ fn in_words(error: io::Error) -> io::Error {
             other => format!("its certificate is not valid: {other}"),
         },
         Some(Error::InvalidMessage(_)) => "it does not answer in TLS".to_owned(),
+        Some(Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)) => {
+            "it speaks none of the protocols that are asked for (ALPN)".to_owned()
+        }
         Some(Error::AlertReceived(alert)) => format!("it refuses the handshake: {alert:?}"),
         _ if error.kind() == io::ErrorKind::UnexpectedEof => "it left in the handshake".to_owned(),
         _ => error.to_string(),

@@ -19,13 +19,17 @@ struct Nginx {
 
 impl Nginx {
     fn start(authority: &Authority, pair: &str, more: &str) -> Nginx {
+        Nginx::speaking(authority, pair, "", more)
+    }
+
+    fn speaking(authority: &Authority, pair: &str, http2: &str, more: &str) -> Nginx {
         let dir = tempfile::tempdir().unwrap();
         let (port, at, of) = (free_port(), dir.path().display(), authority.dir.path().display());
         let text = format!(
             "daemon off; master_process off; error_log stderr; pid {at}/pid; events {{}}\n\
              http {{ access_log off; client_body_temp_path {at}; proxy_temp_path {at}; fastcgi_temp_path {at};\n\
              uwsgi_temp_path {at}; scgi_temp_path {at};\n\
-             server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {of}/{pair}.pem; ssl_certificate_key \
+             server {{ listen 127.0.0.1:{port} ssl{http2}; ssl_certificate {of}/{pair}.pem; ssl_certificate_key \
              {of}/{pair}.key; ssl_protocols TLSv1.2 TLSv1.3; {more}\n\
              location / {{ return 200 \"$ssl_protocol|$ssl_server_name|$ssl_client_s_dn|$ssl_session_reused|\
              $connection|$ssl_alpn_protocol\"; }} }} }}\n"
@@ -102,6 +106,39 @@ fn services_are_known_by_their_certificates_and_know_ours() {
     // nginx answers those that show nothing, in HTTP.
     let nobody = gateway.get("/nobody");
     assert!(matches!(nobody.status, 400 | 503), "{nobody}");
+}
+
+#[test]
+fn what_is_spoken_is_agreed_on() {
+    let _turn = turn::together();
+    let authority = Authority::new();
+    authority.issue("web", &["127.0.0.1"]);
+    let old = Nginx::start(&authority, "web", "");
+    let new = Nginx::speaking(&authority, "web", " http2", "");
+    let gateway = Layout::default().start();
+    let cluster = |id: &str, port: u16, protocol: &str| {
+        gateway.create(&json!({
+            "cluster_id": id,
+            "name": id,
+            "services": { "web": { "type": "http", "host": "127.0.0.1", "port": port, "protocol": protocol,
+                "tls": { "ca": authority.ca() }, "health": { "path": "/" } } },
+            "routes": [{ "id": id, "path": format!("/{id}"), "service": "web" }],
+        }));
+    };
+    cluster("h2", new.port, "h2");
+    cluster("auto-new", new.port, "auto");
+    cluster("auto-old", old.port, "auto");
+    cluster("h1", new.port, "http1");
+    cluster("h2-old", old.port, "h2");
+    for (id, agreed) in [("h2", "h2"), ("auto-new", "h2"), ("auto-old", "http/1.1"), ("h1", "http/1.1")] {
+        for _ in 0..5 {
+            let said = gateway.get(&format!("/{id}")).expect(200).text();
+            assert!(said.ends_with(&format!("|{agreed}")), "{id}: {said}");
+        }
+    }
+    let service = gateway.show("/api/v1/clusters/h2-old/services/web").to_string();
+    assert!(service.contains("(ALPN)"), "{service}");
+    assert_eq!(gateway.get("/h2-old").status, 503);
 }
 
 #[test]
