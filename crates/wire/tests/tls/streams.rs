@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use throome_wire::http1::{BodyReader, BodyWriter, Framing, Pump};
 use throome_wire::tls::Server;
-use throome_wire::{Body, Conn, Error, Socket};
+use throome_wire::{Body, Conn, Error, Line, Socket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -67,13 +67,14 @@ fn a_body_is_moved_whole_whoever_is_slow() {
             assert!(came == expected);
             sink
         });
-        let (mut from, mut to) = (Conn::new(source_door), Conn::new(sink_door));
+        let (mut from, mut to) = (Line::Http1(Conn::new(source_door)), Line::Http1(Conn::new(sink_door)));
         let reader = BodyReader::new(Framing::Length(3 << 20), u64::MAX).unwrap();
         let mut pump = Pump::new(Body::Wire(reader), BodyWriter::Plain);
         poll_fn(|cx| pump.poll(cx, &mut from, &mut to)).await.unwrap();
         assert!(pump.moved == 3 << 20 && !to.has_unsent());
         let (mut source, mut sink) = (writing.await.unwrap(), reading.await.unwrap());
         // What was said is over; both go on.
+        let (Line::Http1(mut from), Line::Http1(mut to)) = (from, to) else { unreachable!() };
         to.outbox.extend_from_slice(b"more");
         poll_fn(|cx| to.poll_flush(cx)).await.unwrap();
         let mut more = [0; 4];
@@ -144,7 +145,8 @@ fn an_end_that_is_said_is_an_end_and_any_other_is_a_cut() {
 fn a_body_that_ends_with_the_connection_needs_an_end_that_is_said() {
     run(async {
         for (said, whole) in [(true, true), (false, false)] {
-            let (mut ours, mut theirs, _authority) = with_stranger().await;
+            let (ours, mut theirs, _authority) = with_stranger().await;
+            let mut ours = Line::Http1(ours);
             theirs.write_all(b"all of it?").await.unwrap();
             if said {
                 theirs.shutdown().await.unwrap();
