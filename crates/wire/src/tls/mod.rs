@@ -56,6 +56,10 @@ fn in_words(error: io::Error) -> io::Error {
                 format!("{of}; `tls.sni` says by which name it is known")
             }
             Of::Expired | Of::ExpiredContext { .. } => format!("its certificate has expired: {of}"),
+            Of::Other(why) if format!("{why:?}").contains("CaUsedAsEndEntity") => {
+                "its certificate is that of an authority (CA:TRUE), which no service may show; let it issue one"
+                    .to_owned()
+            }
             other => format!("its certificate is not valid: {other}"),
         },
         Some(Error::InvalidMessage(_)) => "it does not answer in TLS".to_owned(),
