@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use model::check::Problems;
 use model::field::{Field, Shape, field};
@@ -15,6 +15,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use wire::tls::Stamp;
 
 use crate::options::Said;
 
@@ -64,9 +65,25 @@ pub(crate) enum Trust {
     Anyone,
 }
 
+/// Whether a document asks for it, as [`of`] will find.
+pub(crate) fn is_wanted(service: &Node) -> bool {
+    let Some(tls) = service.get(TLS) else { return false };
+    match tls.get("enabled").map(Node::to_json) {
+        Some(serde_json::Value::Bool(enabled)) => enabled,
+        _ => !tls.entries().is_empty(),
+    }
+}
+
 /// What the table cannot say.
 pub(crate) fn check(service: &Node, problems: &mut Problems) {
     let Some(tls) = service.get(TLS).filter(|tls| !tls.is_null()) else { return };
+    if tls.entries().is_empty() {
+        problems.add(
+            TLS,
+            tls.at,
+            "says nothing; `enabled: true` secures the connection, by what this machine trusts",
+        );
+    }
     let said =
         |names: [&str; 2]| names.into_iter().find_map(|name| tls.get(name).filter(|node| !node.is_null()));
     match (said(["cert", "cert_file"]), said(["key", "key_file"])) {
@@ -83,7 +100,7 @@ pub(crate) fn of(service: &ServiceSpec) -> Result<Option<Tls>, Failure> {
     let (ca, cert, key) =
         (path(&["ca", "ca_file"]), path(&["cert", "cert_file"]), path(&["key", "key_file"]));
     let verify = said.parsed("verify", true)? && !said.parsed("insecure_skip_verify", false)?;
-    let says_more = ca.is_some() || cert.is_some() || !verify || said.has("sni");
+    let says_more = ca.is_some() || cert.is_some() || !verify || said.has("sni") || said.has("verify");
     if !said.parsed("enabled", says_more)? {
         return Ok(None);
     }
@@ -102,6 +119,14 @@ impl Tls {
     /// # Errors
     /// `invalid_config`, naming the file that cannot be read or has nothing of the kind in it.
     pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, Failure> {
+        self.client_of(&[])
+    }
+
+    /// The same for connections on which one of these protocols is agreed on (ALPN), the preferred one first.
+    ///
+    /// # Errors
+    /// As [`Tls::client`].
+    pub(crate) fn client_of(&self, protocols: &[&str]) -> Result<Arc<ClientConfig>, Failure> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -112,7 +137,7 @@ impl Tls {
             Trust::Anyone => Arc::new(NoCheck(provider)),
         };
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-        let config = match &self.pair {
+        let mut config = match &self.pair {
             None => builder.with_no_client_auth(),
             Some((cert, key)) => {
                 let chain = certificates(cert)?;
@@ -120,26 +145,41 @@ impl Tls {
                 builder.with_client_auth_cert(chain, private).map_err(|error| unreadable(cert, &error))?
             }
         };
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Ok(Arc::new(config))
     }
 
+    /// Its files as they are now.
+    pub(crate) fn stamp(&self) -> Stamp {
+        let pair = self.pair.iter().flat_map(|(cert, key)| [&**cert, &**key]);
+        Stamp::of(self.ca.as_deref().into_iter().chain(pair))
+    }
+
     fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, Failure> {
-        let mut roots = RootCertStore::empty();
-        match &self.ca {
+        let roots = match &self.ca {
+            None => Arc::clone(MACHINE.get_or_init(|| Arc::new(of_machine()))),
             Some(ca) => {
+                let mut roots = RootCertStore::empty();
                 for certificate in certificates(ca)? {
                     roots.add(certificate).map_err(|error| unreadable(ca, &error))?;
                 }
+                Arc::new(roots)
             }
-            None => {
-                // One that cannot be read takes nothing from the others.
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        };
+        WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
             .build()
             .map_err(|_| wrong("tls: this machine trusts no authority; name one with `ca`"))
     }
+}
+
+/// Whom this machine trusts. There are many of them, so they are read once.
+static MACHINE: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+
+fn of_machine() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    // One that cannot be read takes nothing from the others.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
@@ -240,5 +280,38 @@ impl ServerCertVerifier for NoCheck {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(tls: serde_json::Value) -> ServiceSpec {
+        let whole = serde_json::json!({ "type": "http", "host": "localhost", "port": 80, "tls": tls });
+        serde_json::from_value(whole).unwrap()
+    }
+
+    #[test]
+    fn whoever_says_something_of_it_wants_it() {
+        for (tls, trust) in [
+            (serde_json::json!({ "enabled": true }), Some(Trust::Full)),
+            (serde_json::json!({ "verify": true }), Some(Trust::Full)),
+            (serde_json::json!({ "sni": "a.example" }), Some(Trust::Full)),
+            (serde_json::json!({ "ca": "ca.pem" }), Some(Trust::Full)),
+            (serde_json::json!({ "verify": false }), Some(Trust::Anyone)),
+            (serde_json::json!({ "insecure_skip_verify": true }), Some(Trust::Anyone)),
+            (serde_json::json!({ "enabled": false, "ca": "ca.pem" }), None),
+            (serde_json::json!({ "insecure_skip_verify": false }), None),
+        ] {
+            assert_eq!(of(&service(tls.clone())).unwrap().map(|tls| tls.trust), trust, "{tls}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_is_no_promise() {
+        let mut problems = Problems::new(None);
+        check(&model::yaml::parse("tls: {}").unwrap(), &mut problems);
+        assert_eq!(problems.into_vec().first().map(|problem| problem.path.clone()), Some("tls".to_owned()));
     }
 }

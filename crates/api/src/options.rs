@@ -25,6 +25,8 @@ pub struct Options {
     pub version: &'static str,
     /// Whether a browser gets a page at `/`.
     pub dashboard_enabled: bool,
+    /// How connections are secured; without, they are in the clear.
+    pub tls: Option<wire::tls::Server>,
 }
 
 /// How much the control door takes, and how long it waits.

@@ -1,4 +1,5 @@
-//! The control door's own accept loop: bounded connections, a deadline for heads, and a graceful end.
+//! The control door's own accept loop: bounded connections, TLS where it is asked for, a deadline for heads, and a
+//! graceful end.
 
 use std::future::Future;
 use std::io;
@@ -16,6 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use wire::Socket;
+use wire::tls::Refused;
 
 use crate::door::Door;
 use crate::{Options, router_of};
@@ -90,14 +94,17 @@ async fn converse(
     mut closed: watch::Receiver<()>,
 ) {
     let limits = &door.options.limits;
-    // Answers are written whole: waiting for more to send would only delay them.
-    let _ = stream.set_nodelay(true);
     let _open = Counted::new(door);
+    let greeted = tokio::select! {
+        greeted = secure(stream, door) => greeted,
+        _ = closed.changed() => return,
+    };
+    let Some(socket) = greeted else { return };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.read_timeout)
         .max_buf_size(HEAD)
-        .serve_connection(Progress::new(TokioIo::new(stream), limits.write_timeout), service);
+        .serve_connection(Progress::new(TokioIo::new(socket), limits.write_timeout), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
@@ -109,6 +116,23 @@ async fn converse(
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection of the control door ended early");
     }
+}
+
+/// Greets a client by TLS where the door has it; one that is not let in is counted.
+async fn secure(stream: TcpStream, door: &Door) -> Option<Socket> {
+    let Some(tls) = &door.options.tls else { return Some(Socket::new(stream)) };
+    wire::socket::refine(&stream);
+    let greeting = Box::pin(tls.accept(stream));
+    let counts = door.clusters().control();
+    match timeout(door.options.limits.read_timeout, greeting).await {
+        Ok(Ok(socket)) => return Some(socket),
+        Ok(Err((why, error))) => {
+            tracing::debug!(reason = why.name(), %error, "a handshake of the control door came to nothing");
+            counts.not_let_in(why);
+        }
+        Err(_) => counts.not_let_in(Refused::TimedOut),
+    }
+    None
 }
 
 /// Counts a connection as open while it lives.

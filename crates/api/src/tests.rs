@@ -84,6 +84,7 @@ pub(crate) async fn options() -> (Options, TempDir) {
         timeout_status: 504,
         version: "1.2.3",
         dashboard_enabled: true,
+        tls: None,
     };
     (options, dir)
 }

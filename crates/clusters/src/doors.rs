@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use model::failure::{CODES, Code};
 use wire::cores::PerCore;
+use wire::tls::Refused as NotLetIn;
 
 /// The counts of one door.
 #[derive(Debug)]
@@ -12,15 +13,25 @@ pub struct Door {
     /// Connections open now.
     pub connections: AtomicU64,
     refused: PerCore<Refused>,
+    handshakes: PerCore<Handshakes>,
 }
 
 #[derive(Debug)]
 struct Refused([AtomicU64; CODES.len()]);
 
+/// Handshakes of TLS that came to nothing.
+#[derive(Debug)]
+struct Handshakes([AtomicU64; NotLetIn::ALL.len()]);
+
 impl Default for Door {
     fn default() -> Self {
         let none = || Refused([const { AtomicU64::new(0) }; CODES.len()]);
-        Door { connections: AtomicU64::new(0), refused: PerCore::new(none) }
+        let no_handshake = || Handshakes([const { AtomicU64::new(0) }; NotLetIn::ALL.len()]);
+        Door {
+            connections: AtomicU64::new(0),
+            refused: PerCore::new(none),
+            handshakes: PerCore::new(no_handshake),
+        }
     }
 }
 
@@ -28,6 +39,24 @@ impl Door {
     /// A request was answered here, with this failure.
     pub fn refuse(&self, code: Code) {
         self.refused.here().0[code as usize].fetch_add(1, Relaxed);
+    }
+
+    /// A client was not let in by TLS.
+    pub fn not_let_in(&self, why: NotLetIn) {
+        self.handshakes.here().0[why as usize].fetch_add(1, Relaxed);
+    }
+
+    /// How many were not, by reason.
+    #[must_use]
+    pub fn handshakes_failed(&self) -> Vec<(&'static str, u64)> {
+        let count = |why: NotLetIn| {
+            self.handshakes.iter().map(|core| core.0[why as usize].load(Relaxed)).sum::<u64>()
+        };
+        NotLetIn::ALL
+            .map(|why| (why.name(), count(why)))
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .collect()
     }
 
     /// How many were, by code.

@@ -110,18 +110,19 @@ impl Clusters {
                 None => refused.push((code, count)),
             }
         }
+        let doors = [("traffic", self.traffic()), ("control", self.control()), ("data", self.data())];
+        let handshakes_failed = doors.iter().flat_map(|(name, door)| {
+            door.handshakes_failed().into_iter().map(|(reason, count)| (*name, reason, count))
+        });
         let mut services: Vec<ServiceSample> =
             world.clusters.values().flat_map(|cluster| &cluster.services).map(|s| sample(s)).collect();
         services.sort_by(|a, b| (&a.cluster, &a.service).cmp(&(&b.cluster, &b.service)));
         Sample {
             clusters: world.clusters.len(),
             services,
-            connections: vec![
-                ("traffic", self.traffic().connections.load(Relaxed)),
-                ("control", self.control().connections.load(Relaxed)),
-                ("data", self.data().connections.load(Relaxed)),
-            ],
+            connections: doors.iter().map(|(name, door)| (*name, door.connections.load(Relaxed))).collect(),
             refused,
+            handshakes_failed: handshakes_failed.collect(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Accepting clients on one core: a permit each, then the protocol they speak.
+//! Accepting clients on one core: a permit each, the handshake where there is TLS, then the protocol they speak.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use wire::buffer::SMALL;
 use wire::http2::PREFACE;
+use wire::tls::Refused;
 use wire::{Conn, Error, Line, Socket};
 
 use crate::client::{Client, Peer};
@@ -72,19 +73,48 @@ fn admit(stream: TcpStream, door: &Door, guests: &Guests) {
         return;
     };
     let idle = Arc::new(AtomicBool::new(true));
-    let peer = Arc::new(Peer::new(peer, door.options()));
-    let client = Client::new(Conn::new(Socket::new(stream)).into(), peer, Arc::clone(&idle));
     let stay = Stay { door: door.clone(), guests: guests.clone(), id: guests.reserve() };
     let id = stay.id;
+    let is_idle = Arc::clone(&idle);
     let task = tokio::spawn(async move {
         let stay = stay;
-        welcome(client, &stay).await;
+        let Some(socket) = secure(stream, &stay.door).await else { return };
+        let peer = Arc::new(Peer::new(peer, &socket, stay.door.options()));
+        welcome(socket, peer, is_idle, &stay).await;
     });
     guests.enter(id, Guest { idle, task: task.abort_handle() });
 }
 
+/// Greets a client by TLS where the door has it. One that is not let in is counted, and nobody is told: there are
+/// strangers at every door.
+async fn secure(stream: TcpStream, door: &Door) -> Option<Socket> {
+    let Some(tls) = &door.options().tls else { return Some(Socket::new(stream)) };
+    wire::socket::refine(&stream);
+    let greeting = Box::pin(tls.accept(stream));
+    match tokio::time::timeout(door.options().limits.head_timeout, greeting).await {
+        Ok(Ok(socket)) => return Some(socket),
+        Ok(Err((why, error))) => {
+            tracing::debug!(reason = why.name(), %error, "a handshake came to nothing");
+            door.counts().not_let_in(why);
+        }
+        Err(_) => door.counts().not_let_in(Refused::TimedOut),
+    }
+    None
+}
+
 /// Finds out what the client speaks, and serves it.
-async fn welcome(mut client: Box<Client>, stay: &Stay) {
+async fn welcome(socket: Socket, peer: Arc<Peer>, idle: Arc<AtomicBool>, stay: &Stay) {
+    if socket.is_secure() {
+        // By TLS it was agreed on in the handshake, and nothing else is spoken.
+        return if socket.alpn() == Some(b"h2") {
+            // It hears of the door's closing by itself.
+            idle.store(false, Relaxed);
+            http2::serve(Conn::new(socket), &stay.door, peer, Arc::clone(&stay.guests.farewell)).await;
+        } else {
+            http1::serve(Client::new(Conn::new(socket).into(), peer, idle), &stay.door).await;
+        };
+    }
+    let mut client = Client::new(Conn::new(socket).into(), peer, idle);
     match begins_with_preface(&mut client, &stay.door).await {
         Err(_) => {}
         Ok(false) => http1::serve(client, &stay.door).await,

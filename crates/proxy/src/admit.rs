@@ -65,9 +65,8 @@ pub(crate) fn admit(world: &Snapshot, head: &RequestHead, peer: &Peer) -> Result
         Leads::Split(_) => Way::Service(route.service_for(key).cloned().ok_or_else(|| nobody(&route))?),
         Leads::Fixed(_) => Way::Fixed,
         Leads::Redirect(redirect) => {
-            let scheme = head.fields.get("x-forwarded-proto").filter(|_| peer.trusted);
             let asked = Asked {
-                scheme: scheme.and_then(|scheme| std::str::from_utf8(scheme).ok()).unwrap_or("http"),
+                scheme: if peer.came_by_tls(head) { "https" } else { "http" },
                 authority: head.host().unwrap_or_default(),
                 path: head.path(),
                 query: head.query(),
@@ -240,11 +239,14 @@ fn say_forwarding(head: &RequestHead, peer: &Peer, host: &str, out: &mut Vec<u8>
         }
     }
     say(&[peer.ip.as_bytes(), b"\r\nX-Forwarded-Proto: "]);
-    let scheme: &[u8] = believed("x-forwarded-proto").unwrap_or(b"http");
+    let scheme: &[u8] = believed("x-forwarded-proto").unwrap_or(peer.scheme);
     let shown_host = believed("x-forwarded-host").unwrap_or(host.as_bytes());
     say(&[scheme, b"\r\nX-Forwarded-Host: ", shown_host, b"\r\nForwarded: "]);
     if let Some(earlier) = believed("forwarded") {
         say(&[earlier, b", "]);
     }
-    say(&[b"for=", peer.node.as_bytes(), b";host=\"", host.as_bytes(), b"\";proto=http\r\n"]);
+    say(&[b"for=", peer.node.as_bytes(), b";host=\"", host.as_bytes(), b"\";proto=", peer.scheme, b"\r\n"]);
+    if let Some(identity) = &peer.identity {
+        say(&[identity.as_bytes()]);
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wire::http1::server;
 use wire::http1::{BodyReader, BodyWriter, Framing, Pump, RequestHead, ResponseHead};
-use wire::{Alarm, Body, Error, Line};
+use wire::{Alarm, Body, Error, Line, Socket};
 
 use crate::door::Options;
 
@@ -38,6 +38,10 @@ pub(crate) struct Peer {
     pub(crate) node: String,
     /// Whether its own word on forwarding is believed.
     pub(crate) trusted: bool,
+    /// `https` or `http`, by how it has come.
+    pub(crate) scheme: &'static [u8],
+    /// Who it has proved to be by its certificate, as lines of a head.
+    pub(crate) identity: Option<Box<str>>,
 }
 
 impl Client {
@@ -118,12 +122,24 @@ impl Client {
 }
 
 impl Peer {
-    pub(crate) fn new(address: SocketAddr, options: &Options) -> Self {
+    /// Whether the client came by TLS, as far as is known: a proxy that is trusted says how its own client came.
+    pub(crate) fn came_by_tls(&self, head: &RequestHead) -> bool {
+        let said = head.fields.get("x-forwarded-proto").filter(|_| self.trusted);
+        said.unwrap_or(self.scheme).eq_ignore_ascii_case(b"https")
+    }
+
+    pub(crate) fn new(address: SocketAddr, socket: &Socket, options: &Options) -> Self {
         let ip = address.ip().to_canonical();
         let mut node = String::new();
         // Writing into a string cannot fail.
         let _ = if ip.is_ipv4() { write!(node, "{ip}") } else { write!(node, "\"[{ip}]\"") };
-        Peer { ip: ip.to_string(), node, trusted: options.trusted_proxies.trusts(ip) }
+        let scheme: &[u8] = if socket.is_secure() { b"https" } else { b"http" };
+        let identity = socket.identity().map(|identity| {
+            let lines: String =
+                identity.fields().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
+            lines.into()
+        });
+        Peer { ip: ip.to_string(), node, trusted: options.trusted_proxies.trusts(ip), scheme, identity }
     }
 }
 

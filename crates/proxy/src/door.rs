@@ -40,6 +40,8 @@ pub struct Options {
     pub timeout_status: u16,
     /// The setting that says how large a body may be, for those who are told that theirs is larger.
     pub body_setting: &'static str,
+    /// How connections are secured; without, they are in the clear.
+    pub tls: Option<wire::tls::Server>,
 }
 
 impl Default for Options {
@@ -49,6 +51,7 @@ impl Default for Options {
             trusted_proxies: TrustedProxies::default(),
             timeout_status: 504,
             body_setting: BODY_SETTING,
+            tls: None,
         }
     }
 }
@@ -64,7 +67,7 @@ pub struct Limits {
     pub connections: usize,
     /// Requests that one connection of HTTP/2 may have under way at once.
     pub streams: u32,
-    /// From the first byte of a request to the end of its head.
+    /// From the first byte of a request to the end of its head; and for the handshake of TLS.
     pub head_timeout: Duration,
     /// Without progress in a request's body.
     pub body_timeout: Duration,

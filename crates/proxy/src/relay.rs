@@ -56,7 +56,8 @@ pub(crate) async fn relay(
 fn extra<'p>(client: &Client, passage: &'p Passage, attempt: &Attempt) -> Extra<'p> {
     let cookie = passage.route.affinity().filter(|affinity| affinity.made().is_some()).and_then(|affinity| {
         let load = &attempt.endpoint().load;
-        admit::asked_by(&client.request, &client.peer, |asker| affinity.cookie_for(load, asker, false))
+        let secure = client.peer.came_by_tls(&client.request);
+        admit::asked_by(&client.request, &client.peer, |asker| affinity.cookie_for(load, asker, secure))
     });
     let own = passage.route.affinity().and_then(|affinity| affinity.made());
     let cookie = cookie.filter(|_| !own.is_some_and(|name| sets_cookie(&client.response, name)));

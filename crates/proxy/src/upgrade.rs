@@ -51,7 +51,7 @@ pub(crate) async fn tunnel(
     let ended = Carried::new(&rules, door).run(client, &mut service).await;
     tries.finish(match ended {
         Ok(()) => Ending::Success(Some(101)),
-        Err((PumpError { error: Error::Io(_), .. }, false)) => Ending::Cancelled,
+        Err((PumpError { error: Error::Io(_) | Error::Truncated, .. }, false)) => Ending::Cancelled,
         Err((PumpError { error: Error::Message(_), .. }, false)) => Ending::Success(Some(101)),
         Err(_) => Ending::Failure(Code::BadGateway, Some(101)),
     });

@@ -40,6 +40,8 @@ pub enum Name {
     ClientConnections,
     /// `throome_refused_total`
     Refused,
+    /// `throome_tls_handshake_failures_total`
+    HandshakeFailures,
 }
 
 impl Name {
@@ -64,6 +66,11 @@ impl Name {
             Name::Refused => (
                 "throome_refused",
                 "Requests that a door answered with a failure of its own words, by code",
+                Counter,
+            ),
+            Name::HandshakeFailures => (
+                "throome_tls_handshake_failures",
+                "Clients that were not let in by TLS, by door and reason",
                 Counter,
             ),
         }
@@ -98,6 +105,8 @@ pub struct Sample {
     pub connections: Vec<(&'static str, u64)>,
     /// Requests that were answered with a problem document, by code.
     pub refused: Vec<(&'static str, u64)>,
+    /// Handshakes of TLS that came to nothing, by door and reason.
+    pub handshakes_failed: Vec<(&'static str, &'static str, u64)>,
 }
 
 /// The sample in OpenMetrics text, which Prometheus reads.
@@ -158,6 +167,11 @@ impl Collector for Snapshot {
         })?;
         family(&mut encoder, Name::Refused, |out| {
             each(&sample.refused, |(code, count)| counter(out, &[("code", code)], *count))
+        })?;
+        family(&mut encoder, Name::HandshakeFailures, |out| {
+            each(&sample.handshakes_failed, |(door, reason, count)| {
+                counter(out, &[("door", door), ("reason", reason)], *count)
+            })
         })
     }
 }

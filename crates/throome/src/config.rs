@@ -10,6 +10,7 @@ use model::tree::Place;
 use model::{Problem, Problems};
 use serde_json::{Map, Value};
 
+use crate::certificates;
 use crate::settings::{FIELDS, Settings};
 
 /// Read when no file is named and it is there.
@@ -84,6 +85,14 @@ fn layered(args: &ServeArgs, env: Env<'_>) -> Result<(Settings, Vec<Setting>), V
     if !faults.is_empty() {
         return Err(faults);
     }
+    for path in ["server.tls", "proxy.tls"] {
+        // Nothing but the word means that it is wanted.
+        if let Some(said) = lookup(&file, path)
+            && lookup(&Value::Object(values.clone()), path).is_none()
+        {
+            put(&mut values, path, said.clone());
+        }
+    }
     let settings: Settings = serde_json::from_value(Value::Object(values))
         .map_err(|error| vec![fault("", format!("the settings do not fit together: {error}"))])?;
     check(&settings, args)?;
@@ -98,10 +107,12 @@ fn check(settings: &Settings, args: &ServeArgs) -> Result<(), Vec<Problem>> {
         ("proxy.host", &settings.proxy.host),
         ("data.host", &settings.data.host),
     ];
-    for (path, host) in hosts {
+    let further = settings.proxy.listeners.iter().enumerate();
+    let further = further.map(|(at, listener)| (format!("proxy.listeners[{at}].host"), &listener.host));
+    for (path, host) in hosts.map(|(path, host)| (path.to_owned(), host)).into_iter().chain(further) {
         if host.parse::<std::net::IpAddr>().is_err() && host != "localhost" {
             faults.push(fault(
-                path,
+                &path,
                 format!("`{host}` is not an address to listen on, such as 127.0.0.1 or 0.0.0.0"),
             ));
         }
@@ -124,18 +135,43 @@ fn check(settings: &Settings, args: &ServeArgs) -> Result<(), Vec<Problem>> {
         faults
             .push(fault("errors.timeout_status", "it is 504, or 408 for clients that expect it".to_owned()));
     }
-    let control = (settings.server.host.as_str(), settings.server.port);
-    let traffic = (settings.proxy.host.as_str(), settings.proxy.port);
-    if meet(control, traffic) {
-        faults.push(fault("proxy.port", format!("both doors would listen on port {}", traffic.1)));
-    }
-    if let Some(port) = settings.data.port {
-        let data = (settings.data.host.as_str(), port);
-        if meet(control, data) || meet(traffic, data) {
-            faults.push(fault("data.port", format!("two doors would listen on port {port}")));
+    for (path, tls) in certificates::said(settings) {
+        if let Err(found) = certificates::check(tls) {
+            faults.push(fault(&certificates::below(&path, &found.key), found.message));
         }
     }
+    check_addresses(settings, &mut faults);
     if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// No two doors listen at one address, and no two listeners have one name.
+fn check_addresses(settings: &Settings, faults: &mut Vec<Problem>) {
+    let mut taken = vec![(settings.server.host.as_str(), settings.server.port)];
+    let mut take = |path: String, host, port| {
+        if taken.iter().any(|other| meet(*other, (host, port))) {
+            faults.push(fault(&path, format!("two doors would listen on port {port}")));
+        }
+        taken.push((host, port));
+    };
+    take("proxy.port".to_owned(), settings.proxy.host.as_str(), settings.proxy.port);
+    for (at, listener) in settings.proxy.listeners.iter().enumerate() {
+        take(format!("proxy.listeners[{at}].port"), listener.host.as_str(), listener.port);
+    }
+    if let Some(port) = settings.data.port {
+        take("data.port".to_owned(), settings.data.host.as_str(), port);
+    }
+    let listeners = &settings.proxy.listeners;
+    for (at, listener) in listeners.iter().enumerate() {
+        if listeners[..at].iter().any(|other| other.name == listener.name) {
+            let message = format!("another listener is called `{}` too", listener.name);
+            faults.push(fault(&format!("proxy.listeners[{at}].name"), message));
+        }
+    }
+}
+
+/// Every fault of every certificate and key.
+pub(crate) fn check_certificates(settings: &Settings) -> Vec<Problem> {
+    certificates::faults(settings).into_iter().map(|(path, message)| fault(&path, message)).collect()
 }
 
 fn fault(path: &str, message: String) -> Problem {
@@ -206,6 +242,7 @@ fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
 /// A value of the environment, checked by the same table as the file's.
 fn of_env(text: &str, field: &'static Field, name: &str, faults: &mut Vec<Problem>) -> Value {
     let value = match field.shape {
+        Shape::List(Shape::Fields(_)) => of_text(text),
         Shape::List(_) => {
             Value::from(text.split(',').map(str::trim).filter(|s| !s.is_empty()).collect::<Vec<_>>())
         }

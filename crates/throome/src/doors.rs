@@ -12,23 +12,42 @@ use proxy::{Answering, Calls, Door, TrustedProxies};
 use store::Store;
 use wire::http1::HeadLimits;
 
+use crate::certificates::Watch;
 use crate::settings::Settings;
 use crate::traffic::Listening;
 
-/// The doors of the cores: traffic first, then data where it is asked for.
+/// What the doors speak above TLS, the preferred one first.
+const TRAFFIC_ALPN: &[&str] = &["h2", "http/1.1"];
+const CONTROL_ALPN: &[&str] = &["http/1.1"];
+
+/// The doors of the cores: traffic first, with its further listeners, then data where it is asked for.
 pub(crate) fn of_cores(
     settings: &Settings,
     clusters: &Clusters,
     store: &Store,
     calls: &api::Data,
+    certificates: &mut Watch,
 ) -> anyhow::Result<Vec<Listening>> {
     let options = traffic(settings)?;
+    let mut secured = |name: &str, tls| -> anyhow::Result<proxy::Options> {
+        let tls = certificates.secure(name, tls, TRAFFIC_ALPN)?;
+        Ok(proxy::Options { tls, ..options.clone() })
+    };
     let mut doors = vec![Listening {
-        door: Door::new(clusters.clone(), options.clone()),
+        door: Door::new(clusters.clone(), secured("traffic door", settings.proxy.tls.as_ref())?),
         address: address(&settings.proxy.host, settings.proxy.port)?,
-        name: "traffic door",
-        setting: "proxy.port",
+        name: "traffic door".to_owned(),
+        setting: "proxy.port".to_owned(),
     }];
+    for (at, listener) in settings.proxy.listeners.iter().enumerate() {
+        let name = format!("listener `{}`", listener.name);
+        doors.push(Listening {
+            door: Door::new(clusters.clone(), secured(&name, listener.tls.as_ref())?),
+            address: address(&listener.host, listener.port)?,
+            name,
+            setting: format!("proxy.listeners[{at}].port"),
+        });
+    }
     if let Some(port) = settings.data.port {
         let calls = DataDoor::new(calls.clone(), guard(settings, &settings.data.host, store));
         let mut options = options;
@@ -37,8 +56,8 @@ pub(crate) fn of_cores(
         doors.push(Listening {
             door: Door::answering(clusters.clone(), options, Arc::new(OfData(calls))),
             address: address(&settings.data.host, port)?,
-            name: "data door",
-            setting: "data.port",
+            name: "data door".to_owned(),
+            setting: "data.port".to_owned(),
         });
     }
     Ok(doors)
@@ -84,8 +103,9 @@ pub(crate) fn control(
     clusters: &Clusters,
     store: &Store,
     calls: &api::Data,
-) -> api::Options {
-    api::Options {
+    certificates: &mut Watch,
+) -> anyhow::Result<api::Options> {
+    Ok(api::Options {
         clusters: clusters.clone(),
         data: calls.clone(),
         guard: guard(settings, &settings.server.host, store),
@@ -99,7 +119,8 @@ pub(crate) fn control(
         timeout_status: settings.errors.timeout_status,
         version: env!("CARGO_PKG_VERSION"),
         dashboard_enabled: settings.dashboard.enabled,
-    }
+        tls: certificates.secure("control door", settings.server.tls.as_ref(), CONTROL_ALPN)?,
+    })
 }
 
 /// Each door decides by its own address who must bring a token.

@@ -1,5 +1,7 @@
 //! The binary: hands the commands what only it can do.
 
+mod acme;
+mod certificates;
 mod config;
 #[cfg(test)]
 mod contract;

@@ -13,6 +13,7 @@ use store::Store;
 use telemetry::logging;
 use wire::cores;
 
+use crate::certificates::Watch;
 use crate::config::{self, Config};
 use crate::settings::Settings;
 use crate::shutdown::Closing;
@@ -29,6 +30,10 @@ pub(crate) fn run(args: &ServeArgs, ready: impl FnOnce(&Running<'_>) -> anyhow::
         Ok(config) => config,
         Err(problems) => return tell(&problems),
     };
+    let problems = config::check_certificates(&config.settings);
+    if !problems.is_empty() {
+        return tell(&problems);
+    }
     if args.check {
         return check(&config);
     }
@@ -92,13 +97,17 @@ fn start(config: &Config, ready: impl FnOnce(&Running<'_>) -> anyhow::Result<()>
     let listener = wire::socket::listen(control, false)
         .with_context(|| traffic::in_use("control door", control, "server.port"))?;
     let calls = api::Data::new(clusters.clone(), store.clone(), settings.errors.timeout_status);
-    let on_cores = doors::of_cores(settings, &clusters, &store, &calls)?;
+    let mut certificates = Watch::new(settings.data_dir());
+    let on_cores = doors::of_cores(settings, &clusters, &store, &calls, &mut certificates)?;
+    let options = doors::control(settings, &clusters, &store, &calls, &mut certificates)?;
     let traffic = on_cores[0].address;
     let cores = traffic::begin(&on_cores, &clusters, &closing, grace)?;
-    runtime.block_on(async { clusters.begin_watch() });
+    runtime.block_on(async {
+        clusters.begin_watch();
+        certificates.begin(&clusters);
+    });
     let served = runtime.block_on(async {
         doors::ensure_token(settings, &store).await?;
-        let options = doors::control(settings, &clusters, &store, &calls);
         let (end, streams) = (closing.clone(), calls.clone());
         tokio::spawn(async move {
             end.wait().await;
@@ -107,7 +116,8 @@ fn start(config: &Config, ready: impl FnOnce(&Running<'_>) -> anyhow::Result<()>
         let serving = tokio::spawn(api::serve(listener, options, closing.clone().wait(), grace));
         let handle = tokio::runtime::Handle::current();
         let running = Running { clusters: &clusters, control, traffic, runtime: &handle };
-        let data = on_cores.get(1).map_or_else(|| "off".to_owned(), |door| door.address.to_string());
+        let data = on_cores.iter().find(|door| door.setting == "data.port");
+        let data = data.map_or_else(|| "off".to_owned(), |door| door.address.to_string());
         tracing::info!(%control, %traffic, data, workers, "serving");
         tokio::task::block_in_place(|| ready(&running))?;
         serving.await??;

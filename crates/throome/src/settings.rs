@@ -50,7 +50,68 @@ const SERVER: &[Field] = &[
         .default("30s"),
     field("max_body", Shape::Integer(1024, 1 << 30), "The largest body of a call, in bytes.")
         .default("2097152"),
-    field("tls", Shape::Any, "How the door is secured.").later(DOOR),
+    field("tls", Shape::Fields(TLS), SECURED),
+];
+
+const SECURED: &str = "How the door is secured; left out, connections are in the clear.";
+
+/// None of them has a default: whoever says anything of TLS wants it.
+const TLS: &[Field] = &[CERTIFICATES, MIN_VERSION, OF_CLIENTS];
+
+const TRAFFIC_TLS: &[Field] = &[
+    CERTIFICATES,
+    field("acme", Shape::Fields(ACME), "A certificate that an authority issues by itself, and renews."),
+    MIN_VERSION,
+    OF_CLIENTS,
+];
+
+const CERTIFICATES: Field = field(
+    "certificates",
+    Shape::List(&Shape::Fields(PAIR)),
+    "Chosen by the name that a client asks for; the first is for all others. Files that change are picked up.",
+);
+const MIN_VERSION: Field = field(
+    "min_version",
+    Shape::Choice(&[word("1.2"), word("1.3")]),
+    "The least version of TLS that is spoken; 1.2 when left out.",
+);
+const OF_CLIENTS: Field = field("client_auth", Shape::Fields(CLIENT_AUTH), "Certificates that clients show.");
+
+const ACME: &[Field] = &[
+    field(
+        "names",
+        Shape::List(&Shape::Text),
+        "The names of the certificate; each must lead to this door, port 443.",
+    )
+    .required(),
+    field("terms_agreed", Shape::Bool, "Whether the authority's terms of service are agreed to; `true`.")
+        .required(),
+    field("contact", Shape::Text, "A mail address that the authority may write to."),
+    field("directory", Shape::Text, "Where the authority is; Let's Encrypt when left out."),
+    field("ca", Shape::Text, "A PEM file with whom to trust there; left out, whom this machine trusts."),
+];
+
+const PAIR: &[Field] = &[
+    field("cert", Shape::Text, "A PEM file: the certificate, then those that lead to its authority.")
+        .required()
+        .aliases(&["cert_file"]),
+    field("key", Shape::Text, "A PEM file of its private key.").required().aliases(&["key_file"]),
+];
+
+const CLIENT_AUTH: &[Field] = &[
+    field(
+        "mode",
+        Shape::Choice(&[word("off"), word("optional"), word("required")]),
+        "Whether a client shows one; off when left out.",
+    ),
+    field("ca", Shape::Text, "A PEM file of the authorities whose clients are let in.").aliases(&["ca_file"]),
+];
+
+const LISTENER: &[Field] = &[
+    field("name", Shape::Name, "What it is called.").required(),
+    field("host", Shape::Text, "Address it listens on; 0.0.0.0 when left out."),
+    field("port", PORT, "Port it listens on.").required(),
+    field("tls", Shape::Fields(TLS), SECURED),
 ];
 
 const GATEWAY: &[Field] = &[
@@ -68,8 +129,13 @@ const PROXY: &[Field] = &[
         .default("[]"),
     field("limits", Shape::Fields(LIMITS), "How much is taken from a client, and how long it is waited for."),
     field("request_timeout", Shape::Any, "For requests whose route and cluster say nothing.").later(DOOR),
-    field("tls", Shape::Any, "How the door is secured.").later(DOOR),
-    field("listeners", Shape::Any, "Further listeners.").later(DOOR),
+    field("tls", Shape::Fields(TRAFFIC_TLS), SECURED),
+    field(
+        "listeners",
+        Shape::List(&Shape::Fields(LISTENER)),
+        "Further addresses at which the same routes are served, each with its own TLS.",
+    )
+    .default("[]"),
 ];
 
 const DATA: &[Field] = &[
@@ -154,6 +220,54 @@ pub(crate) struct Server {
     pub(crate) write_timeout: Span,
     pub(crate) shutdown_timeout: Span,
     pub(crate) max_body: usize,
+    pub(crate) tls: Option<Tls>,
+}
+
+/// How a door is secured.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Tls {
+    pub(crate) certificates: Vec<CertificateFiles>,
+    pub(crate) acme: Option<Acme>,
+    pub(crate) min_version: Option<String>,
+    pub(crate) client_auth: ClientAuth,
+}
+
+/// A certificate that an authority issues by itself.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Acme {
+    pub(crate) names: Vec<String>,
+    pub(crate) terms_agreed: bool,
+    pub(crate) contact: Option<String>,
+    pub(crate) directory: Option<String>,
+    pub(crate) ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct CertificateFiles {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ClientAuth {
+    pub(crate) mode: Option<String>,
+    pub(crate) ca: Option<PathBuf>,
+}
+
+/// One more address of the traffic door.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    #[serde(default = "everywhere")]
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) tls: Option<Tls>,
+}
+
+fn everywhere() -> String {
+    "0.0.0.0".to_owned()
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -168,6 +282,8 @@ pub(crate) struct Proxy {
     pub(crate) workers: usize,
     pub(crate) trusted_proxies: Vec<String>,
     pub(crate) limits: Limits,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) listeners: Vec<Listener>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -22,9 +22,9 @@ pub(crate) struct Listening {
     pub(crate) door: Door,
     pub(crate) address: SocketAddr,
     /// As people call it.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// What sets its port.
-    pub(crate) setting: &'static str,
+    pub(crate) setting: String,
 }
 
 /// Listens on every address once for each core, and begins to serve. Fails before anything is served when one

@@ -43,6 +43,10 @@ impl Conn {
                 self.inbox.advance(n);
                 Poll::Ready(Ok(n))
             }
+            // The end of a TLS stream that was not said is a cut, whoever made it.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Poll::Ready(Err(Error::Truncated))
+            }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
             Poll::Pending => {
                 self.inbox.release();
@@ -74,7 +78,7 @@ impl Conn {
     /// Whether something said has not been sent.
     #[must_use]
     pub fn has_unsent(&self) -> bool {
-        self.sent < self.outbox.len()
+        self.sent < self.outbox.len() || self.socket.has_unsent()
     }
 
     /// Bytes sent since the connection was made. What was said after a mark has left in no part while it stands.
@@ -89,7 +93,10 @@ impl Conn {
         loop {
             let said = &self.outbox[self.sent..];
             let wrote = match (said.is_empty(), data.is_empty()) {
-                (true, true) => return Poll::Ready(Ok(0)),
+                (true, true) => {
+                    ready!(self.socket.poll_flush(cx))?;
+                    return Poll::Ready(Ok(0));
+                }
                 (false, true) => ready!(self.socket.poll_write(cx, &[IoSlice::new(said)]))?,
                 (true, false) if after.is_empty() => {
                     ready!(self.socket.poll_write(cx, &[IoSlice::new(data)]))?
@@ -108,7 +115,7 @@ impl Conn {
             if self.sent == self.outbox.len() {
                 self.outbox.clear();
                 self.sent = 0;
-                if wrote > of_said || data.is_empty() {
+                if wrote > of_said || (data.is_empty() && !self.socket.has_unsent()) {
                     return Poll::Ready(Ok(wrote - of_said));
                 }
             }

@@ -1,4 +1,4 @@
-//! The bytes: sockets, lent buffers, bodies, our own HTTP/1 codec for both sides, and HTTP/2 in the same words.
+//! The bytes: sockets, TLS, lent buffers, bodies, our own HTTP/1 codec for both sides, and HTTP/2 in the same words.
 //!
 //! Knows nothing of routes or services. A future here never needs a particular thread: cores are where
 //! things are placed (`cores`), not part of any type.
@@ -13,6 +13,7 @@ pub mod http1;
 pub mod http2;
 pub mod line;
 pub mod socket;
+pub mod tls;
 pub mod websocket;
 
 pub use alarm::Alarm;

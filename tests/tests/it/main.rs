@@ -32,4 +32,5 @@ mod samples;
 mod secrets;
 mod stop;
 mod stress;
+mod tls;
 mod upstash;

@@ -109,7 +109,8 @@ fn a_wrong_gateway_file_stops_the_start() {
     for (text, says) in [
         ("server: { prt: 1 }\n", &["throome.yaml:1:11", "did you mean `port`"][..]),
         ("server: { port: many }\n", &["throome.yaml:1:17", "whole number"]),
-        ("proxy:\n  tls: { certificates: [] }\n", &["throome.yaml:2:", "not built yet"]),
+        ("proxy:\n  request_timeout: 5s\n", &["throome.yaml:2:", "not built yet"]),
+        ("proxy: { tls: { certificates: [] } }\n", &["proxy.tls.certificates", "names none"]),
         ("auth: { mode: none }\n", &["throome.yaml:1:15", "auth.mode"]),
         ("errors: { timeout_status: 500 }\n", &["errors.timeout_status"]),
     ] {

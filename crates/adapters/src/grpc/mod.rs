@@ -14,7 +14,7 @@ use model::tree::Node;
 use model::{EndpointSpec, Failure, ServiceSpec};
 
 use crate::http::{Pool, Protocol, WebSockets};
-use crate::{Adapter, Call, Driver, Fact, Home};
+use crate::{Adapter, Call, Driver, Fact, Home, tls};
 
 /// The driver of kind `grpc`.
 pub static GRPC: GrpcDriver = GrpcDriver;
@@ -60,7 +60,9 @@ impl KindCheck for GrpcDriver {
         options::FIELDS
     }
 
-    fn check(&self, _service: &Node, _problems: &mut Problems) {}
+    fn check(&self, service: &Node, problems: &mut Problems) {
+        tls::check(service, problems);
+    }
 }
 
 impl Driver for GrpcDriver {
@@ -82,7 +84,9 @@ impl Driver for GrpcDriver {
         service: &ServiceSpec,
         _home: &Home,
     ) -> Result<Arc<dyn Adapter>, Failure> {
-        let pool = Pool::new(endpoint.address(), Protocol::H2c, WebSockets::default());
+        let tls = tls::of(service)?;
+        let protocol = if tls.is_some() { Protocol::H2 } else { Protocol::H2c };
+        let pool = Pool::of(endpoint.address(), protocol, tls, WebSockets::default())?;
         Ok(Arc::new(GrpcAdapter { pool, asked: options::asked_of(service) }))
     }
 }

@@ -3,12 +3,14 @@
 use model::ServiceSpec;
 use model::field::{Field, Shape, field};
 
+use crate::tls;
+
 const DOOR: &str = "the traffic door in full";
 
 /// The keys of the kind.
 pub(super) const FIELDS: &[Field] = &[
     field("health", Shape::Fields(HEALTH), "How its endpoints are probed, over the cluster's `health`."),
-    field("tls", Shape::Any, "How the connection to the service is secured.").later(DOOR),
+    tls::FIELD,
     field("limits", Shape::Any, "Connections and requests at once.").later(DOOR),
 ];
 

@@ -3,6 +3,7 @@
 mod options;
 mod pool;
 mod probe;
+mod secured;
 mod streams;
 mod websocket;
 
@@ -18,7 +19,7 @@ use model::{EndpointSpec, Failure, ServiceSpec};
 pub use pool::{Pool, Protocol, Unreached};
 pub use websocket::WebSockets;
 
-use crate::{Adapter, Call, Driver, Fact, Home};
+use crate::{Adapter, Call, Driver, Fact, Home, tls};
 
 /// The driver of kind `http`.
 pub static HTTP: HttpDriver = HttpDriver;
@@ -33,6 +34,11 @@ const FACTS: &[Fact] = &[
         name: "protocol",
         says: "HTTP/1.1 to the service, or HTTP/2 where `protocol` says so, whatever the client speaks. WebSocket and \
                server-sent events pass through.",
+    },
+    Fact {
+        name: "tls",
+        says: "With `tls` connections are secured and the service's certificate is checked. Its files are read again when \
+               they change; connections that stand keep what they began with.",
     },
     Fact {
         name: "health",
@@ -83,10 +89,9 @@ impl Driver for HttpDriver {
         _home: &Home,
     ) -> Result<Arc<dyn Adapter>, Failure> {
         let probe = options::probe_of(service)?;
-        Ok(Arc::new(HttpAdapter {
-            pool: Pool::new(endpoint.address(), options::protocol_of(service), WebSockets::of(service)),
-            probe,
-        }))
+        let (tls, websockets) = (tls::of(service)?, WebSockets::of(service));
+        let pool = Pool::of(endpoint.address(), options::protocol_of(service), tls, websockets)?;
+        Ok(Arc::new(HttpAdapter { pool, probe }))
     }
 }
 

@@ -3,13 +3,14 @@
 use std::ops::RangeInclusive;
 
 use model::check::Problems;
-use model::field::{Field, Shape, field, later_word, word};
+use model::field::{Field, Shape, field, word};
 use model::tree::Node;
 use model::{Code, Failure, ServiceSpec};
 
 use super::pool::Protocol;
 use super::probe::Probe;
 use super::websocket;
+use crate::tls;
 
 const DOOR: &str = "the traffic door in full";
 
@@ -17,12 +18,12 @@ const DOOR: &str = "the traffic door in full";
 pub(super) const FIELDS: &[Field] = &[
     field(
         "protocol",
-        Shape::Choice(&[word("http1"), later_word("h2", DOOR), word("h2c"), later_word("auto", DOOR)]),
-        "What the service speaks; `h2c` is HTTP/2 in the clear.",
+        Shape::Choice(&[word("http1"), word("h2"), word("h2c"), word("auto")]),
+        "What the service speaks; `h2c` is HTTP/2 in the clear, `h2` by TLS, `auto` what is agreed on by TLS.",
     )
     .default("http1"),
     field("health", Shape::Fields(HEALTH), "How its endpoints are probed, over the cluster's `health`."),
-    field("tls", Shape::Any, "How the connection to the service is secured.").later(DOOR),
+    tls::FIELD,
     field("limits", Shape::Any, "Connections and requests at once.").later(DOOR),
     field("websocket", Shape::Fields(websocket::FIELDS), "Who may open WebSockets, and their limits."),
 ];
@@ -39,6 +40,20 @@ const HEALTH: &[Field] = &[
 /// What the table cannot say.
 pub(super) fn check(service: &Node, problems: &mut Problems) {
     websocket::check(service, problems);
+    tls::check(service, problems);
+    if let Some(protocol) = service.get("protocol") {
+        match (protocol.as_str(), tls::is_wanted(service)) {
+            (Some(word @ ("h2" | "auto")), false) => {
+                let message =
+                    format!("`{word}` is agreed on by TLS and needs `tls`; in the clear it is `h2c`");
+                problems.add("protocol", protocol.at, message);
+            }
+            (Some("h2c"), true) => {
+                problems.add("protocol", protocol.at, "`h2c` is in the clear; with `tls` it is `h2`");
+            }
+            _ => {}
+        }
+    }
     let Some(health) = service.get("health") else { return };
     if let Some(path) = health.get("path")
         && let Some(text) = path.as_str()
@@ -61,7 +76,9 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
 /// What the service speaks.
 pub(super) fn protocol_of(service: &ServiceSpec) -> Protocol {
     match service.options.get("protocol").and_then(|value| value.as_str()) {
+        Some("h2") => Protocol::H2,
         Some("h2c") => Protocol::H2c,
+        Some("auto") => Protocol::Auto,
         _ => Protocol::Http1,
     }
 }

@@ -6,13 +6,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use model::Address;
+use model::{Address, Failure};
 use tokio::time::Instant;
 use wire::cores::PerCore;
-use wire::{Conn, Line, Socket};
+use wire::{Conn, Line, Socket, socket};
 
+use super::secured::Secured;
 use super::streams::Streams;
 use super::websocket::WebSockets;
+use crate::tls::Tls;
 
 /// An idle connection is let go of after this long: most services keep theirs for 60 s or more.
 const IDLE: Duration = Duration::from_secs(55);
@@ -25,6 +27,7 @@ const RESOLVED: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Pool {
     address: Address,
+    secured: Option<Secured>,
     literal: Option<SocketAddr>,
     resolved: Mutex<Option<(Instant, Arc<[SocketAddr]>)>>,
     idle: PerCore<Mutex<Vec<Idle>>>,
@@ -38,8 +41,23 @@ pub struct Pool {
 pub enum Protocol {
     /// HTTP/1.1.
     Http1,
+    /// HTTP/2 by TLS.
+    H2,
     /// HTTP/2 in the clear, known beforehand.
     H2c,
+    /// HTTP/2 or HTTP/1.1, as is agreed on by TLS for each connection.
+    Auto,
+}
+
+impl Protocol {
+    /// What is offered by TLS, the preferred one first.
+    fn by_tls(self) -> &'static [&'static str] {
+        match self {
+            Protocol::Http1 => &["http/1.1"],
+            Protocol::H2 | Protocol::H2c => &["h2"],
+            Protocol::Auto => &["h2", "http/1.1"],
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -54,18 +72,23 @@ pub struct Unreached(pub io::Error);
 
 impl Pool {
     /// A pool of connections to `address`; none is made yet.
-    #[must_use]
-    pub fn new(address: Address, protocol: Protocol, websockets: WebSockets) -> Self {
+    ///
+    /// # Errors
+    /// `invalid_config`, when the files of `tls` cannot be used.
+    pub(crate) fn of(
+        address: Address,
+        protocol: Protocol,
+        tls: Option<Tls>,
+        websockets: WebSockets,
+    ) -> Result<Self, Failure> {
         let literal = address.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, address.port));
-        let streams = (protocol == Protocol::H2c).then(Streams::new);
-        Pool {
-            address,
-            literal,
-            resolved: Mutex::new(None),
-            idle: PerCore::new(Mutex::default),
-            streams,
-            websockets,
-        }
+        let secured = match tls {
+            Some(tls) => Some(Secured::new(tls, &address.host, protocol.by_tls())?),
+            None => None,
+        };
+        let streams = (protocol != Protocol::Http1).then(Streams::new);
+        let (resolved, idle) = (Mutex::new(None), PerCore::new(Mutex::default));
+        Ok(Pool { address, secured, literal, resolved, idle, streams, websockets })
     }
 
     /// Where the endpoint is.
@@ -102,7 +125,7 @@ impl Pool {
     /// Makes a connection, or opens a stream on one that is there.
     ///
     /// # Errors
-    /// [`Unreached`], with the last address's error.
+    /// [`Unreached`], with the last address's error, or with what is wrong about the handshake.
     pub async fn line(&self) -> Result<Line, Unreached> {
         let line = match &self.streams {
             None => self.connect().await.map(Line::Http1),
@@ -124,9 +147,13 @@ impl Pool {
     }
 
     async fn connect(&self) -> io::Result<Conn> {
-        let socket = match self.literal {
-            Some(address) => Socket::connect(&[address]).await?,
-            None => Socket::connect(&self.resolve().await?).await?,
+        let stream = match self.literal {
+            Some(address) => socket::connect(&[address]).await?,
+            None => socket::connect(&self.resolve().await?).await?,
+        };
+        let socket = match &self.secured {
+            None => Socket::Tcp(stream),
+            Some(secured) => secured.greet(stream).await?,
         };
         Ok(Conn::new(socket))
     }

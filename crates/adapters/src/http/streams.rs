@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,11 @@ const IDLE: Duration = Duration::from_secs(55);
 
 /// HTTP/2 connections to one endpoint.
 #[derive(Debug)]
-pub(super) struct Streams(PerCore<Core>);
+pub(super) struct Streams {
+    cores: PerCore<Core>,
+    /// The service agreed on HTTP/1.1 when it was last asked.
+    is_http1: AtomicBool,
+}
 
 /// Those of one core.
 #[derive(Debug, Default)]
@@ -34,7 +39,7 @@ struct Kept {
 
 impl Streams {
     pub(super) fn new() -> Self {
-        Streams(PerCore::new(Core::default))
+        Streams { cores: PerCore::new(Core::default), is_http1: AtomicBool::new(false) }
     }
 
     /// A stream on a connection that has room for one, or on a new connection. Dropped at any point, it leaves nothing.
@@ -42,7 +47,15 @@ impl Streams {
     where
         F: Future<Output = io::Result<Conn>>,
     {
-        let core = self.0.here();
+        let core = self.cores.here();
+        while self.is_http1.load(Relaxed) {
+            let conn = connect().await?;
+            if !agreed_on_http2(&conn) {
+                return Ok(Line::Http1(conn));
+            }
+            self.is_http1.store(false, Relaxed);
+            core.keep(conn).await?;
+        }
         loop {
             if let Some(client) = core.with_room() {
                 match opened(client).await {
@@ -54,17 +67,19 @@ impl Streams {
             if core.with_room().is_some() {
                 continue;
             }
-            let (client, driver) =
-                Client::handshake(connect().await?, Budgets::default()).await.map_err(io::Error::other)?;
-            tokio::spawn(driver);
-            core.kept().push(Kept { client, used: Instant::now() });
+            let conn = connect().await?;
+            if !agreed_on_http2(&conn) {
+                self.is_http1.store(true, Relaxed);
+                return Ok(Line::Http1(conn));
+            }
+            core.keep(conn).await?;
         }
     }
 
     /// Lets go of connections of this core that have ended, or that nobody has used for long.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
-        self.0.here().kept().retain(|kept| {
+        self.cores.here().kept().retain(|kept| {
             let is_old = kept.client.is_idle() && now.duration_since(kept.used) > IDLE;
             !kept.client.is_over() && !is_old
         });
@@ -82,7 +97,20 @@ async fn opened(mut client: Client) -> Option<Line> {
     }
 }
 
+/// In the clear it is known beforehand.
+fn agreed_on_http2(conn: &Conn) -> bool {
+    !conn.socket.is_secure() || conn.socket.alpn() == Some(b"h2")
+}
+
 impl Core {
+    /// Opens streams on this connection from now on.
+    async fn keep(&self, conn: Conn) -> io::Result<()> {
+        let (client, driver) = Client::handshake(conn, Budgets::default()).await.map_err(io::Error::other)?;
+        tokio::spawn(driver);
+        self.kept().push(Kept { client, used: Instant::now() });
+        Ok(())
+    }
+
     fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
         // What it guards is whole between any two statements, so a panic elsewhere does not spoil it.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)

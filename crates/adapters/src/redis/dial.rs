@@ -100,7 +100,7 @@ impl Dialer {
             match TcpStream::connect(one).await {
                 Ok(stream) => {
                     // The socket's refinements are those of all others of the house.
-                    let wire::Socket::Tcp(stream) = wire::Socket::new(stream);
+                    wire::socket::refine(&stream);
                     return self.secure(address, stream).await;
                 }
                 Err(error) => last = error,

@@ -60,7 +60,7 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
 
 #[test]
 fn every_fault_of_every_layer_is_told() {
-    let file = file("sever: { port: 1 }\nserver: { port: ninety }\nproxy: { tls: { certificates: [] } }\n");
+    let file = file("sever: { port: 1 }\nserver: { port: ninety }\nproxy: { tls: { min_version: 1.1 } }\n");
     let env = |name: &str| (name == "THROOME_SERVER_READ_TIMEOUT").then(|| "soon".to_owned());
     let faults = layered(&args(Some(file.path())), &env).err().unwrap();
     let words: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -81,6 +81,35 @@ fn what_cannot_be_enforced_is_refused() {
         ("gateway: { enable_ai: true }\n", "gateway.enable_ai"),
         ("monitoring: { collection_interval: 5 }\n", "monitoring.collection_interval"),
         ("monitoring: { metrics_path: metrics }\n", "monitoring.metrics_path"),
+        ("proxy: { tls: { acme: { names: [], terms_agreed: true } } }\n", "proxy.tls.acme.names"),
+        (
+            "proxy: { tls: { acme: { names: ['*.a.example'], terms_agreed: true } } }\n",
+            "proxy.tls.acme.names",
+        ),
+        (
+            "proxy: { tls: { acme: { names: [a.example], terms_agreed: false } } }\n",
+            "proxy.tls.acme.terms_agreed",
+        ),
+        (
+            "proxy: { tls: { acme: { names: [a.example], terms_agreed: true }, client_auth: { mode: required, ca: c } } }\n",
+            "proxy.tls.client_auth.mode",
+        ),
+        ("server: { tls: { acme: { names: [a.example], terms_agreed: true } } }\n", "server.tls.acme"),
+        ("proxy: { tls: {} }\n", "proxy.tls.certificates"),
+        ("proxy: { tls: { certificates: [] } }\n", "proxy.tls.certificates"),
+        ("server: { tls: { min_version: \"1.3\" } }\n", "server.tls.certificates"),
+        (
+            "proxy: { tls: { certificates: [{ cert: a, key: b }], client_auth: { mode: required } } }\n",
+            "proxy.tls.client_auth.ca",
+        ),
+        (
+            "proxy: { tls: { certificates: [{ cert: a, key: b }], client_auth: { ca: c } } }\n",
+            "proxy.tls.client_auth.mode",
+        ),
+        ("proxy: { listeners: [{ name: a, port: 8080 }] }\n", "proxy.listeners[0].port"),
+        ("proxy: { listeners: [{ name: a, port: 1 }, { name: a, port: 2 }] }\n", "proxy.listeners[1].name"),
+        ("proxy: { listeners: [{ name: a, port: 1, host: here }] }\n", "proxy.listeners[0].host"),
+        ("proxy: { listeners: [{ name: a, port: 1, tls: {} }] }\n", "proxy.listeners[0].tls.certificates"),
     ] {
         let file = file(text);
         let faults = layered(&args(Some(file.path())), &|_| None).err().unwrap_or_else(|| panic!("{text}"));

@@ -51,21 +51,33 @@ fn the_keys_in_the_guide_are_those_that_are_checked_in() {
     hold_between("docs/guide/cluster-configuration.md", &cluster);
 
     let mut gateway = String::new();
+    let mut shown = Vec::new();
     for field in FIELDS {
-        if let Shape::Fields(inner) = field.shape {
-            table(&mut gateway, &format!("`{}`: {}", field.name, uncapitalised(field.doc)), inner);
-            for deeper in inner {
-                if let Shape::Fields(fields) = deeper.shape {
-                    let title = format!("`{}.{}`: {}", field.name, deeper.name, uncapitalised(deeper.doc));
-                    table(&mut gateway, &title, fields);
-                }
-            }
-        }
+        below(&mut gateway, field.name, field, &mut shown);
     }
     let bare: Vec<Field> =
         FIELDS.iter().filter(|field| !matches!(field.shape, Shape::Fields(_))).copied().collect();
     table(&mut gateway, "At the top", &bare);
     hold_between("docs/guide/gateway-configuration.md", &gateway);
+}
+
+/// The tables of a key that holds others, and of those below it. What several keys hold is shown once.
+fn below(out: &mut String, path: &str, field: &Field, shown: &mut Vec<(*const Field, String)>) {
+    let inner: &[Field] = match field.shape {
+        Shape::Fields(inner) | Shape::List(&Shape::Fields(inner)) => inner,
+        _ => return,
+    };
+    let title = format!("`{path}`: {}", uncapitalised(field.doc));
+    if let Some((_, first)) = shown.iter().find(|(fields, _)| *fields == inner.as_ptr()) {
+        // Writing into a string cannot fail.
+        let _ = writeln!(out, "### {title}\n\nThe keys are those of `{first}`.\n");
+        return;
+    }
+    shown.push((inner.as_ptr(), path.to_owned()));
+    table(out, &title, inner);
+    for deeper in inner {
+        below(out, &format!("{path}.{}", deeper.name), deeper, shown);
+    }
 }
 
 /// Compares or writes what stands between the marks of a page.

@@ -29,9 +29,13 @@ pub fn poll_head(
         if conn.inbox.len() == conn.inbox.capacity() && conn.inbox.capacity() > 0 {
             conn.inbox.grow(limits.bytes.max(LARGE));
         }
-        if ready!(conn.poll_fill(cx, LARGE))? == 0 {
-            let error = if conn.inbox.is_empty() { Error::Closed } else { Error::Truncated };
-            return Poll::Ready(Err(error));
-        }
+        // Many a service lets go of an idle TLS connection without a word.
+        match ready!(conn.poll_fill(cx, LARGE)) {
+            Ok(0) | Err(Error::Truncated) => {
+                let error = if conn.inbox.is_empty() { Error::Closed } else { Error::Truncated };
+                return Poll::Ready(Err(error));
+            }
+            filled => filled?,
+        };
     }
 }

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
-use http::Request;
+use http::uri::Scheme;
+use http::{Request, Uri};
 
 use super::Budgets;
 use super::io::Io;
@@ -29,6 +30,8 @@ struct Shared {
     is_over: AtomicBool,
     /// Streams that are open or about to be.
     open: AtomicUsize,
+    /// By TLS, which requests name as their scheme.
+    is_secure: bool,
 }
 
 impl std::fmt::Debug for Client {
@@ -58,8 +61,8 @@ impl Client {
             .max_send_buffer_size(budgets.unsent)
             .max_concurrent_reset_streams(budgets.resets)
             .max_local_error_reset_streams(Some(budgets.faults));
+        let shared = Arc::new(Shared { is_secure: conn.socket.is_secure(), ..Shared::default() });
         let (sender, connection) = builder.handshake(Io(conn)).await?;
-        let shared = Arc::new(Shared::default());
         Ok((Client { sender, shared: Arc::clone(&shared) }, Driver { connection, shared }))
     }
 
@@ -115,9 +118,15 @@ impl Opening {
     /// Opens it. The place is to be kept while anything is said or read on it.
     pub(super) fn send(
         mut self,
-        request: Request<()>,
+        mut request: Request<()>,
         ends: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>, Place), Error> {
+        if self.place.0.is_secure {
+            let mut parts = std::mem::take(request.uri_mut()).into_parts();
+            parts.scheme = Some(Scheme::HTTPS);
+            *request.uri_mut() =
+                Uri::from_parts(parts).map_err(|_| Error::Malformed("a target that is none"))?;
+        }
         let (answer, send) = self.client.sender.send_request(request, ends)?;
         Ok((answer, send, self.place))
     }
