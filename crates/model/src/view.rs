@@ -299,7 +299,8 @@ pub struct Explanation {
     pub service: Option<String>,
     /// The endpoint that would be asked first.
     pub endpoint: Option<String>,
-    /// What applies on the way, in order: timeout, tries, strategy, breaker.
+    /// What applies on the way: timeout, tries, strategy and breaker of the service, then what the route itself does:
+    /// split, redirect, respond, rewrite, affinity, mirror, header changes, fallback.
     #[schema(value_type = Vec<Object>)]
     pub policies: Vec<Value>,
     /// Each endpoint of the service, and why it is or is not chosen.
