@@ -36,7 +36,8 @@ pub(crate) async fn relay(
 ) -> Result<(), Failure> {
     let Answer { mut service, attempt, mut tries } = answer;
     if client.request.upgrade && upgrade::is_agreed(&service, client.response.status) {
-        return upgrade::tunnel(client, door, service, attempt, tries, id).await;
+        let extra = extra(client, passage, &attempt);
+        return upgrade::tunnel(client, door, service, attempt, tries, &extra, id).await;
     }
     if client.response.status == 101 {
         let failure =

@@ -94,16 +94,16 @@ pub(crate) fn say_head(
 }
 
 /// Says that protocols are switched, with what was agreed.
-pub(crate) fn say_switch(client: &mut Client, id: &RequestId) -> Result<(), Error> {
+pub(crate) fn say_switch(client: &mut Client, extra: &Extra<'_>, id: &RequestId) -> Result<(), Error> {
     let Client { line, request, response, .. } = client;
     // No body follows, of whatever length.
     let without = OURS.and(Mask::of(&[Known::ContentLength]));
     match line {
         Line::Http1(conn) => {
-            http1::say_switch(request, response, without, id, &mut conn.outbox);
+            http1::say_switch(request, response, without, extra, id, &mut conn.outbox);
             Ok(())
         }
-        Line::Http2(stream) => http2::say_switch(stream, response, without, id),
+        Line::Http2(stream) => http2::say_switch(stream, response, without, extra, id),
     }
 }
 

@@ -16,7 +16,7 @@ use wire::{Error, Line};
 
 use crate::client::Client;
 use crate::door::Door;
-use crate::respond;
+use crate::respond::{self, Extra};
 
 /// Whether the service takes the WebSocket that it was asked for.
 pub(crate) fn is_agreed(service: &Line, status: u16) -> bool {
@@ -34,10 +34,11 @@ pub(crate) async fn tunnel(
     mut service: Line,
     attempt: Attempt,
     tries: Tries,
+    extra: &Extra<'_>,
     id: &RequestId,
 ) -> Result<(), Failure> {
     // Should the client be gone, the tunnel will find it so.
-    let _ = respond::say_switch(client, id);
+    let _ = respond::say_switch(client, extra, id);
     client.answering = true;
     client.reusable = false;
     client.request.rest();

@@ -20,16 +20,22 @@ pub(super) fn say_head(
 ) {
     say_status(response, out);
     super::write_edited(&response.fields, without, extra.edits, out);
+    say_cookie(extra, out);
     let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     say(&[b"X-Request-Id: ", id.as_str().as_bytes(), b"\r\n"]);
-    if let Some(cookie) = &extra.cookie {
-        say(&[b"set-cookie: ", cookie.as_bytes(), b"\r\n"]);
-    }
     match ends {
         Ends::Chunked => say(&[b"Transfer-Encoding: chunked\r\n"]),
         // HTTP/2 needs no length where nothing follows.
         Ends::AtOnce if response.length.is_none() => say(&[b"Content-Length: 0\r\n"]),
         Ends::AsSaid | Ends::AtOnce | Ends::WithClose => {}
+    }
+}
+
+fn say_cookie(extra: &Extra<'_>, out: &mut Vec<u8>) {
+    if let Some(cookie) = &extra.cookie {
+        for part in [b"set-cookie: ", cookie.as_bytes(), b"\r\n"] {
+            out.extend_from_slice(part);
+        }
     }
 }
 
@@ -48,11 +54,13 @@ pub(super) fn say_switch(
     request: &RequestHead,
     response: &ResponseHead,
     without: Mask,
+    extra: &Extra<'_>,
     id: &RequestId,
     out: &mut Vec<u8>,
 ) {
     out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
-    response.fields.write(without, out);
+    super::write_edited(&response.fields, without, extra.edits, out);
+    say_cookie(extra, out);
     let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     say(&[b"X-Request-Id: ", id.as_str().as_bytes(), b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"]);
     if let Some(key) = request.fields.get(websocket::KEY)

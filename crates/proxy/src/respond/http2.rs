@@ -35,10 +35,14 @@ pub(super) fn say_head(
     let mut response = response(head.status);
     super::to_edited(&head.fields, without, extra.edits, response.headers_mut());
     response.headers_mut().insert(REQUEST_ID, value_of(id));
-    if let Some(cookie) = extra.cookie.as_deref().and_then(|cookie| HeaderValue::from_str(cookie).ok()) {
-        response.headers_mut().append(http::header::SET_COOKIE, cookie);
-    }
+    add_cookie(extra, response.headers_mut());
     stream.say_response(response, matches!(head.framing, Framing::None | Framing::Length(0)))
+}
+
+fn add_cookie(extra: &Extra<'_>, headers: &mut http::HeaderMap) {
+    if let Some(cookie) = extra.cookie.as_deref().and_then(|cookie| HeaderValue::from_str(cookie).ok()) {
+        headers.append(http::header::SET_COOKIE, cookie);
+    }
 }
 
 /// A WebSocket was agreed on: in HTTP/2 that is any 2xx (RFC 8441).
@@ -46,12 +50,14 @@ pub(super) fn say_switch(
     stream: &mut Stream,
     head: &ResponseHead,
     without: Mask,
+    extra: &Extra<'_>,
     id: &RequestId,
 ) -> Result<(), Error> {
     let mut response = response(200);
-    head.fields.to_headers(without, |_| false, response.headers_mut());
+    super::to_edited(&head.fields, without, extra.edits, response.headers_mut());
     response.headers_mut().remove(websocket::ACCEPT);
     response.headers_mut().insert(REQUEST_ID, value_of(id));
+    add_cookie(extra, response.headers_mut());
     stream.say_response(response, false)
 }
 
