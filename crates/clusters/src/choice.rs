@@ -51,7 +51,7 @@ pub(crate) fn choose(
             if stick.is_some_and(|stick| stick != index) {
                 return Resort::Never;
             }
-            resort(endpoint, order.access, order.rerun, now)
+            resort(service, endpoint, order.access, order.rerun, now)
         })
         .collect();
     // First all whom nobody has asked yet for this request, then the others again.
@@ -69,11 +69,18 @@ pub(crate) fn choose(
     Err(nobody(service, order, now))
 }
 
-fn resort(endpoint: &Endpoint, access: Access, rerun: bool, now: Time) -> Resort {
+fn resort(service: &Service, endpoint: &Endpoint, access: Access, rerun: bool, now: Time) -> Resort {
     if !is_fit(endpoint, access, rerun) {
         return Resort::Never;
     }
     let resort = match endpoint.standing(now) {
+        // Then it is what traffic says of it, but for trials: whose probes fail is not likely to pass them.
+        Standing::Unhealthy if service.doubts_probes() => match endpoint.by_traffic(now) {
+            Standing::In(_) => Resort::First,
+            Standing::Silent => Resort::Second,
+            Standing::HalfOpen | Standing::Ejected(_) => Resort::Third,
+            Standing::Open(_) | Standing::Unhealthy | Standing::Out => Resort::Never,
+        },
         Standing::In(_) => Resort::First,
         Standing::HalfOpen if rerun => Resort::First,
         Standing::HalfOpen | Standing::Silent => Resort::Second,
@@ -172,7 +179,7 @@ fn nobody(service: &Service, order: &Order, now: Time) -> Failure {
 /// What would be chosen now, without choosing it; for `explain`.
 pub(crate) fn foresee(service: &Service, tactics: &Tactics, access: Access, rerun: bool) -> Option<usize> {
     let now = clock::now();
-    let resort_of = |endpoint: &Endpoint| resort(endpoint, access, rerun, now);
+    let resort_of = |endpoint: &Endpoint| resort(service, endpoint, access, rerun, now);
     let best = service.endpoints.iter().map(|endpoint| resort_of(endpoint)).min()?;
     if best == Resort::Never {
         return None;

@@ -24,9 +24,12 @@ mod snapshot;
 // A service as it runs.
 mod endpoint;
 mod lead;
+mod room;
+mod route_meter;
 mod service;
 
 // The world's beginning, its changes, and what is shown of it.
+mod backends;
 mod build;
 mod change;
 mod explain;
@@ -47,6 +50,7 @@ mod tries;
 
 pub use activity::{Activity, ActivityFilter, Ending, Shape};
 pub use attempt::{Attempt, Outcome};
+pub use backends::Backend;
 pub use change::{By, Data};
 pub use endpoint::{Endpoint, Standing};
 pub use events::{EventFilter, Events, Happening};
@@ -54,6 +58,7 @@ pub use files::check_file;
 pub use live::{Change, Following, Next, Piece, Subscription};
 pub use open::{OpenError, Options};
 pub use request_id::RequestId;
+pub use route_meter::RouteMeter;
 pub use service::{Service, Tactics};
 pub use show::Shown;
 pub use snapshot::{Cluster, Route, Snapshot};

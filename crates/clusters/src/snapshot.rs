@@ -9,6 +9,7 @@ use model::view::Owner;
 use model::{ClusterSpec, Code, Failure, RouteSpec};
 use policy::Table;
 
+use crate::route_meter::{RouteMeter, RouteMeters};
 use crate::service::{Service, Tactics};
 
 /// The world as it is for one request.
@@ -30,6 +31,8 @@ pub struct Cluster {
     pub services: Vec<Arc<Service>>,
     /// Rises with each change of the cluster; the ETag of what is shown of it.
     pub revision: u64,
+    /// What is counted of its routes.
+    pub(crate) route_meters: Arc<RouteMeters>,
 }
 
 /// A route as it runs.
@@ -44,6 +47,8 @@ pub struct Route {
     pub service: Arc<Service>,
     /// What it lays over the service's own.
     pub tactics: Option<Tactics>,
+    /// What is counted of it.
+    pub meter: RouteMeter,
 }
 
 impl Route {

@@ -27,6 +27,7 @@ use crate::choice;
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::request_id::RequestId;
+use crate::room::{NoRoom, Occupancy, Place};
 use crate::service::{Service, Tactics};
 use crate::snapshot::Route;
 
@@ -38,6 +39,9 @@ pub enum Access {
     /// A primary.
     Write,
 }
+
+/// When a service that was full may have room again.
+const ROOM_SOON: Duration = Duration::from_secs(1);
 
 /// An operation as the try loop sees it.
 #[derive(Debug, Clone)]
@@ -109,6 +113,8 @@ pub struct Tries {
     granted: bool,
     /// A server that only reads has sent it to a primary.
     sent_on: bool,
+    /// Its place in a service that takes so many at once.
+    place: Option<Place>,
     ended: bool,
 }
 
@@ -118,6 +124,9 @@ impl Tries {
     pub fn begin(service: Arc<Service>, route: Option<Arc<Route>>, order: Order, activity: Activity) -> Self {
         let began = Instant::now();
         service.meter.begin(slot());
+        if let Some(route) = &route {
+            route.meter.begin();
+        }
         service.budget.request(clock::at(began));
         let patience = order.patience;
         let timeout = route.as_ref().map_or(service.tactics.timeout, |route| route.tactics().timeout);
@@ -135,6 +144,7 @@ impl Tries {
             failed: None,
             granted: false,
             sent_on: false,
+            place: None,
             ended: false,
         }
     }
@@ -159,6 +169,14 @@ impl Tries {
     /// # Errors
     /// Why nobody may be asked; on a further try, what the last one failed with.
     pub async fn next(&mut self) -> Result<Attempt, Failure> {
+        if self.place.is_none()
+            && let Some(room) = &self.service.room
+        {
+            self.place = room.enter_at_once();
+            if self.place.is_none() {
+                self.place = Some(Box::pin(self.wait_for_room()).await?);
+            }
+        }
         if self.order.may_write() && self.only.is_none() && self.service.is_unlooked() {
             Box::pin(self.service.first_look(self.deadline)).await?;
         }
@@ -225,6 +243,27 @@ impl Tries {
             && self.choose_other(clock::now())
             && self.grant(RetryOn::GatewayError, true);
         self.granted
+    }
+
+    /// Waits in order until one of the requests under way has ended.
+    async fn wait_for_room(&self) -> Result<Place, Failure> {
+        let Some(room) = &self.service.room else { return Err(self.too_late()) };
+        room.enter(self.deadline).await.map_err(|no_room| {
+            let (path, Occupancy { most, waiting, .. }) = (self.service.path(), room.occupancy());
+            let detail = match no_room {
+                NoRoom::Full => format!(
+                    "`{path}` takes {most} requests at once, and {waiting} wait already for one of them to end."
+                ),
+                NoRoom::Late => format!(
+                    "`{path}` takes {most} requests at once, and none of them has ended within {} ms.",
+                    self.tactics().timeout.as_millis()
+                ),
+            };
+            Failure::gateway(Code::Overloaded, detail)
+                .with_service(self.service.name.clone())
+                .with_retry_after(ROOM_SOON)
+                .with_hint("`limits` of the service says how many it takes, and how many wait.")
+        })
     }
 
     /// From now on a primary is asked. The first time that is no further try: nothing was done, and whoever asked could
@@ -323,7 +362,11 @@ impl Tries {
             Ending::Failure(code, _) => Some(code),
             Ending::Success(_) | Ending::Cancelled => None,
         };
-        self.service.meter.end(slot(), duration, code);
+        self.place = None;
+        self.service.meter.end(slot(), duration, code, self.count);
+        if let Some(route) = &self.route {
+            route.meter.end(duration, code, self.count);
+        }
         let shape = std::mem::replace(&mut self.order.shape, Shape::Text(Box::default()));
         self.activity.note(Entry {
             cluster: Arc::clone(&self.service.cluster),

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use model::check::Problems;
+use model::cluster_fields::LIMITS;
 use model::field::{Field, Shape, field, later_word, word};
 use model::tree::Node;
 use model::{Code, Failure, ServiceSpec};
@@ -26,27 +27,48 @@ pub(super) const FIELDS: &[Field] = &[
     .default("http1"),
     field("health", Shape::Fields(HEALTH), "How its endpoints are probed, over the cluster's `health`."),
     field("tls", Shape::Any, "How the connection to the service is secured.").later(DOOR),
-    field("limits", Shape::Any, "Connections and requests at once.").later(DOOR),
+    field("limits", Shape::Fields(LIMITS), "How much it is asked at once."),
     field("websocket", Shape::Any, "Limits of upgraded connections.").later(DOOR),
 ];
 
 const HEALTH: &[Field] = &[
     field("path", Shape::Text, "Asked with GET; left out, a connection that opens is enough."),
     field("expect", Shape::Text, "The statuses that pass, as `200` or `200-399`.").default("200-399"),
+    field("expect_body", Shape::Text, "Must stand somewhere in the first 64 KiB of the answer's body."),
+    field("host", Shape::Host, "Said in the `Host` header; left out, the endpoint's address."),
     field("enabled", Shape::Bool, "Whether endpoints are probed."),
     field("interval", Shape::SpanFrom(100), "Time between two probes of one endpoint."),
     field("timeout", Shape::SpanFrom(1), "Time for one probe."),
     field("threshold", Shape::Integer(1, 100), "Probes in a row that change the verdict, either way."),
+    field(
+        "panic_threshold",
+        Shape::Number(0.0, 1.0),
+        "Share of its endpoints below which failed probes alone take none of them out.",
+    ),
 ];
 
 /// What the table cannot say.
 pub(super) fn check(service: &Node, problems: &mut Problems) {
+    check_limits(service, problems);
     let Some(health) = service.get("health") else { return };
+    for key in ["expect", "expect_body", "host"] {
+        if let Some(said) = health.get(key)
+            && health.get("path").is_none()
+        {
+            let message = "says something only of a probe that asks for a `path`, such as `/healthz`";
+            problems.add(&format!("health.{key}"), said.at, message);
+        }
+    }
     if let Some(path) = health.get("path")
         && let Some(text) = path.as_str()
         && !is_path(text)
     {
         problems.add("health.path", path.at, format!("`{text}` is not an absolute path such as `/healthz`"));
+    }
+    if let Some(wanted) = health.get("expect_body")
+        && wanted.as_str().is_some_and(str::is_empty)
+    {
+        problems.add("health.expect_body", wanted.at, "must not be empty: every body holds nothing");
     }
     if let Some(expect) = health.get("expect")
         && let Some(text) = expect.as_str()
@@ -60,6 +82,17 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
     }
 }
 
+fn check_limits(service: &Node, problems: &mut Problems) {
+    let Some(limits) = service.get("limits") else { return };
+    if let Some(pending) = limits.get("max_pending")
+        && limits.get("max_requests").is_none()
+        && limits.get("adaptive").is_none()
+    {
+        let message = "says how many wait beyond `max_requests`, which is not said";
+        problems.add("limits.max_pending", pending.at, message);
+    }
+}
+
 /// The probe that the options ask for.
 pub(super) fn probe_of(service: &ServiceSpec) -> Result<Probe, Failure> {
     let own = service.options.get("health");
@@ -68,7 +101,12 @@ pub(super) fn probe_of(service: &ServiceSpec) -> Result<Probe, Failure> {
     let expect = statuses(expect).ok_or_else(|| {
         Failure::client(Code::InvalidConfig, format!("health.expect: `{expect}` is no status"))
     })?;
-    Ok(Probe { path: text("path").map(Into::into), expect })
+    Ok(Probe {
+        path: text("path").map(Into::into),
+        expect,
+        expect_body: text("expect_body").map(Into::into),
+        host: text("host").map(Into::into),
+    })
 }
 
 fn is_path(text: &str) -> bool {

@@ -5,6 +5,8 @@
 mod changes;
 mod files;
 mod history;
+mod limits;
+mod probes;
 mod tries;
 
 use serde_json::Value;

@@ -19,6 +19,8 @@ pub(crate) enum Mode {
     Up,
     /// Answers this share of its requests with 503, at once. Its probes pass.
     Failing(f64),
+    /// Answers its requests, while its probes fail.
+    Misjudged,
     /// Takes requests and does nothing.
     Frozen,
     /// Refuses connections; what was under way is reset.
@@ -183,7 +185,7 @@ impl World {
         self.under_way.insert(id, Asked { safe, tried, tries, attempt, counts_as_trial });
         let takes = match self.servers[endpoint].mode {
             Mode::Dead => Duration::from_micros(200),
-            Mode::Up | Mode::Failing(_) | Mode::Frozen => self.latency(),
+            Mode::Up | Mode::Failing(_) | Mode::Misjudged | Mode::Frozen => self.latency(),
         };
         self.after(takes, Event::Done(id, tries));
         self.after(PER_TRY, Event::TimeOut(id, tries));
@@ -194,7 +196,7 @@ impl World {
         let endpoint = asked.attempt.endpoint;
         let mode = self.servers[endpoint].mode;
         let outcome = match mode {
-            Mode::Up => Outcome::Answered,
+            Mode::Up | Mode::Misjudged => Outcome::Answered,
             Mode::Failing(share) if self.fraction() < share => Outcome::Bad,
             Mode::Failing(_) => Outcome::Answered,
             Mode::Frozen => return self.servers[endpoint].held.push((id, number)),
