@@ -69,6 +69,29 @@ pub(crate) fn choose(
     Err(nobody(service, order, now))
 }
 
+/// Index of another endpoint that is asked as a matter of course, for a second try beside the one under way. No trial is
+/// risked on it: nothing needs it.
+pub(crate) fn choose_beside(
+    service: &Service,
+    tactics: &Tactics,
+    order: &Order,
+    tried: u64,
+    now: Time,
+) -> Option<usize> {
+    let fits = |index: usize| {
+        let endpoint = &service.endpoints[index];
+        tried & (1 << (index as u64).min(63)) == 0
+            && endpoint.standing(now).is_in()
+            && resort(service, endpoint, order.access, order.rerun, now) == Resort::First
+    };
+    let fitting: SmallVec<[usize; 16]> = (0..service.endpoints.len()).filter(|&index| fits(index)).collect();
+    let loads: SmallVec<[&Load; 16]> = fitting.iter().map(|&i| &service.endpoints[i].load).collect();
+    if loads.is_empty() || service.is_draining() {
+        return None;
+    }
+    fitting.get(tactics.balancer.pick(&Candidates::new(&loads, now), seed())).copied()
+}
+
 fn resort(service: &Service, endpoint: &Endpoint, access: Access, rerun: bool, now: Time) -> Resort {
     if !is_fit(endpoint, access, rerun) {
         return Resort::Never;

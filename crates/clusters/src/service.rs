@@ -79,6 +79,8 @@ pub struct Tactics {
     pub per_try: Option<Duration>,
     /// What leads to another try.
     pub on: Vec<RetryOn>,
+    /// How long a first try may take until a second is made beside it.
+    pub hedge: Option<Duration>,
     /// Whether another endpoint is asked when one fails.
     pub failover: bool,
     /// How an endpoint is picked.
@@ -93,6 +95,7 @@ impl Tactics {
             attempts: routing.retry_attempts.max(1),
             per_try: routing.per_try.map(|span| span.0),
             on: RetryOn::ALL.to_vec(),
+            hedge: None,
             failover: routing.failover_enabled,
             strategy: routing.strategy,
             balancer: balancer(routing.strategy),
@@ -112,6 +115,7 @@ impl Tactics {
             tactics.attempts = retry.attempts.max(1);
             tactics.per_try = retry.per_try.map(|span| span.0);
             tactics.on.clone_from(&retry.on);
+            tactics.hedge = retry.hedge.as_ref().map(|hedge| hedge.after.0);
         }
         if let Some(strategy) = route.strategy {
             tactics.strategy = strategy;

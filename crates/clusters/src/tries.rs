@@ -206,11 +206,47 @@ impl Tries {
         let reads = self.order.access == Access::Read && attempt.endpoint().only_reads();
         // A connection that is not made in its share of the time leaves time for others: nothing has left.
         attempt.set_deadlines(share(alone), share(alone || !(self.order.rerun || reads)));
+        self.asks(index);
+        Ok(attempt)
+    }
+
+    /// One more try begins, at this endpoint.
+    fn asks(&mut self, index: usize) {
         self.count += 1;
         self.tried |= 1_u64.checked_shl(u32::try_from(index).unwrap_or(64)).unwrap_or(0);
         self.last = Some(index);
         self.granted = false;
-        Ok(attempt)
+    }
+
+    /// When a second try may begin beside this one, where the route asks for that. Only of what reads and may run
+    /// twice, and once for each operation.
+    #[must_use]
+    pub fn hedge_at(&self, first: &Attempt) -> Option<Instant> {
+        let Order { access, rerun, uploads, patience, .. } = &self.order;
+        let may = *access == Access::Read && *rerun && !uploads && patience.is_zero();
+        let once = self.count == 1 && self.tactics().attempts > 1 && self.only.is_none();
+        self.tactics().hedge.filter(|_| may && once).map(|after| first.began() + after)
+    }
+
+    /// A second try beside the one under way, of another endpoint, with all the time that is left; `None` when no other is
+    /// asked as a matter of course, or the budget has no retry left. Whichever answers first goes to [`Tries::settle`],
+    /// and the other ends as [`Outcome::Void`]; of one that misses while the other runs, [`Attempt::end`] is told.
+    pub fn beside(&mut self) -> Option<Attempt> {
+        let now = Instant::now();
+        if self.count >= self.tactics().attempts || now >= self.deadline {
+            return None;
+        }
+        let moment = clock::at(now);
+        let index = choice::choose_beside(&self.service, self.tactics(), &self.order, self.tried, moment)?;
+        if !self.service.budget.try_retry(moment, self.service.in_flight()) {
+            return None;
+        }
+        let endpoint = Arc::clone(&self.service.endpoints[index]);
+        let mut attempt = Attempt::begin(Arc::clone(&self.service), endpoint, false, now);
+        attempt.asked_at(moment);
+        attempt.set_deadlines(self.deadline, self.deadline);
+        self.asks(index);
+        Some(attempt)
     }
 
     /// Counts how the attempt ended and says what follows.
@@ -219,7 +255,14 @@ impl Tries {
     /// The miss's failure, when there is no further try.
     pub fn settle<T>(&mut self, attempt: Attempt, result: Result<T, Miss>) -> Result<Settled<T>, Failure> {
         match result {
-            Ok(answer) => Ok(Settled::Answer(answer, attempt)),
+            Ok(answer) => {
+                // Of two that ran side by side it may have been the first.
+                let answered = |own: &Arc<Endpoint>| Arc::ptr_eq(own, attempt.endpoint());
+                if self.count > 1 {
+                    self.last = self.service.endpoints.iter().position(answered).or(self.last);
+                }
+                Ok(Settled::Answer(answer, attempt))
+            }
             Err(miss) => {
                 let Miss { failure, cause, sent, outcome, wants_primary } = miss;
                 attempt.end(outcome);
@@ -390,3 +433,6 @@ impl Drop for Tries {
         self.end(Ending::Cancelled, Instant::now());
     }
 }
+
+#[cfg(test)]
+mod tests;

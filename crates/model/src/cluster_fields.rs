@@ -131,7 +131,13 @@ pub const RETRY: &[Field] = &[
         "What leads to another try, among what may run again at all.",
     )
     .default("[connect, reset, timeout, gateway_error]"),
+    field("hedge", Shape::Fields(HEDGE), "A second try beside a first that takes long; the first answer counts.")
+        .later(DOOR),
 ];
+
+/// `hedge` of `retry`.
+pub const HEDGE: &[Field] =
+    &[field("after", Shape::SpanFrom(1), "How long the first may take until then.").required()];
 
 /// `routing` of a cluster.
 pub const ROUTING: &[Field] = &[
@@ -210,7 +216,7 @@ pub const OUTLIER: &[Field] = &[
         Shape::SpanFrom(0),
         "How long one that joins or comes back takes to get its whole share; `0s` for at once.",
     )
-    .default("10s"),
+    .default("5s"),
 ];
 
 /// `limits` of a service, for the table of a kind that carries requests.

@@ -155,7 +155,7 @@ impl Default for OutlierSpec {
             max_ejection: Span::secs(60),
             max_share: 0.5,
             silence: Span::secs(1),
-            slow_start: Span::secs(10),
+            slow_start: Span::secs(5),
         }
     }
 }

@@ -101,7 +101,8 @@ impl Fleet {
         Fleet {
             endpoints: shape.weights.iter().map(endpoint).collect(),
             health_spec,
-            outlier_spec: OutlierSpec::default(),
+            // Longer than the default, so that its steps can be told apart second by second.
+            outlier_spec: OutlierSpec { slow_start: Span::secs(10), ..OutlierSpec::default() },
             balancer: balancer(shape.strategy),
             ejector: Ejector::new(),
             budget: Budget::new(shape.budget),
