@@ -81,7 +81,7 @@ pub(crate) fn choose_beside(
     let fits = |index: usize| {
         let endpoint = &service.endpoints[index];
         tried & (1 << (index as u64).min(63)) == 0
-            && endpoint.standing(now).is_in()
+            && service.asks(endpoint, now)
             && resort(service, endpoint, order.access, order.rerun, now) == Resort::First
     };
     let fitting: SmallVec<[usize; 16]> = (0..service.endpoints.len()).filter(|&index| fits(index)).collect();

@@ -71,9 +71,7 @@ pub(crate) struct Looked<'e> {
 impl<'e> Looked<'e> {
     pub(crate) fn at(service: &Service, endpoint: &'e Endpoint, now: Time) -> Self {
         let (standing, since, mut why) = endpoint.facts(now);
-        let doubted = standing == Standing::Unhealthy
-            && service.doubts_probes()
-            && !matches!(endpoint.by_traffic(now), Standing::Open(_));
+        let doubted = standing == Standing::Unhealthy && service.asks(endpoint, now);
         if doubted {
             why = format!("{why}; asked all the same, since too many fail their probes at once");
         }

@@ -8,11 +8,11 @@ use adapters::Driver;
 use model::kind::Ability;
 use model::route::RetryOn;
 use model::{BreakerSpec, HealthSpec, RouteSpec, RoutingSpec, ServiceSpec, Strategy};
-use policy::{Balancer, Budget, Ejector, HealthState, are_doubted, balancer};
+use policy::{Balancer, Budget, Ejector, HealthState, Time, are_doubted, balancer};
 use telemetry::Meter;
 use tokio::sync::Notify;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Standing};
 use crate::events::{Events, Happening};
 use crate::room::Room;
 
@@ -158,6 +158,19 @@ impl Service {
     #[must_use]
     pub fn doubts_probes(&self) -> bool {
         self.shared.doubts_probes.load(Relaxed)
+    }
+
+    /// Whether this endpoint is asked as a matter of course, also where only its probes speak against it and are doubted.
+    pub(crate) fn asks(&self, endpoint: &Endpoint, now: Time) -> bool {
+        match endpoint.standing(now) {
+            Standing::In(_) => true,
+            Standing::Unhealthy => self.doubts_probes() && endpoint.by_traffic(now).is_in(),
+            Standing::HalfOpen
+            | Standing::Silent
+            | Standing::Ejected(_)
+            | Standing::Open(_)
+            | Standing::Out => false,
+        }
     }
 
     /// Counts who passes probes, and says so when that changes what probes are worth. Only where requests are carried: a

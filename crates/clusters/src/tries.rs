@@ -340,7 +340,7 @@ impl Tries {
     }
 
     fn choose_other(&self, now: Time) -> bool {
-        let usable = |endpoint: &Arc<crate::Endpoint>| endpoint.standing(now).is_in();
+        let usable = |endpoint: &Arc<Endpoint>| self.service.asks(endpoint, now);
         let other = |(index, endpoint)| self.tried & (1 << (index as u64).min(63)) == 0 && usable(endpoint);
         self.service.endpoints.iter().enumerate().any(other)
     }

@@ -131,8 +131,12 @@ pub const RETRY: &[Field] = &[
         "What leads to another try, among what may run again at all.",
     )
     .default("[connect, reset, timeout, gateway_error]"),
-    field("hedge", Shape::Fields(HEDGE), "A second try beside a first that takes long; the first answer counts.")
-        .later(DOOR),
+    field(
+        "hedge",
+        Shape::Fields(HEDGE),
+        "A second try beside a first that takes long; the first answer counts.",
+    )
+    .later(DOOR),
 ];
 
 /// `hedge` of `retry`.

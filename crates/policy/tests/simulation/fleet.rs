@@ -154,6 +154,38 @@ impl Fleet {
         None
     }
 
+    /// Begins a second try beside a first, at an endpoint that is asked as a matter of course.
+    pub(crate) fn start_beside(
+        &self,
+        now: Time,
+        tried: &[usize],
+        in_flight: u32,
+        seed: u64,
+    ) -> Option<Attempt> {
+        let is_fit = |index: &usize| {
+            let endpoint = &self.endpoints[*index];
+            !tried.contains(index)
+                && endpoint.is_usable(now, false)
+                && endpoint.breaker.peek(now) == State::Closed
+                && !endpoint.is_silent(now, self.outlier_spec.silence.0)
+        };
+        let fit: Vec<usize> = (0..self.endpoints.len()).filter(is_fit).collect();
+        if fit.is_empty() || !self.may_retry(now, in_flight) {
+            return None;
+        }
+        self.start_among(now, fit, TrialKind::Reluctant, seed)
+    }
+
+    /// A try is given up since another has answered.
+    pub(crate) fn abandon(&self, now: Time, attempt: Attempt) {
+        let endpoint = &self.endpoints[attempt.endpoint];
+        endpoint.load.abandon();
+        endpoint.silence.gone(now);
+        if attempt.trial {
+            endpoint.breaker.cancel();
+        }
+    }
+
     /// Records how a try ended.
     pub(crate) fn settle(&self, now: Time, attempt: Attempt, outcome: Outcome) {
         let endpoint = &self.endpoints[attempt.endpoint];

@@ -33,7 +33,16 @@ fn plan(strategy: Strategy) -> Plan {
         budget: 0.2,
         missing: Missing::Nothing,
     };
-    Plan { seed: 7, seconds: 3_600, rate: 30.0, unsafe_share: 0.3, probes: true, shape, script: Vec::new() }
+    Plan {
+        seed: 7,
+        seconds: 3_600,
+        rate: 30.0,
+        unsafe_share: 0.3,
+        hedge: None,
+        probes: true,
+        shape,
+        script: Vec::new(),
+    }
 }
 
 fn without(missing: Missing, plan: Plan) -> Plan {
@@ -118,7 +127,7 @@ fn after_return(report: &Report, fault: &Fault) -> (f64, f64) {
     let back = fault.ends
         + match fault.mode {
             Mode::Failing(_) => BACK_FROM_ERRORS,
-            Mode::Up | Mode::Misjudged | Mode::Frozen | Mode::Dead => BACK_FROM_SILENCE,
+            Mode::Up | Mode::Slow(_) | Mode::Misjudged | Mode::Frozen | Mode::Dead => BACK_FROM_SILENCE,
         };
     let sent = report.sent_between(back, back + STRETCH);
     (sent[fault.endpoint] as f64, sent.iter().sum::<u64>() as f64 / sent.len() as f64)
@@ -299,6 +308,43 @@ fn who_is_dead_indeed_is_left_alone_though_probes_are_doubted() {
         assert!(sent[1..].iter().all(|count| *count < 40), "{mode:?}: {sent:?}");
         assert!(sent[0] as f64 > 0.95 * 300.0 * plan.rate, "{mode:?}: {sent:?}");
     }
+}
+
+/// Now and then any endpoint takes 200 ms for what takes it five.
+fn hiccups(share: f64, hedge: Option<u64>) -> Plan {
+    let script = (0..4).map(|endpoint| (0, endpoint, Mode::Slow(share))).collect();
+    let hedge = hedge.map(std::time::Duration::from_millis);
+    Plan { rate: 100.0, unsafe_share: 0.3, seconds: 300, hedge, script, ..plan(Strategy::RoundRobin) }
+}
+
+#[test]
+fn a_second_try_beside_the_first_takes_the_hiccups_away_and_costs_few_tries() {
+    let (alone, hedged) = (run(&hiccups(0.05, None)), run(&hiccups(0.05, Some(30))));
+    assert!(alone.p99() > 0.19 && hedged.p99() < 0.06, "{} s and {} s", alone.p99(), hedged.p99());
+    assert_eq!((hedged.failed_safe, hedged.failed_unsafe), (0, 0));
+    retries_stay_within_the_budget(&hedged).unwrap();
+    let share = hedged.hedges as f64 / hedged.requests as f64;
+    assert!((0.02..0.05).contains(&share), "{share} of all requests, where 3.5 % are slow and may run again");
+}
+
+#[test]
+fn when_everything_is_slow_second_tries_end_with_the_budget() {
+    let report = run(&hiccups(1.0, Some(30)));
+    retries_stay_within_the_budget(&report).unwrap();
+    let share = report.hedges as f64 / report.requests as f64;
+    // What is in flight is a floor of the budget: 100 a second for a fifth of a second.
+    assert!(share < 0.21, "{share} of all requests were sent twice");
+    let unbounded = run(&without(Missing::Budget, hiccups(1.0, Some(30))));
+    assert!(unbounded.hedges as f64 > 0.6 * unbounded.requests as f64, "all that may run again");
+}
+
+#[test]
+fn an_hour_of_faults_is_borne_with_second_tries_beside() {
+    let (plan, _) = faults(plan(Strategy::RoundRobin));
+    let report = run(&Plan { hedge: Some(std::time::Duration::from_millis(30)), ..plan });
+    retries_stay_within_the_budget(&report).unwrap();
+    assert_eq!(report.failed_safe, 0);
+    assert!(report.hedges > 0);
 }
 
 #[test]
