@@ -8,7 +8,9 @@ use model::field::{Field, Shape, field, later_word, word};
 use model::tree::Node;
 use model::{Code, Failure, ServiceSpec};
 
+use super::pool::Protocol;
 use super::probe::Probe;
+use crate::limits;
 
 const DOOR: &str = "the traffic door in full";
 
@@ -16,13 +18,8 @@ const DOOR: &str = "the traffic door in full";
 pub(super) const FIELDS: &[Field] = &[
     field(
         "protocol",
-        Shape::Choice(&[
-            word("http1"),
-            later_word("h2", DOOR),
-            later_word("h2c", DOOR),
-            later_word("auto", DOOR),
-        ]),
-        "What the service speaks.",
+        Shape::Choice(&[word("http1"), later_word("h2", DOOR), word("h2c"), later_word("auto", DOOR)]),
+        "What the service speaks; `h2c` is HTTP/2 in the clear.",
     )
     .default("http1"),
     field("health", Shape::Fields(HEALTH), "How its endpoints are probed, over the cluster's `health`."),
@@ -49,7 +46,7 @@ const HEALTH: &[Field] = &[
 
 /// What the table cannot say.
 pub(super) fn check(service: &Node, problems: &mut Problems) {
-    check_limits(service, problems);
+    limits::check(service, problems);
     let Some(health) = service.get("health") else { return };
     for key in ["expect", "expect_body", "host"] {
         if let Some(said) = health.get(key)
@@ -82,14 +79,11 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
     }
 }
 
-fn check_limits(service: &Node, problems: &mut Problems) {
-    let Some(limits) = service.get("limits") else { return };
-    if let Some(pending) = limits.get("max_pending")
-        && limits.get("max_requests").is_none()
-        && limits.get("adaptive").is_none()
-    {
-        let message = "says how many wait beyond `max_requests`, which is not said";
-        problems.add("limits.max_pending", pending.at, message);
+/// What the service speaks.
+pub(super) fn protocol_of(service: &ServiceSpec) -> Protocol {
+    match service.options.get("protocol").and_then(|value| value.as_str()) {
+        Some("h2c") => Protocol::H2c,
+        _ => Protocol::Http1,
     }
 }
 

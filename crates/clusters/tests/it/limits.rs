@@ -149,6 +149,7 @@ async fn limits_that_say_nothing_are_refused() {
     let World { clusters, dir: _dir } = world(Value::Null).await;
     for (limits, path) in [
         (json!({ "max_pending": 5 }), "services.web.limits.max_pending"),
+        (json!({ "max_pending": 5, "adaptive": false }), "services.web.limits.max_pending"),
         (json!({ "max_requests": 0 }), "services.web.limits.max_requests"),
         (json!({ "max_request": 5 }), "services.web.limits.max_request"),
         (json!({ "max_connections": 5 }), "services.web.limits.max_connections"),
@@ -157,6 +158,8 @@ async fn limits_that_say_nothing_are_refused() {
         let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
         assert_eq!(paths, [path], "{limits}");
     }
+    let fine = json!({ "max_pending": 5, "adaptive": true });
+    assert!(clusters.check(&document(&fine, &[9])).is_empty());
 }
 
 /// How often each endpoint is asked.

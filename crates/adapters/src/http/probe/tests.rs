@@ -6,6 +6,7 @@ use model::Address;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::super::pool::Protocol;
 use super::*;
 
 /// Answers one connection with these pieces, each written by itself; leaves the connection open when it `lingers`.
@@ -30,7 +31,7 @@ async fn server(pieces: Vec<Vec<u8>>, lingers: bool) -> (Pool, Arc<Mutex<String>
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
     });
-    (Pool::new(Address::new("127.0.0.1", port)), asked)
+    (Pool::new(Address::new("127.0.0.1", port), Protocol::Http1), asked)
 }
 
 fn wants(body: &str) -> Probe {
