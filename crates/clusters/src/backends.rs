@@ -77,10 +77,9 @@ fn url(service: &Service, endpoint: &Endpoint, carries_http: bool) -> String {
     if driver.place() == Place::Embedded {
         return format!("{}://{}", driver.name(), service.path());
     }
-    let scheme = match (carries_http, service.spec.options.contains_key("tls")) {
-        (false, _) => driver.name(),
-        (true, false) => "http",
-        (true, true) => "https",
-    };
-    format!("{scheme}://{}", endpoint.label)
+    match (carries_http, service.spec.options.contains_key("tls")) {
+        (false, _) => format!("{}://{}", driver.name(), endpoint.label),
+        (true, false) => format!("http://{}", endpoint.label),
+        (true, true) => format!("https://{}", endpoint.label),
+    }
 }
