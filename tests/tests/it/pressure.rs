@@ -43,8 +43,11 @@ fn a_service_is_asked_no_more_at_once_than_it_may_be() {
         );
         assert!(*took < Duration::from_millis(900), "told at once, not after {took:?}");
     }
-    let facts = gateway.show("/api/v1/clusters/shop/services/web");
-    assert_eq!(facts["limits"], serde_json::json!({ "max_requests": 2, "in_flight": 0, "pending": 0 }));
+    let idle = serde_json::json!({ "max_requests": 2, "in_flight": 0, "pending": 0 });
+    let facts = wait_for("room for all", Duration::from_secs(2), || {
+        let facts = gateway.show("/api/v1/clusters/shop/services/web");
+        (facts["limits"] == idle).then_some(facts)
+    });
     assert_eq!(facts["status"], "HEALTHY", "nothing is said against the service: {facts}");
     let metrics = gateway.control().ask("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").text().to_owned();
     for line in [
