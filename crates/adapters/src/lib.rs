@@ -25,6 +25,7 @@ pub mod grpc;
 pub mod http;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+mod limits;
 pub mod log;
 pub mod memory;
 mod options;

@@ -39,8 +39,8 @@ use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 
 use control::{
-    activity, clusters, events, explain, health, kinds, later, live, metrics, routes, services, tokens,
-    validate,
+    activity, clusters, events, explain, health, kinds, later, legacy, live, metrics, routes, services,
+    tokens, validate,
 };
 use door::Door;
 
@@ -103,6 +103,11 @@ fn routes_of(door: &Arc<Door>) -> Router {
         .route("/api/v1/clusters/{id}/services/{name}/upstash", any(control::carry))
         .route("/api/v1/clusters/{id}/services/{name}/upstash/{*call}", any(control::carry))
 
+        // What an earlier gateway answered.
+        .route("/api/status", get(legacy::status))
+        .route("/api/load-balancer/status", get(legacy::load_balancer))
+        .route("/api/circuit-breaker/status", get(legacy::circuit_breakers))
+
         // What later stages bring.
         .route("/api/v1/clusters/{id}/services/{name}/logs", get(later::not_built))
         .route("/api/v1/clusters/{id}/services/{name}/restart", post(later::not_built))
@@ -115,9 +120,6 @@ fn routes_of(door: &Arc<Door>) -> Router {
         .route("/api/routes", any(later::not_built))
         .route("/api/routes/{*rest}", any(later::not_built))
         .route("/api/auth/login", post(later::not_built))
-        .route("/api/status", get(later::not_built))
-        .route("/api/load-balancer/status", get(later::not_built))
-        .route("/api/circuit-breaker/status", get(later::not_built))
         .route("/api/websocket/stats", get(later::not_built))
         .route("/ws", get(later::not_built))
 

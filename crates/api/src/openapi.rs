@@ -16,7 +16,8 @@ use crate::body::Table;
 use crate::control::services::{Reason, Reset};
 use crate::control::tokens::TokenRequest;
 use crate::control::{
-    activity, clusters, events, explain, health, kinds, live, metrics, routes, services, tokens, validate,
+    activity, clusters, events, explain, health, kinds, legacy, live, metrics, routes, services, tokens,
+    validate,
 };
 use crate::data::cache::{calls as cache, keys};
 use crate::data::db::bodies::BeginBody;
@@ -69,6 +70,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
         publish::publish, topics::topics, topics::create_topic, topics::topic, topics::delete_topic,
         consume::consume, settle::ack, groups::groups, groups::delete_group, groups::reset_group,
         neon::sql,
+        legacy::status, legacy::load_balancer, legacy::circuit_breakers,
         db::query, db::execute, db::batch, lifecycle::begin, lifecycle::commit, lifecycle::rollback,
     ),
     tags(
@@ -80,6 +82,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
         (name = "activity", description = "What was asked of services, and what has changed."),
         (name = "cache", description = "Keys and values in a cluster's cache."),
         (name = "queue", description = "Topics of a cluster's queue: publishing, streams of messages, groups."),
+        (name = "legacy", description = "What an earlier gateway answered, in its envelope."),
         (name = "db", description = "SQL on a cluster's database: statements, batches, transactions."),
     ),
     security((), ("bearer" = [])),

@@ -5,6 +5,7 @@ mod calls;
 mod control;
 mod doors;
 mod idempotency;
+mod legacy;
 mod lists;
 mod live;
 mod neon;

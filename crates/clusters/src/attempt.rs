@@ -40,7 +40,8 @@ pub struct Attempt {
     deadline: Instant,
     heard: Option<Instant>,
     well: bool,
-    asked: bool,
+    /// When the whole request was on its way.
+    asked: Option<Time>,
     /// What it asks for is to wait: how long that takes says nothing of the endpoint.
     waits: bool,
     /// Its success is counted already.
@@ -66,7 +67,7 @@ impl Attempt {
             deadline: now,
             heard: None,
             well: false,
-            asked: false,
+            asked: None,
             waits: false,
             passed: false,
             open: true,
@@ -125,7 +126,8 @@ impl Attempt {
     }
 
     pub(crate) fn asked_at(&mut self, now: Time) {
-        if !std::mem::replace(&mut self.asked, true) {
+        if self.asked.is_none() {
+            self.asked = Some(now);
             self.endpoint.silence.asked(now);
         }
     }
@@ -138,6 +140,9 @@ impl Attempt {
 
     fn heard_at(&mut self, moment: Instant, well: bool) {
         let now = clock::at(moment);
+        if well && self.heard.is_none() {
+            self.observe(now);
+        }
         self.heard = Some(moment);
         self.well = well;
         self.endpoint.last_heard.store(now.0, Relaxed);
@@ -148,6 +153,14 @@ impl Attempt {
             if self.endpoint.breaker.record(now, true, true).is_some() {
                 self.tell(now);
             }
+        }
+    }
+
+    /// How long the service takes to answer says how many requests at once it bears. What asks it to wait says nothing
+    /// of that, and neither does the time that a client takes to send its request.
+    fn observe(&self, now: Time) {
+        if let (Some(room), Some(asked), false) = (&self.service.room, self.asked, self.waits) {
+            room.observe(now, now.since(asked));
         }
     }
 
@@ -177,7 +190,7 @@ impl Attempt {
             Outcome::Void => {
                 load.abandon();
                 match self.heard {
-                    None if self.asked => silence.gone(now),
+                    None if self.asked.is_some() => silence.gone(now),
                     None => {}
                     // It had answered; that its client then left says nothing more of it.
                     Some(_) if !self.passed => {
@@ -195,7 +208,7 @@ impl Attempt {
             }
             Outcome::Partly(trouble) => {
                 load.abandon();
-                if self.asked && self.heard.is_none() {
+                if self.asked.is_some() && self.heard.is_none() {
                     silence.gone(now);
                 }
                 if self.trial {
@@ -212,7 +225,12 @@ impl Attempt {
                 silence.heard(now);
                 (false, Some(trouble))
             }
-            Outcome::Late(trouble) => (false, Some(trouble)),
+            Outcome::Late(trouble) => {
+                if self.heard.is_none() {
+                    self.observe(now);
+                }
+                (false, Some(trouble))
+            }
         };
         if self.waits {
             load.abandon();

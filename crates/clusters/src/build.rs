@@ -13,8 +13,10 @@ use policy::Budget;
 use telemetry::Meter;
 use wire::cores;
 
+use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::events::Events;
+use crate::room::Room;
 use crate::route::Route;
 use crate::service::{Service, Shared, Tactics};
 use crate::snapshot::Cluster;
@@ -39,7 +41,8 @@ pub(crate) fn cluster(
             service(&id, name, asked, &spec, before, events, data)
         })
         .collect::<Result<_, _>>()?;
-    Ok(Cluster { spec, services, revision })
+    let route_meters = old.map(|old| Arc::clone(&old.route_meters)).unwrap_or_default();
+    Ok(Cluster { spec, services, revision, route_meters })
 }
 
 fn service(
@@ -88,8 +91,19 @@ fn service(
         meter: before.map_or_else(|| Arc::new(Meter::new(cores::slots())), |(s, _)| Arc::clone(&s.meter)),
         shared: before.map_or_else(|| Arc::new(Shared::new()), |(s, _)| Arc::clone(&s.shared)),
         budget: kept.map_or_else(|| Arc::new(Budget::new(budget)), |(s, _)| Arc::clone(&s.budget)),
+        room: room(asked, before.map(|(service, _)| &**service)),
         events: events.clone(),
     }))
+}
+
+/// The room that is asked for: the one that there is, where its walls can be moved.
+fn room(asked: &ServiceSpec, before: Option<&Service>) -> Option<Arc<Room>> {
+    let limits = asked.limits()?;
+    let kept = before.and_then(|before| {
+        let (room, had) = (before.room.as_ref()?, before.spec.limits()?);
+        room.fits(&limits, &had).then(|| Arc::clone(room))
+    });
+    kept.or_else(|| Room::of(&limits).map(Arc::new))
 }
 
 /// What the services of a cluster keep on this machine, each in a directory of its own below.
@@ -141,6 +155,9 @@ fn endpoint(
     if let Some(endpoint) = kept {
         // What it says of itself holds on: who was replaced is not written to because a setting has changed.
         built.set_lead(endpoint.lead());
+    } else if before.is_some_and(|(service, _)| !service.endpoints.is_empty()) {
+        // The others have warmed up.
+        built.load.rise(clock::now(), built.outlier.slow_start.0);
     }
     Ok(Arc::new(built))
 }
@@ -162,10 +179,13 @@ fn same_connection(driver: &dyn Driver, a: &ServiceSpec, b: &ServiceSpec) -> boo
         && nodes(a) == nodes(b)
 }
 
-/// Gives the endpoints that were taken over the weights that are asked now. Done when the change is published,
-/// so that one that is refused on the way has changed nothing.
+/// Gives the endpoints that were taken over the weights that are asked now, and rooms that were their walls. Done when the
+/// change is published, so that one that is refused on the way has changed nothing.
 pub(crate) fn set_weights(cluster: &Cluster) {
     for service in &cluster.services {
+        if let (Some(room), Some(limits)) = (&service.room, service.spec.limits()) {
+            room.rebuild(&limits);
+        }
         for (at, endpoint) in addresses(service.driver, &service.spec).iter().zip(&service.endpoints) {
             endpoint.load.set_weight(at.weight);
         }

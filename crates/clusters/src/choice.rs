@@ -50,7 +50,7 @@ pub(crate) fn choose(
             if stick.is_some_and(|stick| stick != index) {
                 return Resort::Never;
             }
-            resort(endpoint, order.access, order.rerun, now)
+            resort(service, endpoint, order.access, order.rerun, now)
         })
         .collect();
     // First all whom nobody has asked yet for this request, then the others again.
@@ -68,11 +68,41 @@ pub(crate) fn choose(
     Err(nobody(service, order, now))
 }
 
-fn resort(endpoint: &Endpoint, access: Access, rerun: bool, now: Time) -> Resort {
+/// Index of another endpoint that is asked as a matter of course, for a second try beside the one under way. No trial is
+/// risked on it: nothing needs it.
+pub(crate) fn choose_beside(
+    service: &Service,
+    tactics: &Tactics,
+    order: &Order,
+    tried: u64,
+    now: Time,
+) -> Option<usize> {
+    let fits = |index: usize| {
+        let endpoint = &service.endpoints[index];
+        tried & (1 << (index as u64).min(63)) == 0
+            && service.asks(endpoint, now)
+            && resort(service, endpoint, order.access, order.rerun, now) == Resort::First
+    };
+    let fitting: SmallVec<[usize; 16]> = (0..service.endpoints.len()).filter(|&index| fits(index)).collect();
+    let loads: SmallVec<[&Load; 16]> = fitting.iter().map(|&i| &service.endpoints[i].load).collect();
+    if loads.is_empty() || service.is_draining() {
+        return None;
+    }
+    fitting.get(tactics.balancer.pick(&Candidates::new(&loads, now), seed())).copied()
+}
+
+fn resort(service: &Service, endpoint: &Endpoint, access: Access, rerun: bool, now: Time) -> Resort {
     if !is_fit(endpoint, access, rerun) {
         return Resort::Never;
     }
     let resort = match endpoint.standing(now) {
+        // Then it is what traffic says of it, but for trials: whose probes fail is not likely to pass them.
+        Standing::Unhealthy if service.doubts_probes() => match endpoint.by_traffic(now) {
+            Standing::In(_) => Resort::First,
+            Standing::Silent => Resort::Second,
+            Standing::HalfOpen | Standing::Ejected(_) => Resort::Third,
+            Standing::Open(_) | Standing::Unhealthy | Standing::Out => Resort::Never,
+        },
         Standing::In(_) => Resort::First,
         Standing::HalfOpen if rerun => Resort::First,
         Standing::HalfOpen | Standing::Silent => Resort::Second,
@@ -179,7 +209,7 @@ pub(crate) fn foresee(
     key: Option<u64>,
 ) -> Option<usize> {
     let now = clock::now();
-    let resort_of = |endpoint: &Endpoint| resort(endpoint, access, rerun, now);
+    let resort_of = |endpoint: &Endpoint| resort(service, endpoint, access, rerun, now);
     let best = service.endpoints.iter().map(|endpoint| resort_of(endpoint)).min()?;
     if best == Resort::Never {
         return None;

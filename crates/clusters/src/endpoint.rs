@@ -187,6 +187,11 @@ impl Endpoint {
         if self.health.state() == HealthState::Unhealthy {
             return Standing::Unhealthy;
         }
+        self.by_traffic(now)
+    }
+
+    /// Where it would stand if nobody probed it.
+    pub(crate) fn by_traffic(&self, now: Time) -> Standing {
         match self.breaker.peek(now) {
             State::Open { until, .. } => return Standing::Open(until),
             State::HalfOpen => return Standing::HalfOpen,
@@ -208,6 +213,11 @@ impl Endpoint {
             HealthState::Unhealthy => false,
             HealthState::Unknown => self.last_heard.load(Relaxed) != 0,
         }
+    }
+
+    /// Whether a request has shown that its probes are wrong about it.
+    pub(crate) fn has_answered_since_its_probes_fail(&self) -> bool {
+        self.health.state() == HealthState::Unhealthy && self.last_heard.load(Relaxed) > self.health.since().0
     }
 
     /// Notes what went wrong, for whoever asks why.
@@ -235,7 +245,8 @@ impl Endpoint {
         if story.standing == standing {
             return;
         }
-        let was_in = story.standing.is_in();
+        let was = story.standing;
+        let was_in = was.is_in();
         story.standing = standing;
         if was_in && standing.is_in() {
             return; // Unknown to healthy: nothing that anyone waits for.
@@ -248,6 +259,9 @@ impl Endpoint {
         if standing.is_in() || standing == Standing::HalfOpen {
             // How slow it was before it failed says nothing of it now.
             self.load.forget();
+        }
+        if standing.is_in() && was != Standing::Silent {
+            self.load.rise(now, self.outlier.slow_start.0);
         }
         let message = reason(standing, story.trouble.as_deref(), now);
         if standing.is_in() {
@@ -276,6 +290,11 @@ impl Endpoint {
             now
         };
         (standing, since, reason(standing, story.trouble.as_deref(), now))
+    }
+
+    /// When it was taken up.
+    pub(crate) fn born(&self) -> Time {
+        self.born
     }
 
     /// State of its breaker.

@@ -20,7 +20,8 @@ pub(crate) struct Judgement {
 
 /// Judges a service by what is known of its endpoints.
 pub(crate) fn judge(service: &Service, now: Time) -> Judgement {
-    let all: Vec<Looked<'_>> = service.endpoints.iter().map(|endpoint| Looked::at(endpoint, now)).collect();
+    let all: Vec<Looked<'_>> =
+        service.endpoints.iter().map(|endpoint| Looked::at(service, endpoint, now)).collect();
     let latest = all.iter().map(|one| one.since).max().unwrap_or(now);
     if service.is_draining() {
         let since = Time(service.shared.drained_since.load(Relaxed));
@@ -63,11 +64,17 @@ pub(crate) struct Looked<'e> {
     pub(crate) why: String,
     /// A part of it does not answer.
     lacks: bool,
+    /// Its probes fail, and nobody believes them.
+    doubted: bool,
 }
 
 impl<'e> Looked<'e> {
-    pub(crate) fn at(endpoint: &'e Endpoint, now: Time) -> Self {
+    pub(crate) fn at(service: &Service, endpoint: &'e Endpoint, now: Time) -> Self {
         let (standing, since, mut why) = endpoint.facts(now);
+        let doubted = standing == Standing::Unhealthy && service.asks(endpoint, now);
+        if doubted {
+            why = format!("{why}; asked all the same, since too many fail their probes at once");
+        }
         if endpoint.lead().is_trouble() {
             why = format!("{why}; {}", lead::about(endpoint.lead()));
         }
@@ -76,7 +83,7 @@ impl<'e> Looked<'e> {
         for more in own.into_iter().flatten() {
             why = format!("{why}; {more}");
         }
-        Looked { endpoint, standing, since, why, lacks: lacks.is_some() }
+        Looked { endpoint, standing, since, why, lacks: lacks.is_some(), doubted }
     }
 
     /// Whether it is known to answer, and nothing is wrong with it.
@@ -89,8 +96,14 @@ impl<'e> Looked<'e> {
         !self.standing.is_in() || self.lacks || self.endpoint.lead().is_trouble()
     }
 
-    /// Whether nobody is sent there.
+    /// Whether requests are sent there as a matter of course.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.standing.is_in() || self.doubted
+    }
+
+    /// Whether nobody is sent there, or nobody who was sent there has heard anything since its probes fail.
     fn is_lost(&self) -> bool {
         matches!(self.standing, Standing::Open(_) | Standing::Unhealthy | Standing::Out)
+            && !(self.doubted && self.endpoint.has_answered_since_its_probes_fail())
     }
 }

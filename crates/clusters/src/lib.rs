@@ -25,9 +25,12 @@ mod snapshot;
 // A service as it runs.
 mod endpoint;
 mod lead;
+mod room;
+mod route_meter;
 mod service;
 
 // The world's beginning, its changes, and what is shown of it.
+mod backends;
 mod build;
 mod change;
 mod explain;
@@ -48,6 +51,7 @@ mod tries;
 
 pub use activity::{Activity, ActivityFilter, Ending, Shape};
 pub use attempt::{Attempt, Outcome};
+pub use backends::Backend;
 pub use change::{By, Data};
 pub use choice::seed;
 pub use endpoint::{Endpoint, Standing};
@@ -57,6 +61,7 @@ pub use live::{Change, Following, Next, Piece, Subscription};
 pub use open::{OpenError, Options};
 pub use request_id::RequestId;
 pub use route::{Fixed, HeaderEdits, Leads, Rescue, Route, Split};
+pub use route_meter::RouteMeter;
 pub use service::{Service, Tactics};
 pub use show::Shown;
 pub use snapshot::{Cluster, Snapshot};

@@ -35,6 +35,7 @@ pub(crate) async fn watch(clusters: Clusters) {
         let world = clusters.snapshot().clone();
         let now = clock::now();
         for service in world.clusters.values().flat_map(|cluster| &cluster.services) {
+            service.weigh_probes();
             for endpoint in &service.endpoints {
                 tell(service, endpoint, now, "traffic");
                 service.heed(endpoint);
@@ -99,6 +100,7 @@ pub(crate) async fn probe(service: &Service, endpoint: &Endpoint) -> bool {
         }
     }
     service.elect();
+    service.weigh_probes();
     // Whoever waits for the first look waits for what came of it.
     endpoint.last_probe.store(now.0, Relaxed);
     service.shared.probed.notify_waiters();

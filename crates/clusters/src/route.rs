@@ -13,6 +13,7 @@ use model::{Code, Failure, Origin, RouteSpec, Strategy};
 use policy::{Affinity, Asker, Shares};
 
 use crate::choice;
+use crate::route_meter::RouteMeter;
 use crate::service::{Service, Tactics};
 use crate::snapshot::Cluster;
 
@@ -29,6 +30,8 @@ pub struct Route {
     pub owner: Owner,
     /// What answers.
     pub leads: Leads,
+    /// What is counted of it.
+    pub meter: RouteMeter,
     /// What it lays over the tactics of its services.
     tactics: Option<Box<Tactics>>,
     extras: Option<Box<Extras>>,
@@ -80,7 +83,8 @@ impl Route {
         let tactics = Tactics::of_route(&spec, &cluster.spec.routing).map(Box::new);
         let extras =
             Extras::new(&spec, &leads, spec.strategy.unwrap_or(cluster.spec.routing.strategy), find)?;
-        Ok(Route { id: spec.id.as_str().into(), owner, leads, tactics, extras, spec })
+        let meter = RouteMeter::new(&cluster.route_meters);
+        Ok(Route { id: spec.id.as_str().into(), owner, leads, meter, tactics, extras, spec })
     }
 
     /// The service that this number draws: of several, each by its weight, and the same number always the same. `None`

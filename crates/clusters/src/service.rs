@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use adapters::Driver;
+use model::kind::Ability;
 use model::route::RetryOn;
 use model::{BreakerSpec, HealthSpec, RouteSpec, RoutingSpec, ServiceSpec, Strategy};
-use policy::{Balancer, Budget, Ejector, balancer};
+use policy::{Balancer, Budget, Ejector, HealthState, Time, are_doubted, balancer};
 use telemetry::Meter;
 use tokio::sync::Notify;
 
-use crate::endpoint::Endpoint;
-use crate::events::Events;
+use crate::endpoint::{Endpoint, Standing};
+use crate::events::{Events, Happening};
+use crate::room::Room;
 
 /// A service as it runs.
 pub struct Service {
@@ -36,6 +38,8 @@ pub struct Service {
     pub breaker_spec: BreakerSpec,
     pub(crate) shared: Arc<Shared>,
     pub(crate) budget: Arc<Budget>,
+    /// How many requests it takes at once, where something limits them.
+    pub(crate) room: Option<Arc<Room>>,
     pub(crate) events: Events,
 }
 
@@ -46,6 +50,8 @@ pub(crate) struct Shared {
     /// Tells whoever waits that an endpoint was probed.
     pub(crate) probed: Notify,
     pub(crate) ejector: Ejector,
+    /// So few endpoints pass their probes that probes alone take none of them out.
+    pub(crate) doubts_probes: AtomicBool,
     pub(crate) draining: AtomicBool,
     pub(crate) drained_since: AtomicU64,
 }
@@ -56,6 +62,7 @@ impl Shared {
             electing: Mutex::default(),
             probed: Notify::new(),
             ejector: Ejector::new(),
+            doubts_probes: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             drained_since: AtomicU64::new(0),
         }
@@ -72,6 +79,8 @@ pub struct Tactics {
     pub per_try: Option<Duration>,
     /// What leads to another try.
     pub on: Vec<RetryOn>,
+    /// How long a first try may take until a second is made beside it.
+    pub hedge: Option<Duration>,
     /// Whether another endpoint is asked when one fails.
     pub failover: bool,
     /// How an endpoint is picked.
@@ -91,6 +100,7 @@ impl Tactics {
             attempts: routing.retry_attempts.max(1),
             per_try: routing.per_try.map(|span| span.0),
             on: RetryOn::ALL.to_vec(),
+            hedge: None,
             failover: routing.failover_enabled,
             strategy: routing.strategy,
             balancer: balancer(routing.strategy),
@@ -110,6 +120,7 @@ impl Tactics {
             tactics.attempts = retry.attempts.max(1);
             tactics.per_try = retry.per_try.map(|span| span.0);
             tactics.on.clone_from(&retry.on);
+            tactics.hedge = retry.hedge.as_ref().map(|hedge| hedge.after.0);
         }
         if let Some(strategy) = route.strategy {
             tactics.strategy = strategy;
@@ -146,6 +157,61 @@ impl Service {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.shared.draining.load(Relaxed)
+    }
+
+    /// Whether so few endpoints pass their probes that probes alone take none of them out.
+    #[must_use]
+    pub fn doubts_probes(&self) -> bool {
+        self.shared.doubts_probes.load(Relaxed)
+    }
+
+    /// Whether this endpoint is asked as a matter of course, also where only its probes speak against it and are doubted.
+    pub(crate) fn asks(&self, endpoint: &Endpoint, now: Time) -> bool {
+        match endpoint.standing(now) {
+            Standing::In(_) => true,
+            Standing::Unhealthy => self.doubts_probes() && endpoint.by_traffic(now).is_in(),
+            Standing::HalfOpen
+            | Standing::Silent
+            | Standing::Ejected(_)
+            | Standing::Open(_)
+            | Standing::Out => false,
+        }
+    }
+
+    /// Counts who passes probes, and says so when that changes what probes are worth. Only where requests are carried: a
+    /// database whose probe fails is asked nothing, since what it would answer may be wrong.
+    pub(crate) fn weigh_probes(&self) {
+        if !self.driver.abilities().contains(&Ability::Http) {
+            return;
+        }
+        let taken = self.endpoints.iter().filter(|endpoint| endpoint.load.weight() > 0);
+        let (several, unhealthy) = taken.fold((0, 0), |(several, unhealthy), endpoint| {
+            (several + 1, unhealthy + usize::from(endpoint.health_state() == HealthState::Unhealthy))
+        });
+        let doubts = self.health.enabled && are_doubted(self.health.panic_threshold, several, unhealthy);
+        if self.shared.doubts_probes.swap(doubts, Relaxed) == doubts {
+            return;
+        }
+        let (kind, message) = if doubts {
+            let asked = "all whose breaker is closed are asked all the same";
+            (
+                "service.probes_doubted",
+                format!("{unhealthy} of {several} endpoints fail their probes: {asked}"),
+            )
+        } else {
+            (
+                "service.probes_believed",
+                format!("{} of {several} endpoints pass their probes", several - unhealthy),
+            )
+        };
+        self.events.tell(Happening {
+            kind: kind.to_owned(),
+            cluster: Some(self.cluster.to_string()),
+            service: Some(self.name.to_string()),
+            actor: "probe".to_owned(),
+            message,
+            ..Happening::default()
+        });
     }
 
     /// `cluster/name`.

@@ -5,20 +5,22 @@ use std::sync::atomic::Ordering::Relaxed;
 use adapters::Registry;
 use model::kind::Place;
 use model::view::{
-    ClusterHealth, ClusterMetrics, ClusterSummary, EndpointFacts, Metrics, Quantiles, ServiceFacts,
-    ServiceSummary, Status,
+    ClusterHealth, ClusterMetrics, ClusterSummary, EndpointFacts, LimitFacts, Metrics, Quantiles,
+    ServiceFacts, ServiceSummary, Status,
 };
 use model::{Failure, Role};
 use policy::{HealthState, Lead, State, Time};
 use serde_json::{Value, json};
 use telemetry::Reading;
 use telemetry::histogram::Counts;
-use telemetry::metrics::{Sample, ServiceSample};
+use telemetry::metrics::{EndpointSample, RoomSample, RouteSample, Sample, ServiceSample};
 
 use crate::endpoint::{Endpoint, Standing};
 use crate::judge::{Judgement, Looked, judge};
+use crate::room::Occupancy;
+use crate::route_meter::OTHERS;
 use crate::service::Service;
-use crate::snapshot::Cluster;
+use crate::snapshot::{Cluster, Snapshot};
 use crate::{Clusters, clock};
 
 /// A cluster as shown, and the revision that its ETag is made of.
@@ -120,11 +122,27 @@ impl Clusters {
         Sample {
             clusters: world.clusters.len(),
             services,
+            routes: routes(&world),
             connections: doors.iter().map(|(name, door)| (*name, door.connections.load(Relaxed))).collect(),
             refused,
             handshakes_failed: handshakes_failed.collect(),
         }
     }
+}
+
+/// What was counted of each route that was asked, and of all those together that have no count of their own.
+fn routes(world: &Snapshot) -> Vec<RouteSample> {
+    let own = world.routes.iter().filter_map(|route| {
+        let reading = route.meter.own()?.read();
+        Some(RouteSample { cluster: route.spec.cluster.clone(), route: route.id.to_string(), reading })
+    });
+    let others = world.clusters.values().filter_map(|cluster| {
+        let reading = cluster.route_meters.others()?.read();
+        Some(RouteSample { cluster: cluster.spec.cluster_id.to_string(), route: OTHERS.to_owned(), reading })
+    });
+    let mut routes: Vec<RouteSample> = own.chain(others).collect();
+    routes.sort_by(|a, b| (&a.cluster, &a.route).cmp(&(&b.cluster, &b.route)));
+    routes
 }
 
 fn summary(cluster: &Cluster) -> ClusterSummary {
@@ -174,14 +192,21 @@ fn sample(service: &Service) -> ServiceSample {
             State::HalfOpen => 1,
             State::Open { .. } => 2,
         };
-        (endpoint.label.to_string(), endpoint.standing(now).is_in(), breaker)
+        EndpointSample {
+            address: endpoint.label.to_string(),
+            asked: Looked::at(service, endpoint, now).is_asked(),
+            breaker,
+            in_flight: endpoint.load.in_flight().into(),
+        }
     };
+    let room = service.room.as_ref().map(|room| room.occupancy());
     ServiceSample {
         cluster: service.cluster.to_string(),
         service: service.name.to_string(),
         kind: service.driver.name().to_owned(),
         healthy: judge(service, now).status != Status::Unhealthy,
         reading,
+        room: room.map(|room| RoomSample { limit: room.most.into(), waiting: room.waiting.into() }),
         endpoints: service.endpoints.iter().map(endpoint).collect(),
     }
 }
@@ -193,7 +218,7 @@ impl Service {
         let now = clock::now();
         let Judgement { status, verdict, reason, since } = judge(self, now);
         let endpoints: Vec<EndpointFacts> =
-            self.endpoints.iter().map(|endpoint| endpoint_facts(endpoint, now)).collect();
+            self.endpoints.iter().map(|endpoint| endpoint_facts(self, endpoint, now)).collect();
         let embedded = self.driver.place() == Place::Embedded;
         let worst = |words: [&str; 2], of: fn(&EndpointFacts) -> &str, otherwise: &str| {
             let has = |word: &&str| endpoints.iter().any(|endpoint| of(endpoint) == *word);
@@ -221,6 +246,7 @@ impl Service {
                 worst(["ejected", "in"], |e| &e.rotation, "in")
             },
             breaker: worst(["open", "half-open"], |e| &e.breaker, "closed"),
+            limits: self.room.as_ref().map(|room| limit_facts(room.occupancy())),
             endpoints,
         }
     }
@@ -236,8 +262,12 @@ fn role(endpoint: &Endpoint) -> &'static str {
     }
 }
 
-fn endpoint_facts(endpoint: &Endpoint, now: Time) -> EndpointFacts {
-    let looked = Looked::at(endpoint, now);
+fn limit_facts(Occupancy { most, inside, waiting }: Occupancy) -> LimitFacts {
+    LimitFacts { max_requests: most, in_flight: inside, pending: waiting }
+}
+
+fn endpoint_facts(service: &Service, endpoint: &Endpoint, now: Time) -> EndpointFacts {
+    let looked = Looked::at(service, endpoint, now);
     let healthy = looked.is_well();
     let Looked { standing, since, why, .. } = looked;
     EndpointFacts {

@@ -8,6 +8,7 @@ use model::{ClusterSpec, Code, Failure, RouteSpec};
 use policy::Table;
 
 use crate::route::Route;
+use crate::route_meter::RouteMeters;
 use crate::service::Service;
 
 /// The world as it is for one request.
@@ -29,6 +30,8 @@ pub struct Cluster {
     pub services: Vec<Arc<Service>>,
     /// Rises with each change of the cluster; the ETag of what is shown of it.
     pub revision: u64,
+    /// What is counted of its routes.
+    pub(crate) route_meters: Arc<RouteMeters>,
 }
 
 impl Cluster {

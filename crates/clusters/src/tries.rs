@@ -27,6 +27,7 @@ use crate::choice;
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::request_id::RequestId;
+use crate::room::{NoRoom, Occupancy, Place};
 use crate::route::Route;
 use crate::service::{Service, Tactics};
 
@@ -38,6 +39,9 @@ pub enum Access {
     /// A primary.
     Write,
 }
+
+/// When a service that was full may have room again.
+const ROOM_SOON: Duration = Duration::from_secs(1);
 
 /// An operation as the try loop sees it.
 #[derive(Debug, Clone)]
@@ -111,6 +115,8 @@ pub struct Tries {
     granted: bool,
     /// A server that only reads has sent it to a primary.
     sent_on: bool,
+    /// Its place in a service that takes so many at once.
+    place: Option<Place>,
     ended: bool,
 }
 
@@ -120,6 +126,9 @@ impl Tries {
     pub fn begin(service: Arc<Service>, route: Option<Arc<Route>>, order: Order, activity: Activity) -> Self {
         let began = Instant::now();
         service.meter.begin(slot());
+        if let Some(route) = &route {
+            route.meter.begin();
+        }
         service.budget.request(clock::at(began));
         let patience = order.patience;
         let timeout = route.as_ref().map_or(&service.tactics, |route| route.tactics(&service)).timeout;
@@ -137,6 +146,7 @@ impl Tries {
             failed: None,
             granted: false,
             sent_on: false,
+            place: None,
             ended: false,
         }
     }
@@ -166,6 +176,14 @@ impl Tries {
     /// # Errors
     /// Why nobody may be asked; on a further try, what the last one failed with.
     pub async fn next(&mut self) -> Result<Attempt, Failure> {
+        if self.place.is_none()
+            && let Some(room) = &self.service.room
+        {
+            self.place = room.enter_at_once();
+            if self.place.is_none() {
+                self.place = Some(Box::pin(self.wait_for_room()).await?);
+            }
+        }
         if self.order.may_write() && self.only.is_none() && self.service.is_unlooked() {
             Box::pin(self.service.first_look(self.deadline)).await?;
         }
@@ -195,11 +213,47 @@ impl Tries {
         let reads = self.order.access == Access::Read && attempt.endpoint().only_reads();
         // A connection that is not made in its share of the time leaves time for others: nothing has left.
         attempt.set_deadlines(share(alone), share(alone || !(self.order.rerun || reads)));
+        self.asks(index);
+        Ok(attempt)
+    }
+
+    /// One more try begins, at this endpoint.
+    fn asks(&mut self, index: usize) {
         self.count += 1;
         self.tried |= 1_u64.checked_shl(u32::try_from(index).unwrap_or(64)).unwrap_or(0);
         self.last = Some(index);
         self.granted = false;
-        Ok(attempt)
+    }
+
+    /// When a second try may begin beside this one, where the route asks for that. Only of what reads and may run
+    /// twice, and once for each operation.
+    #[must_use]
+    pub fn hedge_at(&self, first: &Attempt) -> Option<Instant> {
+        let Order { access, rerun, uploads, patience, .. } = &self.order;
+        let may = *access == Access::Read && *rerun && !uploads && patience.is_zero();
+        let once = self.count == 1 && self.tactics().attempts > 1 && self.only.is_none();
+        self.tactics().hedge.filter(|_| may && once).map(|after| first.began() + after)
+    }
+
+    /// A second try beside the one under way, of another endpoint, with all the time that is left; `None` when no other is
+    /// asked as a matter of course, or the budget has no retry left. Whichever answers first goes to [`Tries::settle`],
+    /// and the other ends as [`Outcome::Void`]; of one that misses while the other runs, [`Attempt::end`] is told.
+    pub fn beside(&mut self) -> Option<Attempt> {
+        let now = Instant::now();
+        if self.count >= self.tactics().attempts || now >= self.deadline {
+            return None;
+        }
+        let moment = clock::at(now);
+        let index = choice::choose_beside(&self.service, self.tactics(), &self.order, self.tried, moment)?;
+        if !self.service.budget.try_retry(moment, self.service.in_flight()) {
+            return None;
+        }
+        let endpoint = Arc::clone(&self.service.endpoints[index]);
+        let mut attempt = Attempt::begin(Arc::clone(&self.service), endpoint, false, now);
+        attempt.asked_at(moment);
+        attempt.set_deadlines(self.deadline, self.deadline);
+        self.asks(index);
+        Some(attempt)
     }
 
     /// Counts how the attempt ended and says what follows.
@@ -208,7 +262,14 @@ impl Tries {
     /// The miss's failure, when there is no further try.
     pub fn settle<T>(&mut self, attempt: Attempt, result: Result<T, Miss>) -> Result<Settled<T>, Failure> {
         match result {
-            Ok(answer) => Ok(Settled::Answer(answer, attempt)),
+            Ok(answer) => {
+                // Of two that ran side by side it may have been the first.
+                let answered = |own: &Arc<Endpoint>| Arc::ptr_eq(own, attempt.endpoint());
+                if self.count > 1 {
+                    self.last = self.service.endpoints.iter().position(answered).or(self.last);
+                }
+                Ok(Settled::Answer(answer, attempt))
+            }
             Err(miss) => {
                 let Miss { failure, cause, sent, outcome, wants_primary } = miss;
                 attempt.end(outcome);
@@ -232,6 +293,27 @@ impl Tries {
             && self.choose_other(clock::now())
             && self.grant(RetryOn::GatewayError, true);
         self.granted
+    }
+
+    /// Waits in order until one of the requests under way has ended.
+    async fn wait_for_room(&self) -> Result<Place, Failure> {
+        let Some(room) = &self.service.room else { return Err(self.too_late()) };
+        room.enter(self.deadline).await.map_err(|no_room| {
+            let (path, Occupancy { most, waiting, .. }) = (self.service.path(), room.occupancy());
+            let detail = match no_room {
+                NoRoom::Full => format!(
+                    "`{path}` takes {most} requests at once, and {waiting} wait already for one of them to end."
+                ),
+                NoRoom::Late => format!(
+                    "`{path}` takes {most} requests at once, and none of them has ended within {} ms.",
+                    self.tactics().timeout.as_millis()
+                ),
+            };
+            Failure::gateway(Code::Overloaded, detail)
+                .with_service(self.service.name.clone())
+                .with_retry_after(ROOM_SOON)
+                .with_hint("`limits` of the service says how many it takes, and how many wait.")
+        })
     }
 
     /// From now on a primary is asked. The first time that is no further try: nothing was done, and whoever asked could
@@ -265,7 +347,7 @@ impl Tries {
     }
 
     fn choose_other(&self, now: Time) -> bool {
-        let usable = |endpoint: &Arc<crate::Endpoint>| endpoint.standing(now).is_in();
+        let usable = |endpoint: &Arc<Endpoint>| self.service.asks(endpoint, now);
         let other = |(index, endpoint)| self.tried & (1 << (index as u64).min(63)) == 0 && usable(endpoint);
         self.service.endpoints.iter().enumerate().any(other)
     }
@@ -330,7 +412,11 @@ impl Tries {
             Ending::Failure(code, _) => Some(code),
             Ending::Success(_) | Ending::Cancelled => None,
         };
-        self.service.meter.end(slot(), duration, code);
+        self.place = None;
+        self.service.meter.end(slot(), duration, code, self.count);
+        if let Some(route) = &self.route {
+            route.meter.end(duration, code, self.count);
+        }
         let shape = std::mem::replace(&mut self.order.shape, Shape::Text(Box::default()));
         self.activity.note(Entry {
             cluster: Arc::clone(&self.service.cluster),
@@ -354,3 +440,6 @@ impl Drop for Tries {
         self.end(Ending::Cancelled, Instant::now());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,7 +150,17 @@ pub const RETRY: &[Field] = &[
         "What leads to another try, among what may run again at all.",
     )
     .default("[connect, reset, timeout, gateway_error]"),
+    field(
+        "hedge",
+        Shape::Fields(HEDGE),
+        "A second try beside a first that takes long; the first answer counts.",
+    )
+    .later(DOOR),
 ];
+
+/// `hedge` of `retry`.
+pub const HEDGE: &[Field] =
+    &[field("after", Shape::SpanFrom(1), "How long the first may take until then.").required()];
 
 /// `routing` of a cluster.
 pub const ROUTING: &[Field] = &[
@@ -197,7 +207,10 @@ pub const HEALTH: &[Field] = &[
     field("timeout", Shape::SpanFrom(1), "Time for one probe.").default("5s"),
     field("threshold", Shape::Integer(1, 100), "Probes in a row that change the verdict, either way.")
         .default("3"),
+    field("panic_threshold", SHARE, PANIC).default("0.5"),
 ];
+
+const PANIC: &str = "Share of a service's endpoints below which failed probes alone take none of them out.";
 
 /// `health` of a service: each key that is there stands in for the cluster's, so none has a default.
 pub const SERVICE_HEALTH: &[Field] = &[
@@ -205,6 +218,7 @@ pub const SERVICE_HEALTH: &[Field] = &[
     field("interval", Shape::SpanFrom(100), "Time between two probes of one endpoint."),
     field("timeout", Shape::SpanFrom(1), "Time for one probe."),
     field("threshold", Shape::Integer(1, 100), "Probes in a row that change the verdict, either way."),
+    field("panic_threshold", SHARE, PANIC),
 ];
 
 /// `outlier` of a service.
@@ -220,7 +234,37 @@ pub const OUTLIER: &[Field] = &[
         "How long several requests may stay unanswered before it is passed over.",
     )
     .default("1s"),
+    field(
+        "slow_start",
+        Shape::SpanFrom(0),
+        "How long one that joins or comes back takes to get its whole share; `0s` for at once.",
+    )
+    .default("5s"),
 ];
+
+/// `limits` of a service, for the table of a kind that carries requests.
+pub const LIMITS: &[Field] = &[
+    field("max_connections", Shape::Integer(1, i64::MAX), "Connections to it at once.").later(DOOR),
+    field(
+        "max_requests",
+        Shape::Integer(1, MANY),
+        "Requests under way at once, upgraded connections among them.",
+    ),
+    field(
+        "max_pending",
+        Shape::Integer(0, MANY),
+        "Requests that wait, in order, for one of these to end; left out, as many as may be under way.",
+    ),
+    field(
+        "adaptive",
+        Shape::Bool,
+        "Whether the gateway finds out how many requests at once it bears, up to `max_requests` or 1000.",
+    )
+    .default("false"),
+];
+
+/// More than any service is asked at once.
+const MANY: i64 = 1_000_000;
 
 /// `ai` of older files: only what means "off" is accepted.
 pub const AI: &[Field] = &[

@@ -47,7 +47,7 @@ pub use cluster::ClusterSpec;
 pub use endpoint::{Address, EndpointSpec, History, Role, Seen};
 pub use failure::{Code, Failure, Origin};
 pub use id::ClusterId;
-pub use policy::{BreakerSpec, HealthSpec, OutlierSpec, RoutingSpec, Strategy};
+pub use policy::{BreakerSpec, HealthSpec, LimitsSpec, OutlierSpec, RoutingSpec, Strategy};
 pub use route::RouteSpec;
 pub use secret::Secret;
 pub use service::ServiceSpec;

@@ -120,11 +120,19 @@ pub struct HealthSpec {
     pub timeout: Span,
     /// Probes in a row that change the verdict, either way.
     pub threshold: u32,
+    /// Share of a service's endpoints that must pass their probes for probes to be believed, 0 to 1.
+    pub panic_threshold: f64,
 }
 
 impl Default for HealthSpec {
     fn default() -> Self {
-        HealthSpec { enabled: true, interval: Span::secs(10), timeout: Span::secs(5), threshold: 3 }
+        HealthSpec {
+            enabled: true,
+            interval: Span::secs(10),
+            timeout: Span::secs(5),
+            threshold: 3,
+            panic_threshold: 0.5,
+        }
     }
 }
 
@@ -142,6 +150,8 @@ pub struct OutlierSpec {
     pub max_share: f64,
     /// How long an endpoint may leave several requests unanswered before it is passed over.
     pub silence: Span,
+    /// How long an endpoint that joins or comes back takes to get its whole share; 0 for at once.
+    pub slow_start: Span,
 }
 
 impl Default for OutlierSpec {
@@ -152,6 +162,21 @@ impl Default for OutlierSpec {
             max_ejection: Span::secs(60),
             max_share: 0.5,
             silence: Span::secs(1),
+            slow_start: Span::secs(5),
         }
     }
+}
+
+/// `limits` of a service: how much it is asked at once, whatever clients want.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LimitsSpec {
+    /// Requests under way at once; none when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_requests: Option<u32>,
+    /// Requests that wait for one of these to end; left out, as many as may be under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_pending: Option<u32>,
+    /// Whether the gateway finds out how many the service bears, up to `max_requests`.
+    pub adaptive: bool,
 }

@@ -148,11 +148,21 @@ pub struct RetrySpec {
     pub per_try: Option<Span>,
     /// What leads to another try, among what may run again at all.
     pub on: Vec<RetryOn>,
+    /// When a second try is made beside a first that takes long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<HedgeSpec>,
+}
+
+/// `hedge` of `retry`: a second try beside the first, of another endpoint; the first answer counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HedgeSpec {
+    /// How long the first may take until then.
+    pub after: Span,
 }
 
 impl Default for RetrySpec {
     fn default() -> Self {
-        RetrySpec { attempts: 3, per_try: None, on: RetryOn::ALL.to_vec() }
+        RetrySpec { attempts: 3, per_try: None, on: RetryOn::ALL.to_vec(), hedge: None }
     }
 }
 

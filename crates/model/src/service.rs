@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::endpoint::{EndpointSpec, Role};
-use crate::policy::{HealthSpec, OutlierSpec};
+use crate::policy::{HealthSpec, LimitsSpec, OutlierSpec};
 use crate::secret::Secret;
 
 /// One named dependency of a cluster, as asked.
@@ -107,5 +107,12 @@ impl ServiceSpec {
             }
         }
         serde_json::from_value(Value::Object(merged)).unwrap_or_else(|_| cluster.clone())
+    }
+
+    /// How much it is asked at once, when it says anything of that.
+    #[must_use]
+    pub fn limits(&self) -> Option<LimitsSpec> {
+        let limits: LimitsSpec = serde_json::from_value(self.options.get("limits")?.clone()).ok()?;
+        (limits != LimitsSpec::default()).then_some(limits)
     }
 }

@@ -107,8 +107,22 @@ pub struct ServiceFacts {
     pub rotation: String,
     /// `closed`, `open` or `half-open`: the worst of its endpoints'.
     pub breaker: String,
+    /// How full it is, where something limits what it is asked at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitFacts>,
     /// Each of its endpoints.
     pub endpoints: Vec<EndpointFacts>,
+}
+
+/// How full a service is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LimitFacts {
+    /// Requests that may be under way at once; what was found out, where `adaptive` is asked for.
+    pub max_requests: u32,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Requests that wait for one of these to end.
+    pub pending: u32,
 }
 
 /// The facts of one endpoint.

@@ -33,6 +33,8 @@ pub struct Breaker {
     until: AtomicU64,
     /// A probe has passed since it opened.
     probed: AtomicBool,
+    /// When it opened, closed, or was found half-open by a probe.
+    turned: AtomicU64,
     /// Trials that succeeded since it opened.
     passed: AtomicU32,
     /// Trials that run now. Survives opening and closing: a trial holds its place until it ends.
@@ -133,6 +135,7 @@ impl Breaker {
             opened: AtomicU64::new(0),
             until: AtomicU64::new(0),
             probed: AtomicBool::new(false),
+            turned: AtomicU64::new(0),
             passed: AtomicU32::new(0),
             running: AtomicU32::new(0),
             relapses: AtomicU32::new(0),
@@ -172,6 +175,22 @@ impl Breaker {
         } else {
             State::Open { since: Time(opened - 1), until }
         }
+    }
+
+    /// Since when it is that. One that was never anything but closed is so since the beginning of time.
+    #[must_use]
+    pub fn since(&self, now: Time) -> Time {
+        let turned = Time(self.turned.load(Relaxed));
+        match self.peek(now) {
+            State::HalfOpen if !self.probed.load(Relaxed) => Time(self.until.load(Relaxed)),
+            State::Closed | State::Open { .. } | State::HalfOpen => turned,
+        }
+    }
+
+    /// Failures since the last success, those that opened it among them.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.consecutive.load(Relaxed)
     }
 
     /// Trials that run now.
@@ -216,13 +235,14 @@ impl Breaker {
         if now.since(since) < FIRST_RELAPSE.saturating_mul(doubled) {
             return None;
         }
+        self.turned.store(now.0, Relaxed);
         self.probed.store(true, Relaxed);
         Some(Transition::HalfOpened)
     }
 
     /// Closes it by hand.
-    pub fn reset(&self, _now: Time) -> Option<Transition> {
-        self.close(|| true)
+    pub fn reset(&self, now: Time) -> Option<Transition> {
+        self.close(now, || true)
     }
 
     /// Opens it by hand, or opens it again.
@@ -267,7 +287,7 @@ impl Breaker {
             return None;
         }
         // Asked again once nobody can open it: another trial's failure may have come between, and goes before.
-        self.close(|| enough(self.passed.load(Relaxed)))
+        self.close(now, || enough(self.passed.load(Relaxed)))
     }
 
     fn open(&self, now: Time, only_if: impl Fn(State) -> bool) -> Option<Transition> {
@@ -281,17 +301,19 @@ impl Breaker {
         }
         let until = now.plus(self.settings.reset_timeout);
         self.until.store(until.0, Relaxed);
+        self.turned.store(now.0, Relaxed);
         self.probed.store(false, Relaxed);
         self.passed.store(0, Relaxed);
         self.opened.store(now.0.saturating_add(1), Release);
         Some(Transition::Opened { until })
     }
 
-    fn close(&self, only_if: impl Fn() -> bool) -> Option<Transition> {
+    fn close(&self, now: Time, only_if: impl Fn() -> bool) -> Option<Transition> {
         let _held = self.hold();
         if self.opened.load(Relaxed) == 0 || !only_if() {
             return None;
         }
+        self.turned.store(now.0, Relaxed);
         self.consecutive.store(0, Relaxed);
         self.relapses.store(0, Relaxed);
         self.recent.clear();

@@ -93,6 +93,16 @@ impl Health {
     }
 }
 
+/// Whether probes are doubted, since so few of `several` endpoints pass them: when less than this share does. That nearly
+/// all fail at once is told more often by a wrong path, or by something that all of them ask, than by the endpoints;
+/// and if it is true, the few that are left would fall over under what all of them had to bear. Of one endpoint alone
+/// nothing is doubted.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "numbers of endpoints")]
+pub fn are_doubted(threshold: f64, several: usize, unhealthy: usize) -> bool {
+    several > 1 && (several.saturating_sub(unhealthy) as f64) < threshold * several as f64
+}
+
 /// How long to wait before the next probe: a second at most while there is doubt, which is when it is not known to be
 /// healthy or is `suspicious` (its breaker is not closed, it is silent).
 #[must_use]

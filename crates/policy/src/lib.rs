@@ -18,12 +18,18 @@ pub mod outlier;
 // Whether it is asked again.
 pub mod retry;
 
+// How many are let through at once.
+pub mod gate;
+pub mod gradient;
+
 mod seed;
 mod window;
 
 pub use balance::{Balancer, Candidates, Load, Shares, balancer, by_key};
 pub use breaker::{Admission, Breaker, Proof, State, Transition, TrialKind};
-pub use health::{Change, Health, HealthState, Silence, next_interval};
+pub use gate::{Entry, Exit, Gate};
+pub use gradient::Gradient;
+pub use health::{Change, Health, HealthState, Silence, are_doubted, next_interval};
 pub use lead::{Lead, Server, leads};
 pub use outlier::{Ejection, Ejector};
 pub use retry::{Budget, Progress, Work, backoff, may_rerun};

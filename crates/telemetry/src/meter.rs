@@ -17,6 +17,7 @@ pub struct Meter {
 #[repr(align(128))]
 struct Slot {
     active: AtomicI64,
+    tries: AtomicU64,
     durations: Histogram,
     errors: [AtomicU64; CODES.len()],
 }
@@ -30,6 +31,8 @@ pub struct Reading {
     pub errors: Vec<(Code, u64)>,
     /// Operations under way.
     pub active: u64,
+    /// Tries that operations took which ended.
+    pub tries: u64,
 }
 
 impl Meter {
@@ -38,6 +41,7 @@ impl Meter {
     pub fn new(slots: usize) -> Self {
         let slot = || Slot {
             active: AtomicI64::new(0),
+            tries: AtomicU64::new(0),
             durations: Histogram::default(),
             errors: [const { AtomicU64::new(0) }; CODES.len()],
         };
@@ -49,10 +53,11 @@ impl Meter {
         self.slot(slot).active.fetch_add(1, Relaxed);
     }
 
-    /// An operation ends. `slot` may be another than where it began: the sum is what counts.
-    pub fn end(&self, slot: usize, duration: Duration, failure: Option<Code>) {
+    /// An operation ends, after so many tries. `slot` may be another than where it began: the sum is what counts.
+    pub fn end(&self, slot: usize, duration: Duration, failure: Option<Code>, tries: u32) {
         let slot = self.slot(slot);
         slot.active.fetch_sub(1, Relaxed);
+        slot.tries.fetch_add(tries.into(), Relaxed);
         slot.durations.record(duration);
         if let Some(code) = failure {
             slot.errors[code as usize].fetch_add(1, Relaxed);
@@ -71,6 +76,7 @@ impl Meter {
         for slot in &self.slots {
             reading.durations.add(&slot.durations);
             active += slot.active.load(Relaxed);
+            reading.tries += slot.tries.load(Relaxed);
         }
         reading.active = u64::try_from(active).unwrap_or(0);
         for row in CODES {
@@ -93,11 +99,11 @@ mod tests {
         for i in 0..30 {
             meter.begin(i % 3);
             let failure = (i % 10 == 0).then_some(Code::Timeout);
-            meter.end((i + 1) % 3, Duration::from_millis(1), failure);
+            meter.end((i + 1) % 3, Duration::from_millis(1), failure, 2);
         }
         meter.begin(0);
         let reading = meter.read();
-        assert_eq!((reading.durations.count(), reading.active), (30, 1));
+        assert_eq!((reading.durations.count(), reading.active, reading.tries), (30, 1, 60));
         assert_eq!(reading.errors, [(Code::Timeout, 3)]);
     }
 }

@@ -36,6 +36,24 @@ pub enum Name {
     EndpointHealth,
     /// `throome_endpoint_breaker`
     EndpointBreaker,
+    /// `throome_endpoint_in_flight`
+    EndpointInFlight,
+    /// `throome_tries_total`
+    Tries,
+    /// `throome_service_limit`
+    ServiceLimit,
+    /// `throome_service_pending`
+    ServicePending,
+    /// `throome_route_requests_total`
+    RouteRequests,
+    /// `throome_route_errors_total`
+    RouteErrors,
+    /// `throome_route_request_duration_seconds`
+    RouteRequestDuration,
+    /// `throome_route_tries_total`
+    RouteTries,
+    /// `throome_route_active_requests`
+    RouteActive,
     /// `throome_client_connections`
     ClientConnections,
     /// `throome_refused_total`
@@ -60,6 +78,27 @@ impl Name {
             Name::ServiceHealth => ("throome_service_health", "1 when the service can be used", Gauge),
             Name::EndpointHealth => ("throome_endpoint_health", "1 when the endpoint is asked", Gauge),
             Name::EndpointBreaker => ("throome_endpoint_breaker", "0 closed, 1 half-open, 2 open", Gauge),
+            Name::EndpointInFlight => ("throome_endpoint_in_flight", "Tries under way at an endpoint", Gauge),
+            Name::Tries => ("throome_tries", "Tries that operations took which ended", Counter),
+            Name::ServiceLimit => (
+                "throome_service_limit",
+                "Requests that a service takes at once, where that is limited",
+                Gauge,
+            ),
+            Name::ServicePending => {
+                ("throome_service_pending", "Requests that wait for room in a service", Gauge)
+            }
+            Name::RouteRequests => ("throome_route_requests", "Requests of a route that ended", Counter),
+            Name::RouteErrors => {
+                ("throome_route_errors", "Requests of a route that failed, by code", Counter)
+            }
+            Name::RouteRequestDuration => {
+                ("throome_route_request_duration_seconds", "How long requests of a route took", Histogram)
+            }
+            Name::RouteTries => {
+                ("throome_route_tries", "Tries that requests of a route took which ended", Counter)
+            }
+            Name::RouteActive => ("throome_route_active_requests", "Requests of a route under way", Gauge),
             Name::ClientConnections => {
                 ("throome_client_connections", "Connections of clients, by door", Gauge)
             }
@@ -90,8 +129,43 @@ pub struct ServiceSample {
     pub healthy: bool,
     /// Its meter.
     pub reading: Reading,
-    /// Address, whether it is asked, and 0, 1 or 2 for its breaker, of each endpoint.
-    pub endpoints: Vec<(String, bool, u8)>,
+    /// How full it is, where something limits what it is asked at once.
+    pub room: Option<RoomSample>,
+    /// Each endpoint.
+    pub endpoints: Vec<EndpointSample>,
+}
+
+/// What one endpoint shows.
+#[derive(Debug, Clone)]
+pub struct EndpointSample {
+    /// Its address.
+    pub address: String,
+    /// Whether it is asked.
+    pub asked: bool,
+    /// Its breaker: 0 closed, 1 half-open, 2 open.
+    pub breaker: u8,
+    /// Tries under way.
+    pub in_flight: u64,
+}
+
+/// How full a service is.
+#[derive(Debug, Clone, Copy)]
+pub struct RoomSample {
+    /// Requests that it takes at once.
+    pub limit: u64,
+    /// Requests that wait.
+    pub waiting: u64,
+}
+
+/// What one route shows.
+#[derive(Debug, Clone)]
+pub struct RouteSample {
+    /// Its cluster's id.
+    pub cluster: String,
+    /// Its id.
+    pub route: String,
+    /// Its meter.
+    pub reading: Reading,
 }
 
 /// What the process shows.
@@ -101,6 +175,8 @@ pub struct Sample {
     pub clusters: usize,
     /// Each service.
     pub services: Vec<ServiceSample>,
+    /// Each route that was asked; those beyond a number under one name.
+    pub routes: Vec<RouteSample>,
     /// Connections of clients, by door.
     pub connections: Vec<(&'static str, u64)>,
     /// Requests that were answered with a problem document, by code.
@@ -131,16 +207,13 @@ impl Collector for Snapshot {
             each(&sample.services, |s| counter(out, &s.labels(), s.reading.durations.count()))
         })?;
         family(&mut encoder, Name::Errors, |out| {
-            each(&sample.services, |s| {
-                each(&s.reading.errors, |(code, count)| {
-                    let mut labels = s.labels();
-                    labels.push(("error_type", code.name()));
-                    counter(out, &labels, *count)
-                })
-            })
+            each(&sample.services, |s| errors(out, s.labels(), &s.reading))
         })?;
         family(&mut encoder, Name::RequestDuration, |out| {
-            each(&sample.services, |s| histogram(out, &s.labels(), &s.reading.durations))
+            each(&sample.services, |s| histogram(out, &s.labels(), &s.reading.durations, Steps::All))
+        })?;
+        family(&mut encoder, Name::Tries, |out| {
+            each(&sample.services, |s| counter(out, &s.labels(), s.reading.tries))
         })?;
         family(&mut encoder, Name::ActiveConnections, |out| {
             each(&sample.services, |s| gauge(out, &s.labels(), s.reading.active))
@@ -148,20 +221,12 @@ impl Collector for Snapshot {
         family(&mut encoder, Name::ServiceHealth, |out| {
             each(&sample.services, |s| gauge(out, &s.labels(), u64::from(s.healthy)))
         })?;
-        family(&mut encoder, Name::EndpointHealth, |out| {
-            each(&sample.services, |s| {
-                each(&s.endpoints, |(address, asked, _)| {
-                    gauge(out, &s.endpoint_labels(address), u64::from(*asked))
-                })
-            })
-        })?;
-        family(&mut encoder, Name::EndpointBreaker, |out| {
-            each(&sample.services, |s| {
-                each(&s.endpoints, |(address, _, state)| {
-                    gauge(out, &s.endpoint_labels(address), u64::from(*state))
-                })
-            })
-        })?;
+        self.endpoints(&mut encoder, Name::EndpointHealth, |endpoint| endpoint.asked.into())?;
+        self.endpoints(&mut encoder, Name::EndpointBreaker, |endpoint| endpoint.breaker.into())?;
+        self.endpoints(&mut encoder, Name::EndpointInFlight, |endpoint| endpoint.in_flight)?;
+        self.rooms(&mut encoder, Name::ServiceLimit, |room| room.limit)?;
+        self.rooms(&mut encoder, Name::ServicePending, |room| room.waiting)?;
+        self.routes(&mut encoder)?;
         family(&mut encoder, Name::ClientConnections, |out| {
             each(&sample.connections, |(door, count)| gauge(out, &[("door", door)], *count))
         })?;
@@ -176,6 +241,50 @@ impl Collector for Snapshot {
     }
 }
 
+impl Snapshot {
+    fn endpoints(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: Name,
+        of: impl Fn(&EndpointSample) -> u64,
+    ) -> fmt::Result {
+        family(encoder, name, |out| {
+            each(&self.0.services, |s| {
+                each(&s.endpoints, |endpoint| gauge(out, &s.endpoint_labels(&endpoint.address), of(endpoint)))
+            })
+        })
+    }
+
+    fn rooms(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: Name,
+        of: impl Fn(&RoomSample) -> u64,
+    ) -> fmt::Result {
+        family(encoder, name, |out| {
+            each(&self.0.services, |s| match &s.room {
+                Some(room) => gauge(out, &s.labels(), of(room)),
+                None => Ok(()),
+            })
+        })
+    }
+
+    fn routes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let routes = &self.0.routes;
+        family(encoder, Name::RouteRequests, |out| {
+            each(routes, |r| counter(out, &r.labels(), r.reading.durations.count()))
+        })?;
+        family(encoder, Name::RouteErrors, |out| each(routes, |r| errors(out, r.labels(), &r.reading)))?;
+        family(encoder, Name::RouteRequestDuration, |out| {
+            each(routes, |r| histogram(out, &r.labels(), &r.reading.durations, Steps::Few))
+        })?;
+        family(encoder, Name::RouteTries, |out| {
+            each(routes, |r| counter(out, &r.labels(), r.reading.tries))
+        })?;
+        family(encoder, Name::RouteActive, |out| each(routes, |r| gauge(out, &r.labels(), r.reading.active)))
+    }
+}
+
 type Labels<'a> = Vec<(&'static str, &'a str)>;
 
 impl ServiceSample {
@@ -187,6 +296,12 @@ impl ServiceSample {
         let mut labels = self.labels();
         labels.push(("endpoint", address));
         labels
+    }
+}
+
+impl RouteSample {
+    fn labels(&self) -> Labels<'_> {
+        vec![("cluster_id", self.cluster.as_str()), ("route", &self.route)]
     }
 }
 
@@ -215,14 +330,49 @@ fn gauge(out: &mut MetricEncoder<'_>, labels: &[(&str, &str)], value: u64) -> fm
     out.encode_family(&labels)?.encode_gauge(&value)
 }
 
+fn errors<'a>(out: &mut MetricEncoder<'_>, mut labels: Labels<'a>, reading: &'a Reading) -> fmt::Result {
+    each(&reading.errors, |(code, count)| {
+        labels.push(("error_type", code.name()));
+        counter(out, &labels, *count)?;
+        labels.pop();
+        Ok(())
+    })
+}
+
+/// Which of the bounds of a histogram are shown.
+#[derive(Clone, Copy)]
+enum Steps {
+    All,
+    /// Three to a decade: there may be a thousand of these.
+    Few,
+}
+
+impl Steps {
+    fn shows(self, bucket: usize) -> bool {
+        match self {
+            Steps::All => true,
+            Steps::Few => bucket == BOUNDS.len() || bucket.is_multiple_of(3),
+        }
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in floating point")]
-fn histogram(out: &mut MetricEncoder<'_>, labels: &[(&str, &str)], counts: &Counts) -> fmt::Result {
-    let buckets: Vec<(f64, u64)> = counts
-        .buckets
-        .iter()
-        .enumerate()
-        .map(|(i, &count)| (BOUNDS.get(i).map_or(f64::INFINITY, |&micros| micros as f64 / 1e6), count))
-        .collect();
+fn histogram(
+    out: &mut MetricEncoder<'_>,
+    labels: &[(&str, &str)],
+    counts: &Counts,
+    steps: Steps,
+) -> fmt::Result {
+    let mut buckets: Vec<(f64, u64)> = Vec::new();
+    // What falls into a bucket that is not shown belongs to the next that is.
+    let mut below = 0;
+    for (bucket, count) in counts.buckets.iter().enumerate() {
+        below += count;
+        if steps.shows(bucket) {
+            let bound = BOUNDS.get(bucket).map_or(f64::INFINITY, |&micros| micros as f64 / 1e6);
+            buckets.push((bound, std::mem::take(&mut below)));
+        }
+    }
     let sum = counts.sum_micros as f64 / 1e6;
     out.encode_family(&labels)?.encode_histogram::<[(&str, &str); 0]>(sum, counts.count(), &buckets, None)
 }
@@ -240,16 +390,25 @@ mod tests {
     fn the_promised_names_are_there() {
         let meter = Meter::new(1);
         meter.begin(0);
-        meter.end(0, Duration::from_millis(3), Some(Code::Timeout));
+        meter.end(0, Duration::from_millis(3), Some(Code::Timeout), 3);
         let service = ServiceSample {
             cluster: "shop".into(),
             service: "web".into(),
             kind: "some".into(),
             healthy: true,
             reading: meter.read(),
-            endpoints: vec![("127.0.0.1:1".into(), true, 0)],
+            room: Some(RoomSample { limit: 10, waiting: 2 }),
+            endpoints: vec![EndpointSample {
+                address: "127.0.0.1:1".into(),
+                asked: true,
+                breaker: 0,
+                in_flight: 4,
+            }],
         };
-        let text = render(Sample { clusters: 1, services: vec![service], ..Sample::default() });
+        let route = RouteSample { cluster: "shop".into(), route: "api".into(), reading: meter.read() };
+        let text =
+            render(Sample { clusters: 1, services: vec![service], routes: vec![route], ..Sample::default() });
+        let of_route = r#"{cluster_id="shop",route="api""#;
         let labels = r#"{cluster_id="shop",service="web",type="some""#;
         for line in [
             "throome_cluster_total 1".to_owned(),
@@ -258,6 +417,18 @@ mod tests {
             format!("throome_request_duration_seconds_count{labels}}} 1"),
             format!("throome_active_connections{labels}}} 0"),
             format!("throome_service_health{labels}}} 1"),
+            format!("throome_tries_total{labels}}} 3"),
+            format!("throome_service_limit{labels}}} 10"),
+            format!("throome_service_pending{labels}}} 2"),
+            format!("throome_endpoint_in_flight{labels},endpoint=\"127.0.0.1:1\"}} 4"),
+            format!("throome_route_requests_total{of_route}}} 1"),
+            format!("throome_route_errors_total{of_route},error_type=\"timeout\"}} 1"),
+            format!("throome_route_tries_total{of_route}}} 3"),
+            format!("throome_route_active_requests{of_route}}} 0"),
+            format!("throome_route_request_duration_seconds_count{of_route}}} 1"),
+            format!("throome_route_request_duration_seconds_bucket{{le=\"0.0025\",{}}} 0", &of_route[1..]),
+            format!("throome_route_request_duration_seconds_bucket{{le=\"0.005\",{}}} 1", &of_route[1..]),
+            format!("throome_route_request_duration_seconds_bucket{{le=\"+Inf\",{}}} 1", &of_route[1..]),
         ] {
             assert!(text.contains(&line), "{line} is not in\n{text}");
         }

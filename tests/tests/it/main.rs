@@ -26,6 +26,7 @@ mod mistakes;
 mod neon;
 mod openapi;
 mod outages;
+mod pressure;
 mod protocol;
 mod routing;
 mod samples;

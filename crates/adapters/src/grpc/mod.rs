@@ -62,6 +62,7 @@ impl KindCheck for GrpcDriver {
 
     fn check(&self, service: &Node, problems: &mut Problems) {
         tls::check(service, problems);
+        crate::limits::check(service, problems);
     }
 }
 

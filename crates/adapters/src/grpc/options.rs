@@ -1,17 +1,16 @@
 //! What only a `grpc` service can say.
 
 use model::ServiceSpec;
+use model::cluster_fields::LIMITS;
 use model::field::{Field, Shape, field};
 
 use crate::tls;
-
-const DOOR: &str = "the traffic door in full";
 
 /// The keys of the kind.
 pub(super) const FIELDS: &[Field] = &[
     field("health", Shape::Fields(HEALTH), "How its endpoints are probed, over the cluster's `health`."),
     tls::FIELD,
-    field("limits", Shape::Any, "Connections and requests at once.").later(DOOR),
+    field("limits", Shape::Fields(LIMITS), "How much it is asked at once."),
 ];
 
 const HEALTH: &[Field] = &[
@@ -25,6 +24,11 @@ const HEALTH: &[Field] = &[
     field("interval", Shape::SpanFrom(100), "Time between two probes of one endpoint."),
     field("timeout", Shape::SpanFrom(1), "Time for one probe."),
     field("threshold", Shape::Integer(1, 100), "Probes in a row that change the verdict, either way."),
+    field(
+        "panic_threshold",
+        Shape::Number(0.0, 1.0),
+        "Share of its endpoints below which failed probes alone take none of them out.",
+    ),
 ];
 
 /// The name whose health is asked.

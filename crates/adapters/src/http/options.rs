@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use model::check::Problems;
+use model::cluster_fields::LIMITS;
 use model::field::{Field, Shape, field, word};
 use model::tree::Node;
 use model::{Code, Failure, ServiceSpec};
@@ -10,9 +11,7 @@ use model::{Code, Failure, ServiceSpec};
 use super::pool::Protocol;
 use super::probe::Probe;
 use super::websocket;
-use crate::tls;
-
-const DOOR: &str = "the traffic door in full";
+use crate::{limits, tls};
 
 /// The keys of the kind.
 pub(super) const FIELDS: &[Field] = &[
@@ -24,17 +23,24 @@ pub(super) const FIELDS: &[Field] = &[
     .default("http1"),
     field("health", Shape::Fields(HEALTH), "How its endpoints are probed, over the cluster's `health`."),
     tls::FIELD,
-    field("limits", Shape::Any, "Connections and requests at once.").later(DOOR),
+    field("limits", Shape::Fields(LIMITS), "How much it is asked at once."),
     field("websocket", Shape::Fields(websocket::FIELDS), "Who may open WebSockets, and their limits."),
 ];
 
 const HEALTH: &[Field] = &[
     field("path", Shape::Text, "Asked with GET; left out, a connection that opens is enough."),
     field("expect", Shape::Text, "The statuses that pass, as `200` or `200-399`.").default("200-399"),
+    field("expect_body", Shape::Text, "Must stand somewhere in the first 64 KiB of the answer's body."),
+    field("host", Shape::Host, "Said in the `Host` header; left out, the endpoint's address."),
     field("enabled", Shape::Bool, "Whether endpoints are probed."),
     field("interval", Shape::SpanFrom(100), "Time between two probes of one endpoint."),
     field("timeout", Shape::SpanFrom(1), "Time for one probe."),
     field("threshold", Shape::Integer(1, 100), "Probes in a row that change the verdict, either way."),
+    field(
+        "panic_threshold",
+        Shape::Number(0.0, 1.0),
+        "Share of its endpoints below which failed probes alone take none of them out.",
+    ),
 ];
 
 /// What the table cannot say.
@@ -54,12 +60,26 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
             _ => {}
         }
     }
+    limits::check(service, problems);
     let Some(health) = service.get("health") else { return };
+    for key in ["expect", "expect_body", "host"] {
+        if let Some(said) = health.get(key)
+            && health.get("path").is_none()
+        {
+            let message = "says something only of a probe that asks for a `path`, such as `/healthz`";
+            problems.add(&format!("health.{key}"), said.at, message);
+        }
+    }
     if let Some(path) = health.get("path")
         && let Some(text) = path.as_str()
         && !is_path(text)
     {
         problems.add("health.path", path.at, format!("`{text}` is not an absolute path such as `/healthz`"));
+    }
+    if let Some(wanted) = health.get("expect_body")
+        && wanted.as_str().is_some_and(str::is_empty)
+    {
+        problems.add("health.expect_body", wanted.at, "must not be empty: every body holds nothing");
     }
     if let Some(expect) = health.get("expect")
         && let Some(text) = expect.as_str()
@@ -91,7 +111,12 @@ pub(super) fn probe_of(service: &ServiceSpec) -> Result<Probe, Failure> {
     let expect = statuses(expect).ok_or_else(|| {
         Failure::client(Code::InvalidConfig, format!("health.expect: `{expect}` is no status"))
     })?;
-    Ok(Probe { path: text("path").map(Into::into), expect })
+    Ok(Probe {
+        path: text("path").map(Into::into),
+        expect,
+        expect_body: text("expect_body").map(Into::into),
+        host: text("host").map(Into::into),
+    })
 }
 
 fn is_path(text: &str) -> bool {

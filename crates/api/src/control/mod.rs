@@ -7,6 +7,7 @@ pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod kinds;
 pub(crate) mod later;
+pub(crate) mod legacy;
 pub(crate) mod live;
 pub(crate) mod metrics;
 pub(crate) mod routes;

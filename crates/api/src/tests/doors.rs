@@ -58,7 +58,7 @@ async fn what_belongs_to_a_later_stage_says_so() {
         ("POST", "/api/v1/auth/login"),
         ("GET", "/api/v1/users"),
         ("GET", "/api/routes"),
-        ("GET", "/api/status"),
+        ("GET", "/api/websocket/stats"),
     ] {
         assert_eq!(
             gateway.ask(method, path, "").await.problem(),

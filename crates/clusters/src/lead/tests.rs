@@ -87,6 +87,7 @@ impl Pair {
             breaker_spec: routing.circuit_breaker.clone(),
             shared: Arc::new(Shared::new()),
             budget: Arc::new(Budget::new(1.0)),
+            room: None,
             events: Events::default(),
         };
         Pair { servers, service: Arc::new(service) }

@@ -5,6 +5,8 @@
 mod changes;
 mod files;
 mod history;
+mod limits;
+mod probes;
 mod routes;
 mod tries;
 

@@ -1,12 +1,13 @@
 //! The try loop over real endpoints: every outcome counted once, whoever drops what.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::route::RetryOn;
 use model::{Code, Failure};
 use serde_json::json;
 use throome_clusters::{
-    Access, ActivityFilter, Clusters, Ending, Miss, Order, Outcome, RequestId, Settled, Shape, Tries,
+    Access, ActivityFilter, Clusters, Ending, Miss, Order, Outcome, RequestId, Route, Settled, Shape, Tries,
 };
 
 use crate::World;
@@ -25,7 +26,15 @@ async fn world(routing: serde_json::Value) -> World {
     world
 }
 
-fn begin(clusters: &Clusters, rerun: bool) -> Tries {
+pub(crate) fn begin(clusters: &Clusters, rerun: bool) -> Tries {
+    begin_with(clusters, rerun, None)
+}
+
+pub(crate) fn begin_on(clusters: &Clusters, route: Option<Arc<Route>>) -> Tries {
+    begin_with(clusters, true, route)
+}
+
+fn begin_with(clusters: &Clusters, rerun: bool, route: Option<Arc<Route>>) -> Tries {
     let service = clusters.snapshot().service("c", "web").unwrap().clone();
     let order = Order {
         operation: "GET",
@@ -37,7 +46,7 @@ fn begin(clusters: &Clusters, rerun: bool) -> Tries {
         key: None,
         request_id: RequestId::make(),
     };
-    Tries::begin(service, None, order, clusters.activity().clone())
+    Tries::begin(service, route, order, clusters.activity().clone())
 }
 
 fn miss(sent: bool) -> Miss {

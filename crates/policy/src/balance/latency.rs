@@ -18,15 +18,17 @@ impl Balancer for Latency {
         let Some(shortest) = loads.iter().map(|load| wait(load)).reduce(f64::min) else { return 0 };
         let is_as_good = |load: &Load| wait(load) <= shortest * AS_GOOD;
         // None is as good any more when all have become busier meanwhile.
-        turn::pick(loads, turn::by_weight, is_as_good).unwrap_or(0)
+        turn::pick(loads, |load| turn::by_weight(load, candidates.now), is_as_good).unwrap_or(0)
     }
 }
 
-/// What a request would have to wait there, over its weight.
+/// What a request would have to wait there, over its share.
 fn wait(load: &Load, unknown: f64, now: Time) -> f64 {
     let latency = load.latency(now).as_secs_f64();
     let latency = if latency == 0.0 { unknown } else { latency };
-    latency * f64::from(load.in_flight() + 1) / f64::from(load.weight().max(1))
+    #[expect(clippy::cast_precision_loss, reason = "a weight times 1024")]
+    let share = load.share(now) as f64;
+    latency * f64::from(load.in_flight() + 1) / share
 }
 
 /// The mean of what is known, for those of which nothing is: they are neither avoided nor flooded.

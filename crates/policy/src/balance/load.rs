@@ -8,10 +8,19 @@ use crate::time::{Time, micros};
 /// How fast the past is forgotten: after so long a third of it is left.
 const DECAY: Duration = Duration::from_secs(10);
 
+/// The whole of a share, in the parts that [`Load::share`] counts.
+pub(super) const WHOLE: u64 = 1024;
+
+/// What an endpoint has of its share at the moment at which it begins to get it back: a tenth.
+const FIRST_STEP: u64 = WHOLE / 10;
+
 /// The load of one endpoint, shared by all cores and by every balancer that may pick it.
 #[derive(Debug)]
 pub struct Load {
     weight: AtomicU32,
+    /// When its share began to rise (upper half) and for how long it does (lower half), in milliseconds; 0 while it has
+    /// all of it.
+    rising: AtomicU64,
     in_flight: AtomicU32,
     /// Latency in microseconds (upper half) as of a moment in milliseconds (lower half); 0 when never measured.
     latency: AtomicU64,
@@ -27,6 +36,7 @@ impl Load {
     pub fn new(weight: u32) -> Self {
         Load {
             weight: AtomicU32::new(weight),
+            rising: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
             latency: AtomicU64::new(0),
             pass: AtomicU64::new(0),
@@ -57,6 +67,37 @@ impl Load {
     /// Changes its share from the next pick on.
     pub fn set_weight(&self, weight: u32) {
         self.weight.store(weight, Relaxed);
+    }
+
+    /// It joins its siblings, or comes back to them: from now on its share rises from a tenth to the whole, over this
+    /// time. Caches are cold, pools empty, code not compiled yet: its full share at once is what such an endpoint falls
+    /// over from.
+    pub fn rise(&self, now: Time, over: Duration) {
+        let over = u32::try_from(over.as_millis()).unwrap_or(u32::MAX);
+        self.rising.store(if over == 0 { 0 } else { pack(millis(now), over) }, Relaxed);
+    }
+
+    /// How much of its share it has at this moment, in 1024ths: all of it, unless it is rising.
+    #[must_use]
+    pub fn part(&self, now: Time) -> u64 {
+        let word = self.rising.load(Relaxed);
+        if word == 0 {
+            return WHOLE;
+        }
+        let (since, over) = unpack(word);
+        let elapsed = elapsed(since, millis(now));
+        if elapsed >= over {
+            // Forgotten, since the milliseconds come round. One that begins to rise again at this moment goes on.
+            let _ = self.rising.compare_exchange(word, 0, Relaxed, Relaxed);
+            return WHOLE;
+        }
+        FIRST_STEP + (WHOLE - FIRST_STEP) * u64::from(elapsed) / u64::from(over)
+    }
+
+    /// Its share against its siblings at this moment, in 1024ths of a weight of 1.
+    #[must_use]
+    pub fn share(&self, now: Time) -> u64 {
+        u64::from(self.weight().max(1)) * self.part(now)
     }
 
     /// Requests that have begun and not ended.
@@ -113,10 +154,14 @@ impl Load {
 
 /// The share of a mean that is left after the time between these moments. Milliseconds wrap every 49 days.
 fn remains(measured: u32, now: u32) -> f64 {
-    let elapsed = now.wrapping_sub(measured);
+    (-f64::from(elapsed(measured, now)) / 1000.0 / DECAY.as_secs_f64()).exp()
+}
+
+/// Milliseconds from one moment to another.
+fn elapsed(since: u32, now: u32) -> u32 {
+    let elapsed = now.wrapping_sub(since);
     // More than half of all the milliseconds ahead is a moment behind: another core's clock was read first.
-    let elapsed = if elapsed > u32::MAX / 2 { 0 } else { elapsed };
-    (-f64::from(elapsed) / 1000.0 / DECAY.as_secs_f64()).exp()
+    if elapsed > u32::MAX / 2 { 0 } else { elapsed }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between two values of its type")]
@@ -179,6 +224,25 @@ mod tests {
         load.forget();
         assert_eq!(load.latency(at(1)), Duration::ZERO);
         assert_eq!(load.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_share_rises_from_a_tenth_to_the_whole_and_stays_there() {
+        let load = Load::new(4);
+        assert_eq!((load.part(at(1)), load.share(at(1))), (WHOLE, 4 * WHOLE));
+        load.rise(at(10), Duration::from_secs(10));
+        let parts: Vec<u64> = [9, 10, 15, 19, 20, 5_000_000].map(|second| load.part(at(second))).to_vec();
+        assert_eq!(parts, [102, 102, 563, 931, WHOLE, WHOLE], "a clock that was read before is no rise");
+        assert_eq!(
+            load.part(at(10)),
+            WHOLE,
+            "it has risen, whatever the milliseconds say when they come round"
+        );
+        load.rise(at(30), Duration::from_secs(10));
+        load.rise(at(35), Duration::from_secs(10));
+        assert_eq!(load.share(at(35)), 4 * 102, "it fell again, and begins anew");
+        load.rise(at(36), Duration::ZERO);
+        assert_eq!(load.part(at(36)), WHOLE);
     }
 
     #[test]

@@ -11,7 +11,9 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::load::WHOLE;
 use super::{Balancer, Candidates, Load};
+use crate::time::Time;
 
 /// Stride of weight 1. A weight of 10,000 is kept to within 0.1 %; passes wrap, and are compared as such.
 const STRIDE: u64 = 1 << 24;
@@ -32,19 +34,19 @@ pub(super) struct Weighted;
 
 impl Balancer for RoundRobin {
     fn pick(&self, candidates: &Candidates<'_>, _seed: u64) -> usize {
-        pick(candidates.loads, |_| STRIDE, |_| true).unwrap_or(0)
+        pick(candidates.loads, |load| STRIDE * WHOLE / load.part(candidates.now), |_| true).unwrap_or(0)
     }
 }
 
 impl Balancer for Weighted {
     fn pick(&self, candidates: &Candidates<'_>, _seed: u64) -> usize {
-        pick(candidates.loads, by_weight, |_| true).unwrap_or(0)
+        pick(candidates.loads, |load| by_weight(load, candidates.now), |_| true).unwrap_or(0)
     }
 }
 
-/// The stride of an endpoint by its weight.
-pub(super) fn by_weight(load: &Load) -> u64 {
-    (STRIDE / u64::from(load.weight().max(1))).max(1)
+/// The stride of an endpoint by its weight, longer while its share rises.
+pub(super) fn by_weight(load: &Load, now: Time) -> u64 {
+    (STRIDE * WHOLE / load.share(now)).max(1)
 }
 
 /// Index of the endpoint whose turn it is among those that `takes_part` accepts, if it accepts any. Without a choice no

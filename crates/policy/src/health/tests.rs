@@ -57,3 +57,25 @@ fn an_endpoint_in_doubt_is_probed_each_second() {
         assert_eq!(next, Duration::from_millis(expected), "{interval} {state:?} {suspicious}");
     }
 }
+
+#[test]
+fn probes_are_doubted_when_less_than_a_share_passes_them() {
+    for (threshold, several, unhealthy, expected) in [
+        (0.5, 1, 1, false),
+        (0.5, 2, 1, false),
+        (0.5, 2, 2, true),
+        (0.5, 3, 1, false),
+        (0.5, 3, 2, true),
+        (0.5, 4, 2, false),
+        (0.5, 4, 3, true),
+        (0.0, 4, 4, false),
+        (1.0, 4, 1, true),
+        (1.0, 4, 0, false),
+    ] {
+        assert_eq!(
+            are_doubted(threshold, several, unhealthy),
+            expected,
+            "{unhealthy} of {several}, {threshold}"
+        );
+    }
+}

@@ -20,9 +20,20 @@ pub(crate) struct Report {
     pub(crate) most_trials: u32,
     /// Breakers seen half-open by a try.
     pub(crate) trials: u64,
+    /// Second tries beside a first.
+    pub(crate) hedges: u64,
+    /// How long what may run again took to be answered, in microseconds.
+    pub(crate) took: Vec<u64>,
 }
 
 impl Report {
+    /// What 99 of a hundred answers took at most, in seconds.
+    pub(crate) fn p99(&self) -> f64 {
+        let mut took = self.took.clone();
+        took.sort_unstable();
+        took[took.len() * 99 / 100] as f64 / 1e6
+    }
+
     /// Tries sent to each endpoint from one second to another.
     pub(crate) fn sent_between(&self, from: u64, to: u64) -> Vec<u64> {
         let count = self.sent.first().map_or(0, Vec::len);

@@ -1,13 +1,13 @@
 //! The try loop in small: one service's endpoints with everything that decides about them. What the endpoints do is
 //! the world's business.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use model::{BreakerSpec, HealthSpec, OutlierSpec, Span, Strategy};
 use throome_policy::{
     Admission, Balancer, Breaker, Budget, Candidates, Ejection, Ejector, Health, HealthState, Load, Proof,
-    Silence, State, Time, Transition, TrialKind, balancer, next_interval,
+    Silence, State, Time, Transition, TrialKind, are_doubted, balancer, next_interval,
 };
 
 /// The time of one try.
@@ -26,6 +26,10 @@ pub(crate) enum Missing {
     Budget,
     /// A half-open breaker lets everything through.
     TrialLimit,
+    /// Whoever comes back has its whole share at once.
+    SlowStart,
+    /// Probes are believed whatever they say.
+    Doubt,
 }
 
 /// One endpoint as its gateway sees it.
@@ -36,6 +40,8 @@ pub(crate) struct Endpoint {
     silence: Silence,
     ejection: Ejection,
     bad_in_a_row: AtomicU32,
+    /// Whether it was asked as a matter of course when somebody last looked.
+    was_in: AtomicBool,
 }
 
 /// The endpoints of one service.
@@ -90,11 +96,13 @@ impl Fleet {
             silence: Silence::new(),
             ejection: Ejection::new(),
             bad_in_a_row: AtomicU32::new(0),
+            was_in: AtomicBool::new(true),
         };
         Fleet {
             endpoints: shape.weights.iter().map(endpoint).collect(),
             health_spec,
-            outlier_spec: OutlierSpec::default(),
+            // Longer than the default, so that its steps can be told apart second by second.
+            outlier_spec: OutlierSpec { slow_start: Span::secs(10), ..OutlierSpec::default() },
             balancer: balancer(shape.strategy),
             ejector: Ejector::new(),
             budget: Budget::new(shape.budget),
@@ -112,9 +120,11 @@ impl Fleet {
 
     /// Begins a try at an endpoint that was not tried yet. The silent ones come last.
     pub(crate) fn start(&self, now: Time, tried: &[usize], kind: TrialKind, seed: u64) -> Option<Attempt> {
+        self.notice(now);
+        let doubts = self.doubts();
         let (mut silent, mut usable) = (Vec::new(), Vec::new());
         for (index, endpoint) in self.endpoints.iter().enumerate() {
-            if tried.contains(&index) || !endpoint.is_usable(now) {
+            if tried.contains(&index) || !endpoint.is_usable(now, doubts) {
                 continue;
             }
             if endpoint.is_silent(now, self.outlier_spec.silence.0) { &mut silent } else { &mut usable }
@@ -144,6 +154,38 @@ impl Fleet {
         None
     }
 
+    /// Begins a second try beside a first, at an endpoint that is asked as a matter of course.
+    pub(crate) fn start_beside(
+        &self,
+        now: Time,
+        tried: &[usize],
+        in_flight: u32,
+        seed: u64,
+    ) -> Option<Attempt> {
+        let is_fit = |index: &usize| {
+            let endpoint = &self.endpoints[*index];
+            !tried.contains(index)
+                && endpoint.is_usable(now, false)
+                && endpoint.breaker.peek(now) == State::Closed
+                && !endpoint.is_silent(now, self.outlier_spec.silence.0)
+        };
+        let fit: Vec<usize> = (0..self.endpoints.len()).filter(is_fit).collect();
+        if fit.is_empty() || !self.may_retry(now, in_flight) {
+            return None;
+        }
+        self.start_among(now, fit, TrialKind::Reluctant, seed)
+    }
+
+    /// A try is given up since another has answered.
+    pub(crate) fn abandon(&self, now: Time, attempt: Attempt) {
+        let endpoint = &self.endpoints[attempt.endpoint];
+        endpoint.load.abandon();
+        endpoint.silence.gone(now);
+        if attempt.trial {
+            endpoint.breaker.cancel();
+        }
+    }
+
     /// Records how a try ended.
     pub(crate) fn settle(&self, now: Time, attempt: Attempt, outcome: Outcome) {
         let endpoint = &self.endpoints[attempt.endpoint];
@@ -166,7 +208,7 @@ impl Fleet {
             endpoint.bad_in_a_row.store(0, Relaxed);
         } else if endpoint.bad_in_a_row.fetch_add(1, Relaxed) + 1 >= STANDS_OUT {
             endpoint.bad_in_a_row.store(0, Relaxed);
-            let out = self.endpoints.iter().filter(|endpoint| !endpoint.is_usable(now)).count();
+            let out = self.endpoints.iter().filter(|endpoint| !endpoint.is_usable(now, false)).count();
             self.ejector.eject(&endpoint.ejection, now, &self.outlier_spec, self.endpoints.len(), out);
         }
     }
@@ -181,17 +223,39 @@ impl Fleet {
                 endpoint.load.forget();
             }
         }
+        self.notice(now);
         let suspicious = endpoint.breaker.peek(now) != State::Closed
             || endpoint.is_silent(now, self.outlier_spec.silence.0);
         now.plus(next_interval(&self.health_spec, endpoint.health.state(), suspicious))
     }
 }
 
+impl Fleet {
+    /// Whoever is back has its share step by step.
+    fn notice(&self, now: Time) {
+        let doubts = self.doubts();
+        for endpoint in &self.endpoints {
+            let is_in = endpoint.is_usable(now, doubts) && endpoint.breaker.peek(now) == State::Closed;
+            if is_in && !endpoint.was_in.load(Relaxed) && self.missing != Missing::SlowStart {
+                endpoint.load.rise(now, self.outlier_spec.slow_start.0);
+            }
+            endpoint.was_in.store(is_in, Relaxed);
+        }
+    }
+
+    /// Whether probes alone take nobody out.
+    fn doubts(&self) -> bool {
+        let unhealthy = self.endpoints.iter().filter(|e| e.health.state() == HealthState::Unhealthy).count();
+        self.missing != Missing::Doubt
+            && are_doubted(self.health_spec.panic_threshold, self.endpoints.len(), unhealthy)
+    }
+}
+
 impl Endpoint {
-    fn is_usable(&self, now: Time) -> bool {
-        self.health.state() != HealthState::Unhealthy
-            && self.ejection.ejected_until(now).is_none()
-            && !matches!(self.breaker.peek(now), State::Open { .. })
+    fn is_usable(&self, now: Time, doubts: bool) -> bool {
+        let state = self.breaker.peek(now);
+        let passes = self.health.state() != HealthState::Unhealthy || (doubts && state == State::Closed);
+        passes && self.ejection.ejected_until(now).is_none() && !matches!(state, State::Open { .. })
     }
 
     fn is_silent(&self, now: Time, limit: Duration) -> bool {

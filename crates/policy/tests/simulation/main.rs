@@ -34,7 +34,16 @@ fn plan(strategy: Strategy) -> Plan {
         budget: 0.2,
         missing: Missing::Nothing,
     };
-    Plan { seed: 7, seconds: 3_600, rate: 30.0, unsafe_share: 0.3, probes: true, shape, script: Vec::new() }
+    Plan {
+        seed: 7,
+        seconds: 3_600,
+        rate: 30.0,
+        unsafe_share: 0.3,
+        hedge: None,
+        probes: true,
+        shape,
+        script: Vec::new(),
+    }
 }
 
 fn without(missing: Missing, plan: Plan) -> Plan {
@@ -119,7 +128,7 @@ fn after_return(report: &Report, fault: &Fault) -> (f64, f64) {
     let back = fault.ends
         + match fault.mode {
             Mode::Failing(_) => BACK_FROM_ERRORS,
-            Mode::Up | Mode::Frozen | Mode::Dead => BACK_FROM_SILENCE,
+            Mode::Up | Mode::Slow(_) | Mode::Misjudged | Mode::Frozen | Mode::Dead => BACK_FROM_SILENCE,
         };
     let sent = report.sent_between(back, back + STRETCH);
     (sent[fault.endpoint] as f64, sent.iter().sum::<u64>() as f64 / sent.len() as f64)
@@ -229,6 +238,114 @@ fn without_the_trial_limit_trials_pass_their_bound() {
     assert_eq!(report.most_trials, plan.shape.breaker.trials, "the limit was not reached");
     let plan = without(Missing::TrialLimit, plan);
     assert!(trials_stay_within_the_limit(&plan, &run(&plan)).is_err());
+}
+
+/// Four endpoints are asked a lot, and one is dead for a while.
+fn one_returns(strategy: Strategy) -> Plan {
+    let script = vec![(10, 1, Mode::Dead), (40, 1, Mode::Up)];
+    Plan { rate: 400.0, unsafe_share: 0.0, seconds: 70, script, ..plan(strategy) }
+}
+
+/// What the one that was dead gets of the others' mean, second by second, from the first in which it gets a tenth of a
+/// fair share on.
+fn return_of_one(report: &Report) -> Vec<f64> {
+    let shares = (40..70).map(|second| {
+        let sent = report.sent_between(second, second + 1);
+        sent[1] as f64 * 3.0 / (sent[0] + sent[2] + sent[3]) as f64
+    });
+    shares.skip_while(|share| *share < 0.05).collect()
+}
+
+fn it_comes_back_step_by_step(report: &Report) -> Result<(), String> {
+    let shares = return_of_one(report);
+    let mean = |from: usize, to: usize| shares[from..to].iter().sum::<f64>() / (to - from) as f64;
+    // One that does nothing yet is the least busy: by connections in flight it gets more than its step.
+    if mean(0, 2) < 0.5 && (0.3..0.85).contains(&mean(4, 7)) && mean(12, 15) > 0.8 {
+        Ok(())
+    } else {
+        Err(format!("{shares:?}"))
+    }
+}
+
+#[test]
+fn whoever_comes_back_has_its_share_step_by_step_and_without_slow_start_at_once() {
+    for strategy in STRATEGIES {
+        let report = run(&one_returns(strategy));
+        it_comes_back_step_by_step(&report).unwrap_or_else(|shares| panic!("{strategy:?}: {shares}"));
+        assert_eq!(report.failed_safe, 0, "{strategy:?}");
+        let at_once = run(&without(Missing::SlowStart, one_returns(strategy)));
+        // The better of two takes its time by itself: it has seen the first trials take long.
+        let takes_its_time = strategy == Strategy::TwoChoices;
+        assert!(takes_its_time || it_comes_back_step_by_step(&at_once).is_err(), "{strategy:?}");
+    }
+}
+
+/// The probes of three of four endpoints fail for minutes, while all of them answer.
+fn misjudged() -> Plan {
+    let script = (1..4).map(|endpoint| (10, endpoint, Mode::Misjudged)).collect();
+    Plan { seconds: 310, script, ..plan(Strategy::RoundRobin) }
+}
+
+#[test]
+fn probes_that_nearly_all_fail_leave_the_shares_even_and_without_doubt_one_endpoint_bears_all() {
+    let plan = misjudged();
+    let report = run(&plan);
+    shares_are_even(&plan, &report).unwrap();
+    assert_eq!((report.failed_safe, report.failed_unsafe), (0, 0));
+    let alone = run(&without(Missing::Doubt, plan)).sent_between(60, 310);
+    assert!(alone[0] > 0 && alone[1..] == [0; 3], "{alone:?}");
+}
+
+#[test]
+fn who_is_dead_indeed_is_left_alone_though_probes_are_doubted() {
+    for mode in [Mode::Dead, Mode::Frozen] {
+        let script = (1..4).map(|endpoint| (10, endpoint, mode)).collect();
+        let plan = Plan { seconds: 310, script, ..plan(Strategy::RoundRobin) };
+        let report = run(&plan);
+        let believed = run(&without(Missing::Doubt, plan.clone()));
+        let sent = report.sent_between(10, 310);
+        let failed = (report.failed_safe, report.failed_unsafe);
+        assert_eq!(failed, (believed.failed_safe, believed.failed_unsafe), "{mode:?}: doubt cost requests");
+        assert!(sent[1..].iter().all(|count| *count < 40), "{mode:?}: {sent:?}");
+        assert!(sent[0] as f64 > 0.95 * 300.0 * plan.rate, "{mode:?}: {sent:?}");
+    }
+}
+
+/// Now and then any endpoint takes 200 ms for what takes it five.
+fn hiccups(share: f64, hedge: Option<u64>) -> Plan {
+    let script = (0..4).map(|endpoint| (0, endpoint, Mode::Slow(share))).collect();
+    let hedge = hedge.map(std::time::Duration::from_millis);
+    Plan { rate: 100.0, unsafe_share: 0.3, seconds: 300, hedge, script, ..plan(Strategy::RoundRobin) }
+}
+
+#[test]
+fn a_second_try_beside_the_first_takes_the_hiccups_away_and_costs_few_tries() {
+    let (alone, hedged) = (run(&hiccups(0.05, None)), run(&hiccups(0.05, Some(30))));
+    assert!(alone.p99() > 0.19 && hedged.p99() < 0.06, "{} s and {} s", alone.p99(), hedged.p99());
+    assert_eq!((hedged.failed_safe, hedged.failed_unsafe), (0, 0));
+    retries_stay_within_the_budget(&hedged).unwrap();
+    let share = hedged.hedges as f64 / hedged.requests as f64;
+    assert!((0.02..0.05).contains(&share), "{share} of all requests, where 3.5 % are slow and may run again");
+}
+
+#[test]
+fn when_everything_is_slow_second_tries_end_with_the_budget() {
+    let report = run(&hiccups(1.0, Some(30)));
+    retries_stay_within_the_budget(&report).unwrap();
+    let share = report.hedges as f64 / report.requests as f64;
+    // What is in flight is a floor of the budget: 100 a second for a fifth of a second.
+    assert!(share < 0.21, "{share} of all requests were sent twice");
+    let unbounded = run(&without(Missing::Budget, hiccups(1.0, Some(30))));
+    assert!(unbounded.hedges as f64 > 0.6 * unbounded.requests as f64, "all that may run again");
+}
+
+#[test]
+fn an_hour_of_faults_is_borne_with_second_tries_beside() {
+    let (plan, _) = faults(plan(Strategy::RoundRobin));
+    let report = run(&Plan { hedge: Some(std::time::Duration::from_millis(30)), ..plan });
+    retries_stay_within_the_budget(&report).unwrap();
+    assert_eq!(report.failed_safe, 0);
+    assert!(report.hedges > 0);
 }
 
 #[test]

@@ -19,6 +19,10 @@ pub(crate) enum Mode {
     Up,
     /// Answers this share of its requests with 503, at once. Its probes pass.
     Failing(f64),
+    /// Takes 200 ms for this share of its answers.
+    Slow(f64),
+    /// Answers its requests, while its probes fail.
+    Misjudged,
     /// Takes requests and does nothing.
     Frozen,
     /// Refuses connections; what was under way is reset.
@@ -34,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) rate: f64,
     /// Share of requests that may not run twice.
     pub(crate) unsafe_share: f64,
+    /// After how long a second try is made beside the first, of what may run again.
+    pub(crate) hedge: Option<Duration>,
     /// Whether endpoints are probed.
     pub(crate) probes: bool,
     pub(crate) shape: Shape,
@@ -48,14 +54,24 @@ enum Event {
     /// The endpoint is done with this try of this request.
     Done(u64, u32),
     TimeOut(u64, u32),
+    /// The first try has taken long.
+    Hedge(u64),
     Probe(usize),
     ProbeEnd(usize, u64),
 }
 
 struct Asked {
+    came: Time,
     safe: bool,
     tried: Vec<usize>,
+    /// Tries begun.
     tries: u32,
+    /// Those that run now, by their number.
+    running: Vec<Running>,
+}
+
+struct Running {
+    number: u32,
     attempt: Attempt,
     counts_as_trial: bool,
 }
@@ -125,8 +141,10 @@ impl World {
             Event::Arrive => self.arrive(),
             Event::Done(id, number) => self.done(id, number),
             Event::TimeOut(id, number) => self.end(id, number, Outcome::TimedOut),
+            Event::Hedge(id) => self.hedge(id),
             Event::Probe(endpoint) => {
-                let answers = matches!(self.servers[endpoint].mode, Mode::Up | Mode::Failing(_));
+                let answers =
+                    matches!(self.servers[endpoint].mode, Mode::Up | Mode::Slow(_) | Mode::Failing(_));
                 let takes = if self.servers[endpoint].mode == Mode::Frozen {
                     self.fleet.health_spec.timeout.0
                 } else {
@@ -148,9 +166,11 @@ impl World {
             self.after(Duration::from_millis(1), Event::Done(id, number));
         }
         if mode == Mode::Dead {
-            let broken = self.under_way.iter().filter(|(_, asked)| asked.attempt.endpoint == endpoint);
-            let broken: Vec<_> = broken.map(|(id, asked)| (*id, asked.tries)).collect();
-            for (id, number) in broken {
+            let tries = self.under_way.iter().flat_map(|(id, asked)| {
+                asked.running.iter().map(|try_| (*id, try_.number, try_.attempt.endpoint))
+            });
+            let broken: Vec<_> = tries.filter(|(.., at)| *at == endpoint).collect();
+            for (id, number, _) in broken {
                 self.end(id, number, Outcome::Reset);
             }
         }
@@ -164,15 +184,43 @@ impl World {
         self.ledger.now(self.now).requests += 1;
         let safe = self.fraction() >= self.plan.unsafe_share;
         self.number += 1;
-        self.send(self.number, safe, Vec::new(), 1);
+        let asked = Asked { came: self.now, safe, tried: Vec::new(), tries: 0, running: Vec::new() };
+        let id = self.number;
+        self.send(id, asked);
+        if let Some(after) = self.plan.hedge.filter(|_| safe) {
+            self.after(after, Event::Hedge(id));
+        }
     }
 
-    fn send(&mut self, id: u64, safe: bool, mut tried: Vec<usize>, tries: u32) {
-        let kind = if safe { TrialKind::Eager } else { TrialKind::Reluctant };
+    fn send(&mut self, id: u64, asked: Asked) {
+        let kind = if asked.safe { TrialKind::Eager } else { TrialKind::Reluctant };
         let seed = self.next();
-        let Some(attempt) = self.fleet.start(self.now, &tried, kind, seed) else { return self.fail(safe) };
+        match self.fleet.start(self.now, &asked.tried, kind, seed) {
+            Some(attempt) => self.run(id, asked, attempt),
+            None => self.fail(asked.safe),
+        }
+    }
+
+    /// A second try beside the first, if that still runs.
+    fn hedge(&mut self, id: u64) {
+        let seed = self.next();
+        let in_flight = self.in_flight();
+        let Some(asked) = self.under_way.get(&id).filter(|asked| asked.tries == 1) else { return };
+        let tried = asked.tried.clone();
+        let Some(attempt) = self.fleet.start_beside(self.now, &tried, in_flight, seed) else { return };
+        self.granted(in_flight);
+        self.report.hedges += 1;
+        if let Some(asked) = self.under_way.remove(&id) {
+            self.run(id, asked, attempt);
+        }
+    }
+
+    /// A try begins.
+    fn run(&mut self, id: u64, mut asked: Asked, attempt: Attempt) {
         let endpoint = attempt.endpoint;
-        tried.push(endpoint);
+        asked.tried.push(endpoint);
+        asked.tries += 1;
+        let number = asked.tries;
         self.report.sent[seconds(self.now.0 / 1_000_000)][endpoint] += 1;
         let counts_as_trial = self.fleet.endpoints[endpoint].breaker.peek(self.now) == State::HalfOpen;
         if counts_as_trial {
@@ -180,21 +228,25 @@ impl World {
             self.servers[endpoint].trials += 1;
             self.report.most_trials = self.report.most_trials.max(self.servers[endpoint].trials);
         }
-        self.under_way.insert(id, Asked { safe, tried, tries, attempt, counts_as_trial });
-        let takes = match self.servers[endpoint].mode {
+        asked.running.push(Running { number, attempt, counts_as_trial });
+        self.under_way.insert(id, asked);
+        let mode = self.servers[endpoint].mode;
+        let takes = match mode {
             Mode::Dead => Duration::from_micros(200),
-            Mode::Up | Mode::Failing(_) | Mode::Frozen => self.latency(),
+            Mode::Slow(share) if self.fraction() < share => Duration::from_millis(200),
+            Mode::Up | Mode::Slow(_) | Mode::Failing(_) | Mode::Misjudged | Mode::Frozen => self.latency(),
         };
-        self.after(takes, Event::Done(id, tries));
-        self.after(PER_TRY, Event::TimeOut(id, tries));
+        self.after(takes, Event::Done(id, number));
+        self.after(PER_TRY, Event::TimeOut(id, number));
     }
 
     fn done(&mut self, id: u64, number: u32) {
-        let Some(asked) = self.under_way.get(&id).filter(|asked| asked.tries == number) else { return };
-        let endpoint = asked.attempt.endpoint;
+        let Some(asked) = self.under_way.get(&id) else { return };
+        let Some(running) = asked.running.iter().find(|running| running.number == number) else { return };
+        let endpoint = running.attempt.endpoint;
         let mode = self.servers[endpoint].mode;
         let outcome = match mode {
-            Mode::Up => Outcome::Answered,
+            Mode::Up | Mode::Slow(_) | Mode::Misjudged => Outcome::Answered,
             Mode::Failing(share) if self.fraction() < share => Outcome::Bad,
             Mode::Failing(_) => Outcome::Answered,
             Mode::Frozen => return self.servers[endpoint].held.push((id, number)),
@@ -205,17 +257,19 @@ impl World {
 
     /// A try has ended; the request may go on elsewhere.
     fn end(&mut self, id: u64, number: u32, outcome: Outcome) {
-        if self.under_way.get(&id).is_none_or(|asked| asked.tries != number) {
+        let in_flight = self.in_flight();
+        let Some(asked) = self.under_way.get_mut(&id) else { return };
+        let Some(at) = asked.running.iter().position(|running| running.number == number) else { return };
+        let ended = asked.running.swap_remove(at);
+        self.ended(&ended);
+        self.fleet.settle(self.now, ended.attempt, outcome);
+        if outcome != Outcome::Answered && self.under_way.get(&id).is_some_and(|a| !a.running.is_empty()) {
+            // The other may still answer.
             return;
         }
-        let in_flight = u32::try_from(self.under_way.len()).unwrap_or(u32::MAX);
         let Some(asked) = self.under_way.remove(&id) else { return };
-        if asked.counts_as_trial {
-            self.servers[asked.attempt.endpoint].trials -= 1;
-        }
-        self.fleet.settle(self.now, asked.attempt, outcome);
         let progress = match outcome {
-            Outcome::Answered => return,
+            Outcome::Answered => return self.answered(&asked),
             Outcome::Refused => Progress::Unsent,
             Outcome::Bad | Outcome::Reset | Outcome::TimedOut => Progress::Sent,
         };
@@ -224,23 +278,48 @@ impl World {
             && asked.tries < TRIES
             && (progress == Progress::Unsent || self.draw(in_flight));
         if again {
-            self.send(id, asked.safe, asked.tried, asked.tries + 1);
+            self.send(id, asked);
         } else {
             self.fail(asked.safe);
         }
+    }
+
+    /// The first answer counts: a try that runs beside is given up.
+    fn answered(&mut self, asked: &Asked) {
+        for other in &asked.running {
+            self.ended(other);
+            self.fleet.abandon(self.now, other.attempt);
+        }
+        if asked.safe {
+            self.report.took.push(self.now.0 - asked.came.0);
+        }
+    }
+
+    fn ended(&mut self, running: &Running) {
+        if running.counts_as_trial {
+            self.servers[running.attempt.endpoint].trials -= 1;
+        }
+    }
+
+    fn in_flight(&self) -> u32 {
+        u32::try_from(self.under_way.len()).unwrap_or(u32::MAX)
     }
 
     /// Draws a retry, and checks what was granted against our own count.
     fn draw(&mut self, in_flight: u32) -> bool {
         let granted = self.fleet.may_retry(self.now, in_flight);
         if granted {
-            self.report.retries += 1;
-            self.ledger.now(self.now).retries += 1;
-            let (requests, retries) = self.ledger.sums();
-            let allowed = (self.plan.shape.budget * requests as f64).max(f64::from(in_flight)).max(10.0);
-            self.report.over_budget += u64::from(retries as f64 > allowed);
+            self.granted(in_flight);
         }
         granted
+    }
+
+    fn granted(&mut self, in_flight: u32) {
+        self.report.retries += 1;
+        self.ledger.now(self.now).retries += 1;
+        let (requests, retries) = self.ledger.sums();
+        let allowed = (self.plan.shape.budget * requests as f64).max(f64::from(in_flight)).max(10.0);
+        self.report.over_budget += u64::from(retries as f64 > allowed);
     }
 
     fn fail(&mut self, safe: bool) {
