@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::Options;
 use crate::body::is_plain;
+use crate::compat;
 use crate::data::Data;
 use crate::guard::{Caller, Open, changes};
 use crate::idempotency;
@@ -152,11 +153,15 @@ impl Door {
 pub(crate) async fn pass(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     let id = RequestId::take_or_make(request.headers().get(X_REQUEST_ID).map(HeaderValue::as_bytes));
     let method = request.method().clone();
+    let in_envelope = compat::is_at(request.uri().path());
     let response = match enter(&door, request, id).await {
         Ok(request) => unless_it_panics(idempotency::at_the_door(&door, request, next, id)).await,
         Err(failure) => Told::from(failure).into_response(),
     };
     let mut response = door.put_into_words(response, &method, &id);
+    if in_envelope {
+        response = compat::enveloped(response).await;
+    }
     respond::finish(response.headers_mut(), &id);
     if let Some(Refused(code)) = response.extensions().get::<Refused>() {
         door.clusters().control().refuse(*code);

@@ -8,12 +8,13 @@ use adapters::{Driver, Home};
 use model::kind::Place;
 use model::view::Owner;
 use model::{Address, ClusterSpec, Code, EndpointSpec, Failure, HealthSpec, Role, RouteSpec, ServiceSpec};
-use policy::Budget;
+use policy::{Budget, Clients};
 use telemetry::Meter;
 use wire::cores;
 
 use crate::endpoint::Endpoint;
 use crate::events::Events;
+use crate::limit::Limit;
 use crate::service::{Service, Shared, Tactics};
 use crate::snapshot::{Cluster, Route};
 
@@ -34,7 +35,9 @@ pub(crate) fn cluster(
             service(&id, name, asked, &spec, before, events, data)
         })
         .collect::<Result<_, _>>()?;
-    Ok(Cluster { spec, services, revision })
+    let clients =
+        old.map_or_else(|| Arc::new(Clients::new(crate::choice::random())), |old| Arc::clone(&old.clients));
+    Ok(Cluster { spec, services, revision, clients })
 }
 
 fn service(
@@ -169,7 +172,9 @@ pub(crate) fn route(spec: RouteSpec, owner: Owner, cluster: &Cluster) -> Result<
         )
     })?;
     let tactics = Tactics::of_route(&spec, &cluster.spec.routing);
-    Ok(Arc::new(Route { id: spec.id.as_str().into(), service: Arc::clone(service), tactics, spec, owner }))
+    let limit = spec.rate_limit.as_ref().map(|limit| Limit::new(limit, &spec.id, &cluster.clients));
+    let id = spec.id.as_str().into();
+    Ok(Arc::new(Route { id, service: Arc::clone(service), tactics, limit, spec, owner }))
 }
 
 #[cfg(test)]

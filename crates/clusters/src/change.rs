@@ -16,6 +16,7 @@ use store::Deletion;
 use crate::files::Read;
 use crate::show::Shown;
 use crate::snapshot::{Cluster, Route, Snapshot};
+use crate::url_routes::refuse_reserved;
 use crate::{Clusters, Happening, build, plan, probe};
 
 /// Who asked for a change.
@@ -125,6 +126,7 @@ impl Clusters {
     /// `not_found`, `precondition_failed`, or what hinders taking its file away.
     pub async fn delete(&self, id: &str, if_match: Option<u64>, data: Data, by: By) -> Result<(), Failure> {
         let mut desk = self.0.desk.lock().await;
+        refuse_reserved(id)?;
         let gone = Arc::clone(self.snapshot().cluster(id)?);
         let id = gone.spec.cluster_id.clone();
         self.matches(id.as_str(), if_match)?;
@@ -250,6 +252,7 @@ impl Clusters {
         save: Save,
         by: &By,
     ) -> Result<(), Failure> {
+        refuse_reserved(id.as_str())?;
         let before = self.snapshot().clone();
         let old = before.clusters.get(id.as_str());
         let plan = plan::plan(old.map(|old| &old.spec), asked.as_ref());

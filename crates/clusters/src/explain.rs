@@ -85,7 +85,16 @@ fn something(route: &Route, method: &str) -> Explanation {
 
 fn policies(tactics: &Tactics, rerun: bool, route: &Route) -> Vec<serde_json::Value> {
     let breaker = &route.service.breaker_spec;
-    vec![
+    let limit = route.spec.rate_limit.as_ref().map(|limit| {
+        json!({
+            "policy": "rate_limit",
+            "requests": limit.requests,
+            "per_ms": limit.per.0.as_millis() as u64,
+            "burst": limit.burst.unwrap_or(limit.requests),
+            "key": String::from(limit.key.clone()),
+        })
+    });
+    let others = [
         json!({ "policy": "timeout", "total_ms": tactics.timeout.as_millis() as u64 }),
         json!({
             "policy": "retry",
@@ -101,5 +110,6 @@ fn policies(tactics: &Tactics, rerun: bool, route: &Route) -> Vec<serde_json::Va
             "failure_threshold": breaker.failure_threshold,
             "reset_timeout": breaker.reset_timeout,
         }),
-    ]
+    ];
+    limit.into_iter().chain(others).collect()
 }

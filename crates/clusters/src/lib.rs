@@ -24,6 +24,7 @@ mod snapshot;
 // A service as it runs.
 mod endpoint;
 mod lead;
+mod limit;
 mod service;
 
 // The world's beginning, its changes, and what is shown of it.
@@ -38,6 +39,7 @@ mod plan;
 mod probe;
 mod route_change;
 mod show;
+mod url_routes;
 mod watch;
 
 // The try loop.
@@ -51,6 +53,7 @@ pub use change::{By, Data};
 pub use endpoint::{Endpoint, Standing};
 pub use events::{EventFilter, Events, Happening};
 pub use files::check_file;
+pub use limit::Limit;
 pub use live::{Change, Following, Next, Piece, Subscription};
 pub use open::{OpenError, Options};
 pub use request_id::RequestId;
@@ -76,6 +79,8 @@ struct Inner {
     desk: Mutex<change::Desk>,
     files: files::Files,
     store: Store,
+    /// The routes from a path to a URL, as they were asked for.
+    url_routes: ArcSwap<url_routes::UrlRoutes>,
     data_dir: std::path::PathBuf,
     revision: AtomicU64,
 }

@@ -15,6 +15,7 @@ use crate::change::{By, Desk, Save};
 use crate::files::Files;
 use crate::history::History;
 use crate::snapshot::Snapshot;
+use crate::url_routes::refuse_reserved;
 use crate::{Activity, Clusters, Events, Happening, Inner, build, clock, doors, history, live, probe, watch};
 
 /// Where the world is kept.
@@ -73,6 +74,7 @@ impl Clusters {
             desk: Mutex::default(),
             files,
             store,
+            url_routes: ArcSwap::default(),
             data_dir,
             revision: AtomicU64::new(0),
         }));
@@ -86,6 +88,7 @@ impl Clusters {
         }
         clusters.finish_deletions().await?;
         clusters.load_routes().await?;
+        clusters.load_url_routes().await?;
         Ok(clusters)
     }
 
@@ -102,6 +105,10 @@ impl Clusters {
         let mut routes = Table::new();
         for id in ids {
             let Some(text) = files.text(&id)? else { continue };
+            if let Err(failure) = refuse_reserved(id.as_str()) {
+                problems.push(whole_file(&files, &id, failure.detail().to_owned()));
+                continue;
+            }
             match files.read(&id, text) {
                 Err(mut found) => problems.append(&mut found),
                 Ok(read) => {

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use model::tree::Node;
+use model::url_route::UrlRoute;
 use model::view::{Owner, RouteView};
 use model::{Code, Failure, Problems, RouteSpec};
 use serde_json::Value;
 
 use crate::change::{By, changed_since, conflicts, refused};
 use crate::snapshot::{Route, Snapshot};
+use crate::url_routes::refuse_reserved;
 use crate::{Clusters, Happening, build};
 
 impl Clusters {
@@ -101,6 +103,9 @@ impl Clusters {
         if found.owner == Owner::File {
             return Err(self.file_owns(&found.spec));
         }
+        if let Some(number) = UrlRoute::number(&found.spec) {
+            return Err(of_url(id, number));
+        }
         match if_match {
             Some(asked) if asked != revision => Err(changed_since(&format!("The route `{id}`"))),
             _ => Ok(found.spec),
@@ -115,6 +120,7 @@ impl Clusters {
         verb: &str,
         by: &By,
     ) -> Result<(RouteView, u64), Failure> {
+        refuse_reserved(&spec.cluster)?;
         let cluster = world.cluster(&spec.cluster)?;
         let route = build::route(spec.clone(), Owner::Api, cluster)?;
         let routes = world.routes.with(&spec, route).map_err(|conflict| conflicts(&conflict))?;
@@ -133,7 +139,7 @@ impl Clusters {
             .with_hint("Change it in that file; the gateway picks the change up at once.")
     }
 
-    fn tell_route(&self, verb: &str, spec: &RouteSpec, by: &By) {
+    pub(crate) fn tell_route(&self, verb: &str, spec: &RouteSpec, by: &By) {
         self.events().tell(Happening {
             kind: format!("route.{verb}"),
             cluster: Some(spec.cluster.clone()),
@@ -193,6 +199,11 @@ fn revision(spec: &RouteSpec) -> u64 {
 fn unknown(id: &str) -> Failure {
     Failure::client(Code::NotFound, format!("There is no route `{id}`."))
         .with_hint("`GET /api/v1/routes` lists them.")
+}
+
+fn of_url(id: &str, number: i64) -> Failure {
+    Failure::client(Code::Conflict, format!("The route `{id}` is the route {number} under `/api/routes`."))
+        .with_hint("Change it there.")
 }
 
 fn taken(id: &str) -> Failure {

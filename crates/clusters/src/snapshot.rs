@@ -7,8 +7,9 @@ use std::sync::Arc;
 use model::kind::Ability;
 use model::view::Owner;
 use model::{ClusterSpec, Code, Failure, RouteSpec};
-use policy::Table;
+use policy::{Clients, Table};
 
+use crate::limit::Limit;
 use crate::service::{Service, Tactics};
 
 /// The world as it is for one request.
@@ -30,6 +31,8 @@ pub struct Cluster {
     pub services: Vec<Arc<Service>>,
     /// Rises with each change of the cluster; the ETag of what is shown of it.
     pub revision: u64,
+    /// What the clients of its routes have used, where those are limited.
+    pub(crate) clients: Arc<Clients>,
 }
 
 /// A route as it runs.
@@ -44,6 +47,8 @@ pub struct Route {
     pub service: Arc<Service>,
     /// What it lays over the service's own.
     pub tactics: Option<Tactics>,
+    /// How much each client may ask.
+    pub limit: Option<Limit>,
 }
 
 impl Route {

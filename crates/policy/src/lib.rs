@@ -18,6 +18,9 @@ pub mod outlier;
 // Whether it is asked again.
 pub mod retry;
 
+// How much each client may ask.
+pub mod limit;
+
 mod seed;
 mod window;
 
@@ -25,6 +28,7 @@ pub use balance::{Balancer, Candidates, Load, balancer};
 pub use breaker::{Admission, Breaker, Proof, State, Transition, TrialKind};
 pub use health::{Change, Health, HealthState, Silence, next_interval};
 pub use lead::{Lead, Server, leads};
+pub use limit::{ClientKey, Clients, Rate, Refused, Remaining, client_address};
 pub use outlier::{Ejection, Ejector};
 pub use retry::{Budget, Progress, Work, backoff, may_rerun};
 pub use routes::{Conflict, Match, Params, Request, Table, rewrite};

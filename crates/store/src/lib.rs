@@ -12,6 +12,7 @@ mod idempotency;
 mod migrations;
 mod routes;
 mod tokens;
+mod url_routes;
 
 use std::fs::{self, DirBuilder};
 use std::io;

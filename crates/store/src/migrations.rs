@@ -22,6 +22,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { number: 3, name: "service_tokens", sql: include_str!("migrations/0003_service_tokens.sql") },
     Migration { number: 4, name: "idempotency", sql: include_str!("migrations/0004_idempotency.sql") },
     Migration { number: 5, name: "deletions", sql: include_str!("migrations/0005_deletions.sql") },
+    Migration { number: 6, name: "url_routes", sql: include_str!("migrations/0006_url_routes.sql") },
 ];
 
 /// Why a file is left as it is.

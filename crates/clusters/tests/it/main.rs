@@ -6,6 +6,7 @@ mod changes;
 mod files;
 mod history;
 mod tries;
+mod url_routes;
 
 use serde_json::Value;
 use store::Store;

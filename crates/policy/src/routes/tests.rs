@@ -24,6 +24,7 @@ pub(super) fn route(id: &str, path: &str) -> RouteSpec {
         timeout: None,
         retry: None,
         strategy: None,
+        rate_limit: None,
         enabled: true,
     }
 }
