@@ -41,6 +41,8 @@ pub(crate) struct Desk {
     pub(crate) texts: HashMap<ClusterId, String>,
     /// Files that are gone, and since when they are missed.
     pub(crate) gone: HashMap<ClusterId, Instant>,
+    /// The store has not come yet: nobody knows what it has.
+    pub(crate) waits_for_store: bool,
 }
 
 /// What becomes of what a cluster's services keep inside the gateway's own directory.
@@ -125,7 +127,7 @@ impl Clusters {
     /// # Errors
     /// `not_found`, `precondition_failed`, or what hinders taking its file away.
     pub async fn delete(&self, id: &str, if_match: Option<u64>, data: Data, by: By) -> Result<(), Failure> {
-        let mut desk = self.0.desk.lock().await;
+        let mut desk = self.desk_with_store().await?;
         refuse_reserved(id)?;
         let gone = Arc::clone(self.snapshot().cluster(id)?);
         let id = gone.spec.cluster_id.clone();

@@ -33,6 +33,7 @@ mod change;
 mod explain;
 mod files;
 mod judge;
+mod late;
 mod open;
 mod operate;
 mod plan;

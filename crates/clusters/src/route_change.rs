@@ -46,7 +46,7 @@ impl Clusters {
     /// `invalid_request` with every problem, `not_found` for its cluster, `conflict` or `already_exists`.
     pub async fn create_route(&self, body: &Value, by: By) -> Result<(RouteView, u64), Failure> {
         let mut spec = read(body)?;
-        let _desk = self.0.desk.lock().await;
+        let _desk = self.desk_with_store().await?;
         let world = self.snapshot().clone();
         if spec.id.is_empty() {
             spec.id = free_id(&world, &spec);
@@ -78,7 +78,7 @@ impl Clusters {
             ));
         }
         id.clone_into(&mut spec.id);
-        let _desk = self.0.desk.lock().await;
+        let _desk = self.desk_with_store().await?;
         self.changeable(id, if_match)?;
         let world = self.snapshot().clone();
         self.put(&without(&world, id), spec, "changed", &by).await
@@ -89,7 +89,7 @@ impl Clusters {
     /// # Errors
     /// `not_found`; `conflict` when a file owns it, `precondition_failed` when it was changed meanwhile.
     pub async fn delete_route(&self, id: &str, if_match: Option<u64>, by: By) -> Result<(), Failure> {
-        let _desk = self.0.desk.lock().await;
+        let _desk = self.desk_with_store().await?;
         let spec = self.changeable(id, if_match)?;
         self.0.store.delete_route(id).await?;
         let world = self.snapshot().clone();

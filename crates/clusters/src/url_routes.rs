@@ -1,7 +1,7 @@
 //! Routes from a path to a URL: kept as they were asked for, and run as routes and services like all others, in a
 //! cluster that is made of them and of nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use adapters::{DRIVERS, Registry};
@@ -22,7 +22,7 @@ const TIMEOUT_MS: u64 = 30_000;
 /// All of them, and the last number that was given.
 #[derive(Default)]
 pub(crate) struct UrlRoutes {
-    routes: BTreeMap<i64, UrlRoute>,
+    routes: BTreeMap<i64, Arc<UrlRoute>>,
     last: i64,
 }
 
@@ -30,7 +30,7 @@ impl Clusters {
     /// Every one, by number.
     #[must_use]
     pub fn url_routes(&self) -> Vec<UrlRoute> {
-        self.0.url_routes.load().routes.values().cloned().collect()
+        self.0.url_routes.load().routes.values().map(|route| UrlRoute::clone(route)).collect()
     }
 
     /// The one of that number.
@@ -38,7 +38,8 @@ impl Clusters {
     /// # Errors
     /// `not_found`.
     pub fn url_route(&self, id: i64) -> Result<UrlRoute, Failure> {
-        self.0.url_routes.load().routes.get(&id).cloned().ok_or_else(|| unknown(id))
+        let all = self.0.url_routes.load();
+        all.routes.get(&id).map(|route| UrlRoute::clone(route)).ok_or_else(|| unknown(id))
     }
 
     /// Makes one.
@@ -46,7 +47,7 @@ impl Clusters {
     /// # Errors
     /// `invalid_request` with every problem, or `conflict` with another route.
     pub async fn create_url_route(&self, spec: UrlRouteSpec, by: By) -> Result<UrlRoute, Failure> {
-        let _desk = self.0.desk.lock().await;
+        let _desk = self.desk_with_store().await?;
         let id = self.0.url_routes.load().last + 1;
         let now = now();
         self.put_url_route(UrlRoute { id, spec, created_at: now, updated_at: now }, "created", &by).await
@@ -57,7 +58,7 @@ impl Clusters {
     /// # Errors
     /// As for creating, and `not_found`.
     pub async fn replace_url_route(&self, id: i64, spec: UrlRouteSpec, by: By) -> Result<UrlRoute, Failure> {
-        let _desk = self.0.desk.lock().await;
+        let _desk = self.desk_with_store().await?;
         let before = self.url_route(id)?;
         let route = UrlRoute { spec, updated_at: now(), ..before };
         self.put_url_route(route, "changed", &by).await
@@ -68,7 +69,7 @@ impl Clusters {
     /// # Errors
     /// `not_found`.
     pub async fn delete_url_route(&self, id: i64, by: By) -> Result<(), Failure> {
-        let _desk = self.0.desk.lock().await;
+        let _desk = self.desk_with_store().await?;
         let known = self.0.url_routes.load();
         let gone = known.routes.get(&id).ok_or_else(|| unknown(id))?.clone();
         let mut routes = known.routes.clone();
@@ -86,7 +87,7 @@ impl Clusters {
     async fn put_url_route(&self, route: UrlRoute, verb: &str, by: &By) -> Result<UrlRoute, Failure> {
         let known = self.0.url_routes.load();
         let mut routes = known.routes.clone();
-        routes.insert(route.id, route.clone());
+        routes.insert(route.id, Arc::new(route.clone()));
         let (after, spec) = self.world_with(&routes, route.id)?;
         self.0.store.put_url_route(&route).await?;
         self.publish(after, UrlRoutes { routes, last: known.last.max(route.id) });
@@ -108,13 +109,16 @@ impl Clusters {
     /// The world in which these are the routes, of which the one of that number is new, changed or gone.
     fn world_with(
         &self,
-        all: &BTreeMap<i64, UrlRoute>,
+        all: &BTreeMap<i64, Arc<UrlRoute>>,
         changed: i64,
     ) -> Result<(Snapshot, Option<RouteSpec>), Failure> {
         let before = self.snapshot().clone();
         let asked = all.get(&changed).map(|route| route.spec.meaning(changed).map_err(wrong)).transpose()?;
+        if let Some((origin, _)) = &asked {
+            service_of(origin)?;
+        }
         let spec = asked.map(|(_, spec)| spec);
-        let cluster = self.cluster_of(&before, all.values())?;
+        let cluster = self.cluster_of(&before, all.values().map(|route| &**route))?;
         let id = UrlRoute::route_id(changed);
         let mut routes = before.routes.without(&id);
         if let (Some(spec), Some(cluster)) = (&spec, &cluster) {
@@ -133,16 +137,20 @@ impl Clusters {
         routes: impl Iterator<Item = &'r UrlRoute>,
     ) -> Result<Option<Arc<Cluster>>, Failure> {
         let old = before.clusters.get(CLUSTER);
-        let meant = routes.filter_map(|route| route.spec.meaning(route.id).ok());
-        let origins: BTreeMap<String, Origin> = meant.map(|(origin, _)| (origin.service(), origin)).collect();
-        if origins.is_empty() {
+        let origins: BTreeSet<Origin> = routes.filter_map(|route| route.spec.origin()).collect();
+        let known: BTreeMap<&str, &ServiceSpec> =
+            old.iter().flat_map(|old| &old.spec.services).map(|(name, spec)| (name.as_str(), spec)).collect();
+        let service = |origin: Origin| {
+            let name = origin.service();
+            // One of a kind that this version does not know was kept by another.
+            let spec =
+                known.get(name.as_str()).map(|spec| (*spec).clone()).or_else(|| service_of(&origin).ok())?;
+            Some((name, spec))
+        };
+        let mut services: Vec<(String, ServiceSpec)> = origins.into_iter().filter_map(service).collect();
+        services.sort_by(|(a, _), (b, _)| a.cmp(b));
+        if services.is_empty() {
             return Ok(None);
-        }
-        let mut services = Vec::with_capacity(origins.len());
-        for (name, origin) in origins {
-            let known = old.and_then(|old| old.spec.service(&name)).cloned();
-            let service = known.map_or_else(|| service_of(&name, &origin), Ok)?;
-            services.push((name, service));
         }
         if let Some(old) = old.filter(|old| old.spec.services == services) {
             return Ok(Some(Arc::clone(old)));
@@ -153,15 +161,14 @@ impl Clusters {
     }
 
     /// Puts what the store has of them into the world. One that cannot stand there is told of, and stays kept.
-    pub(crate) async fn load_url_routes(&self) -> Result<(), Failure> {
-        let _desk = self.0.desk.lock().await;
-        let (kept, last) = self.0.store.url_routes().await?;
+    pub(crate) fn load_url_routes(&self, (kept, last): (Vec<UrlRoute>, i64)) -> Result<(), Failure> {
         let before = self.snapshot().clone();
         let cluster = self.cluster_of(&before, kept.iter())?;
         let (mut routes, mut stranded) = (before.routes.clone(), before.stranded.clone());
         for route in &kept {
-            let placed = route.spec.meaning(route.id).map_err(wrong).and_then(|(_, spec)| {
-                // There is one route at least, so there is the cluster.
+            let placed = route.spec.meaning(route.id).map_err(wrong).and_then(|(origin, spec)| {
+                service_of(&origin)?;
+                // What leads to a service has its cluster.
                 let cluster = cluster.as_ref().ok_or_else(|| unknown(route.id))?;
                 let built = build::route(spec.clone(), Owner::Api, cluster)?;
                 match routes.with(&spec, built) {
@@ -186,7 +193,7 @@ impl Clusters {
         }
         let clusters = with_cluster(&before, cluster);
         let routes = Snapshot { routes, clusters, stranded };
-        let kept = kept.into_iter().map(|route| (route.id, route)).collect();
+        let kept = kept.into_iter().map(|route| (route.id, Arc::new(route))).collect();
         self.publish(routes, UrlRoutes { routes: kept, last });
         Ok(())
     }
@@ -240,7 +247,8 @@ fn spec_of(
 }
 
 /// The service of an origin, read as a document would be: what a kind does not know yet is refused here.
-fn service_of(name: &str, origin: &Origin) -> Result<ServiceSpec, Failure> {
+fn service_of(origin: &Origin) -> Result<ServiceSpec, Failure> {
+    let name = origin.service();
     let web = DRIVERS.iter().find(|driver| driver.abilities().contains(&Ability::Http));
     let kind = web.map_or_else(String::new, |driver| driver.name().to_owned());
     let document = json!({ "name": name, "services": { name: origin.document(&kind) } });

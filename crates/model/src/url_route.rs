@@ -118,6 +118,12 @@ impl UrlRouteSpec {
         }
     }
 
+    /// Where it leads; `None` when its URL is none.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        parse(&self.target_url).ok().map(|(origin, _)| origin)
+    }
+
     fn document(&self, id: i64, method: &str, origin: &Origin, target: &str) -> Value {
         let path = names(&self.path);
         let mut target = names(target);

@@ -62,7 +62,9 @@ impl Place {
             ("prefer", None) => ("prefer", SslMode::Prefer, Trust::Anyone),
             ("require", None) => ("require", SslMode::Require, Trust::Anyone),
             _ => {
-                return Err("has a `sslmode` that is none of disable, prefer, require, verify-full".to_owned());
+                return Err(
+                    "has a `sslmode` that is none of disable, prefer, require, verify-full".to_owned()
+                );
             }
         };
         config.ssl_mode(ssl);
