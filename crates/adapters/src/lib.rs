@@ -21,6 +21,7 @@ pub mod sql;
 mod embedded;
 #[cfg(test)]
 mod facts;
+pub mod grpc;
 pub mod http;
 #[cfg(feature = "kafka")]
 pub mod kafka;
@@ -165,6 +166,7 @@ pub trait Driver: KindCheck {
 /// Every kind there is: the registry.
 pub static DRIVERS: &[&dyn Driver] = &[
     &http::HTTP,
+    &grpc::GRPC,
     #[cfg(feature = "kafka")]
     &kafka::KAFKA,
     &log::LOG,
@@ -178,7 +180,6 @@ pub static DRIVERS: &[&dyn Driver] = &[
 const LATER: &[(&str, &str)] = &[
     #[cfg(not(feature = "kafka"))]
     ("kafka", "a program that was built with the feature `kafka`; this one was built without it"),
-    ("grpc", "the traffic door in full"),
     ("mysql", "more engines"),
     ("mongodb", "more engines"),
     ("rabbitmq", "more engines"),

@@ -168,7 +168,7 @@ async fn gather(body: Body) -> Result<(Body, Option<Bytes>), Failure> {
         }
         Body::Frames(frames, first) => (frames, first),
         // Nothing that is relayed comes with a key.
-        Body::Empty | Body::Wire(_) => return Ok((body, Some(Bytes::new()))),
+        Body::Empty | Body::Wire(_) | Body::Stream(_) => return Ok((body, Some(Bytes::new()))),
     };
     let mut size = first.len();
     let mut read: VecDeque<Bytes> = Some(first).filter(|first| !first.is_empty()).into_iter().collect();

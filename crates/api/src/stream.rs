@@ -15,7 +15,7 @@ pub(crate) fn carried(body: wire::Body, place: Option<OwnedSemaphorePermit>) -> 
         wire::Body::Full(bytes) => Body::from(bytes),
         wire::Body::Frames(frames, first) => Body::new(Carried { frames, first, _place: place }),
         // What is relayed never comes here, and nothing is nothing.
-        wire::Body::Empty | wire::Body::Wire(_) => Body::empty(),
+        wire::Body::Empty | wire::Body::Wire(_) | wire::Body::Stream(_) => Body::empty(),
     }
 }
 

@@ -154,6 +154,11 @@ impl Tries {
         tries
     }
 
+    /// Whoever asks waits no longer than this, counted from the beginning.
+    pub fn end_within(&mut self, limit: Duration) {
+        self.deadline = self.deadline.min(self.began + limit);
+    }
+
     /// The next attempt: an endpoint that may be asked, with its own time limit.
     ///
     /// # Errors

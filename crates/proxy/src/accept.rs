@@ -8,12 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use wire::Socket;
+use wire::buffer::SMALL;
+use wire::http2::PREFACE;
+use wire::{Conn, Error, Line, Socket};
 
-use crate::client::Client;
+use crate::client::{Client, Peer};
 use crate::door::Door;
-use crate::server;
+use crate::{http1, http2};
 
 /// After an accept that failed for want of something (descriptors, memory), this long is waited.
 const BREATH: Duration = Duration::from_millis(50);
@@ -67,14 +70,50 @@ fn admit(stream: TcpStream, door: &Door, guests: &Guests) {
         return;
     };
     let idle = Arc::new(AtomicBool::new(true));
-    let client = Client::new(Socket::new(stream), peer, Arc::clone(&idle), door.options());
+    let peer = Arc::new(Peer::new(peer, door.options()));
+    let client = Client::new(Conn::new(Socket::new(stream)).into(), peer, Arc::clone(&idle));
     let stay = Stay { door: door.clone(), guests: guests.clone(), id: guests.reserve() };
     let id = stay.id;
     let task = tokio::spawn(async move {
         let stay = stay;
-        server::serve(client, &stay.door).await;
+        welcome(client, &stay).await;
     });
     guests.enter(id, Guest { idle, task: task.abort_handle() });
+}
+
+/// Finds out what the client speaks, and serves it.
+async fn welcome(mut client: Box<Client>, stay: &Stay) {
+    match begins_with_preface(&mut client, &stay.door).await {
+        Err(_) => {}
+        Ok(false) => http1::serve(client, &stay.door).await,
+        Ok(true) => {
+            let Client { line, peer, .. } = *client;
+            if let Line::Http1(conn) = line {
+                http2::serve(conn, &stay.door, peer, Arc::clone(&stay.guests.farewell)).await;
+            }
+        }
+    }
+}
+
+/// Whether the first bytes are those of HTTP/2. They stay where they are.
+async fn begins_with_preface(client: &mut Client, door: &Door) -> Result<bool, Error> {
+    let limits = &door.options().limits;
+    client.await_word(limits.idle_timeout).await?;
+    let Client { line: Line::Http1(conn), alarm, .. } = client else { return Ok(false) };
+    alarm.set_after(limits.head_timeout);
+    loop {
+        let begun = conn.inbox.filled();
+        let seen = begun.len().min(PREFACE.len());
+        if begun[..seen] != PREFACE[..seen] {
+            return Ok(false);
+        }
+        if seen == PREFACE.len() {
+            return Ok(true);
+        }
+        if alarm.guard(|cx| conn.poll_fill(cx, SMALL)).await? == 0 {
+            return Err(Error::Truncated);
+        }
+    }
 }
 
 /// A connection's permit: given back however its task ends.
@@ -93,7 +132,11 @@ impl Drop for Stay {
 
 /// The connections of one core.
 #[derive(Clone, Default)]
-struct Guests(Arc<Mutex<Book>>);
+struct Guests {
+    book: Arc<Mutex<Book>>,
+    /// Told to those who hear it between two requests, and in the middle of several.
+    farewell: Arc<Notify>,
+}
 
 #[derive(Default)]
 struct Book {
@@ -109,7 +152,7 @@ struct Guest {
 
 impl Guests {
     fn book(&self) -> std::sync::MutexGuard<'_, Book> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reserve(&self) -> u64 {
@@ -130,6 +173,7 @@ impl Guests {
     /// Ends idle connections at once and the others when their request is answered, or after `grace`.
     async fn see_off(&self, grace: Duration) {
         let end = tokio::time::Instant::now() + grace;
+        self.farewell.notify_waiters();
         loop {
             {
                 let book = self.book();

@@ -5,12 +5,16 @@
 use std::sync::Arc;
 
 use clusters::{RequestId, Route, Snapshot};
+use http::{HeaderName, HeaderValue};
 use model::{Code, Failure};
 use policy::Request;
 use wire::http1::fields::HOP_BY_HOP;
 use wire::http1::{Framing, Known, Mask, RequestHead, target};
+use wire::http2::Stream;
+use wire::{Error, Line};
 
 use crate::client::Peer;
+use crate::websocket::{self, KEY};
 
 /// A request that may pass: where to, and what its path is there.
 pub(crate) struct Passage {
@@ -62,14 +66,68 @@ const OURS_AND_HOST: Mask = OURS.and(Mask::of(&[Known::Host]));
 impl Passage {
     /// Says the head of the request as the service sees it: the client's fields as received, but for those
     /// that are ours to say.
+    ///
+    /// # Errors
+    /// When a stream cannot be opened; nothing has left then.
     pub(crate) fn say_head(
         &self,
         head: &RequestHead,
         peer: &Peer,
         id: &RequestId,
         endpoint: &str,
-        out: &mut Vec<u8>,
-    ) {
+        line: &mut Line,
+    ) -> Result<(), Error> {
+        match line {
+            Line::Http1(conn) => {
+                self.say_http1(head, peer, id, endpoint, &mut conn.outbox);
+                Ok(())
+            }
+            Line::Http2(stream) => self.say_http2(head, peer, id, endpoint, stream),
+        }
+    }
+
+    fn say_http2(
+        &self,
+        head: &RequestHead,
+        peer: &Peer,
+        id: &RequestId,
+        endpoint: &str,
+        stream: &mut Stream,
+    ) -> Result<(), Error> {
+        const MALFORMED: Error = Error::Malformed("a head that HTTP/2 cannot carry");
+        let target = self.target.as_deref().unwrap_or(head.path_and_query());
+        let host = head.host().unwrap_or(endpoint);
+        let uri = http::Uri::builder()
+            .scheme(http::uri::Scheme::HTTP)
+            .authority(host)
+            .path_and_query(target)
+            .build();
+        let mut request = http::Request::new(());
+        *request.uri_mut() = uri.map_err(|_| MALFORMED)?;
+        let method = if head.upgrade { "CONNECT" } else { head.method() };
+        *request.method_mut() = http::Method::from_bytes(method.as_bytes()).map_err(|_| MALFORMED)?;
+        if head.upgrade {
+            wire::http2::ask_for_websocket(&mut request);
+        }
+        let headers = request.headers_mut();
+        head.fields.to_headers(OURS_AND_HOST, headers);
+        if head.upgrade {
+            headers.remove(KEY);
+        }
+        let mut forwarding = Vec::with_capacity(256);
+        say_forwarding(head, peer, host, &mut forwarding);
+        take_lines(&forwarding, headers);
+        headers.insert("x-request-id", HeaderValue::from_str(id.as_str()).map_err(|_| MALFORMED)?);
+        if head.wants_trailers() {
+            headers.insert(http::header::TE, HeaderValue::from_static("trailers"));
+        }
+        if head.expects_continue {
+            headers.insert(http::header::EXPECT, HeaderValue::from_static("100-continue"));
+        }
+        stream.say_request(request, head.framing == Framing::None && !head.upgrade)
+    }
+
+    fn say_http1(&self, head: &RequestHead, peer: &Peer, id: &RequestId, endpoint: &str, out: &mut Vec<u8>) {
         let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
         let target = self.target.as_deref().unwrap_or(head.path_and_query());
         say(&[head.method().as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
@@ -92,12 +150,24 @@ impl Passage {
             say(&[b"Expect: 100-continue\r\n"]);
         }
         if head.upgrade {
-            say(&[b"Connection: Upgrade\r\n"]);
-            for protocol in head.fields.all(Known::Upgrade) {
-                say(&[b"Upgrade: ", protocol, b"\r\n"]);
+            say(&[b"Connection: Upgrade\r\nUpgrade: websocket\r\n"]);
+            if head.fields.get(KEY).is_none() {
+                // HTTP/2 asks for a WebSocket without a key.
+                say(&[b"Sec-WebSocket-Key: ", websocket::made_key().as_bytes(), b"\r\n"]);
             }
         }
         say(&[b"\r\n"]);
+    }
+}
+
+/// Lines of our own as fields.
+fn take_lines(lines: &[u8], headers: &mut http::HeaderMap) {
+    for line in lines.split(|&byte| byte == b'\n') {
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
     }
 }
 

@@ -1,4 +1,7 @@
-//! A request that is answered here: its head as `http` types, its body whole, the answer said in our own HTTP/1.
+//! A request that is answered here: its head as `http` types, its body whole, the answer said in our own HTTP/1, or on
+//! a stream.
+
+mod streamed;
 
 use std::future::poll_fn;
 use std::io::Write;
@@ -17,7 +20,7 @@ use wire::buffer::LARGE;
 use wire::http1::date;
 use wire::http1::fields::HOP_BY_HOP;
 use wire::http1::{Known, RequestHead};
-use wire::{Body, Conn, Error};
+use wire::{Body, Conn, Error, Line};
 
 use crate::calls::{Answering, Calls};
 use crate::client::Client;
@@ -75,9 +78,12 @@ async fn collect(client: &mut Client, door: &Door) -> Result<Bytes, Failure> {
         return Ok(Bytes::new());
     }
     let limits = &door.options().limits;
-    let Client { conn, alarm, upload, request, .. } = client;
+    let Client { line, alarm, upload, request, .. } = client;
     if request.expects_continue {
-        conn.outbox.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        match line {
+            Line::Http1(conn) => conn.outbox.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"),
+            Line::Http2(stream) => stream.say_continue(),
+        }
         request.expects_continue = false;
     }
     let mut whole = BytesMut::new();
@@ -85,16 +91,16 @@ async fn collect(client: &mut Client, door: &Door) -> Result<Bytes, Failure> {
     loop {
         alarm.set((Instant::now() + limits.body_timeout).min(end));
         let next = alarm.guard(|cx| {
-            if conn.has_unsent() {
-                ready!(conn.poll_flush(cx))?;
+            if line.has_unsent() {
+                ready!(line.poll_flush(cx))?;
             }
-            upload.body.poll_next(cx, conn, LARGE)
+            upload.body.poll_next(cx, line, LARGE)
         });
         match next.await {
             Ok(Next::End) => return Ok(whole.freeze()),
             Ok(Next::Data(n)) => {
-                whole.extend_from_slice(upload.body.ready(conn, n));
-                upload.body.consume(conn, n);
+                whole.extend_from_slice(upload.body.ready(line, n));
+                upload.body.consume(line, n);
             }
             Err(error) => return Err(of_body(&error, door)),
         }
@@ -119,10 +125,10 @@ async fn while_client_waits(
     client: &mut Client,
     mut answering: Answering<'_>,
 ) -> Result<Response<Body>, Failure> {
-    let conn = &mut client.conn;
+    let line = &mut client.line;
     let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
         Poll::Ready(response) => Poll::Ready(Ok(response)),
-        Poll::Pending => match conn.poll_broken(cx) {
+        Poll::Pending => match line.poll_broken(cx) {
             Some(error) => Poll::Ready(Err(error)),
             None => Poll::Pending,
         },
@@ -145,12 +151,15 @@ enum Ends {
 /// Says an answer, to its last byte.
 async fn say(client: &mut Client, door: &Door, response: Response<Body>) -> Result<(), Failure> {
     let (head, body) = response.into_parts();
+    if matches!(client.line, Line::Http2(_)) {
+        return streamed::say(client, door, head, body).await;
+    }
     let has_body = !client.request.is_head && !matches!(head.status.as_u16(), 204 | 304);
     let ends = match (&body, client.request.minor) {
         (Body::Full(bytes), _) => Ends::Length(bytes.len()),
         (Body::Frames(..), 1) => Ends::Chunked,
         (Body::Frames(..), _) => Ends::WithClose,
-        (Body::Empty | Body::Wire(_), _) => Ends::Length(0),
+        (Body::Empty | Body::Wire(_) | Body::Stream(_), _) => Ends::Length(0),
     };
     let close = head.headers.get(CONNECTION).is_some_and(|value| value == "close");
     if close || ends == Ends::WithClose || door.is_closing() || !client.upload_is_over() {
@@ -167,12 +176,12 @@ async fn say(client: &mut Client, door: &Door, response: Response<Body>) -> Resu
         Body::Frames(frames, first) if has_body => {
             if ends == Ends::WithClose {
                 // However this connection ends from here on, it is a break, until the last byte has gone.
-                client.conn.socket.reset_on_close(true);
+                client.set_cut(true);
             }
             let endless = is_endless(&head.headers);
             let sent = send_frames(client, door, frames, first, ends, endless).await;
             if sent.is_ok() {
-                client.conn.socket.reset_on_close(false);
+                client.set_cut(false);
             }
             sent
         }
@@ -184,7 +193,7 @@ async fn say(client: &mut Client, door: &Door, response: Response<Body>) -> Resu
 }
 
 fn say_head(client: &mut Client, head: &http::response::Parts, ends: Ends) {
-    let Client { conn, request, reusable, .. } = client;
+    let Client { line: Line::Http1(conn), request, reusable, .. } = client else { return };
     let out = &mut conn.outbox;
     let status = head.status;
     // Writing into a vector cannot fail.
@@ -212,7 +221,7 @@ fn say_head(client: &mut Client, head: &http::response::Parts, ends: Ends) {
 }
 
 /// Whether an answer goes on until somebody leaves.
-fn is_endless(headers: &HeaderMap) -> bool {
+pub(super) fn is_endless(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     kind.starts_with(b"text/event-stream") || kind.starts_with(b"application/x-ndjson")
 }
@@ -242,8 +251,10 @@ async fn send_frames(
         if bytes.is_empty() {
             continue;
         }
-        if ends == Ends::Chunked {
-            let _ = write!(client.conn.outbox, "{:x}\r\n", bytes.len());
+        if ends == Ends::Chunked
+            && let Line::Http1(conn) = &mut client.line
+        {
+            let _ = write!(conn.outbox, "{:x}\r\n", bytes.len());
         }
         let mut sending = Sending::of(&bytes, after);
         guarded(client, write_timeout, |cx, conn| sending.poll(cx, conn)).await.map_err(|e| gone(&e))?;
@@ -251,26 +262,26 @@ async fn send_frames(
 }
 
 /// The next frame, however long it takes: whoever brings frames keeps the stream alive.
-async fn next_frame(
+pub(super) async fn next_frame(
     client: &mut Client,
     frames: &mut Pin<Box<dyn Frames>>,
     endless: bool,
 ) -> Result<Option<Bytes>, Failure> {
-    let conn = &mut client.conn;
+    let line = &mut client.line;
     poll_fn(|cx| {
         if let Poll::Ready(frame) = frames.as_mut().poll_frame(cx) {
             return Poll::Ready(frame.transpose().map_err(|error| {
                 Failure::service(Code::BadGateway, format!("The answer broke off: {error}."))
             }));
         }
-        if conn.has_unsent()
-            && let Poll::Ready(Err(error)) = conn.poll_flush(cx)
+        if line.has_unsent()
+            && let Poll::Ready(Err(error)) = line.poll_flush(cx)
         {
-            return Poll::Ready(Err(gone(&error.into())));
+            return Poll::Ready(Err(gone(&error)));
         }
-        let broken = conn.poll_broken(cx);
+        let broken = line.poll_broken(cx);
         // Browsers leave an event stream by saying their last.
-        let left = endless && conn.said_its_last();
+        let left = endless && line.said_its_last();
         match broken.or(left.then_some(Error::Closed)) {
             Some(error) => Poll::Ready(Err(gone(&error))),
             None => Poll::Pending,
@@ -320,7 +331,7 @@ async fn guarded(
 ) -> Result<(), Error> {
     loop {
         client.alarm.set_after(limit);
-        let Client { conn, alarm, .. } = &mut *client;
+        let Client { line: Line::Http1(conn), alarm, .. } = &mut *client else { return Ok(()) };
         if alarm.guard(|cx| work(cx, conn)).await? {
             return Ok(());
         }
@@ -328,6 +339,6 @@ async fn guarded(
 }
 
 /// The client left, or would not read.
-fn gone(error: &Error) -> Failure {
+pub(super) fn gone(error: &Error) -> Failure {
     Failure::client(Code::RequestTimeout, format!("The client did not take the answer: {error}."))
 }

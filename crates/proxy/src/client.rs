@@ -1,18 +1,20 @@
-//! A client's connection: its bytes, its one alarm, and the heads that are used again for each request.
+//! A client and the request it is at: the line to it, one alarm, and heads that are used again for each request.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
+use wire::http1::server;
 use wire::http1::{BodyReader, BodyWriter, Framing, Pump, RequestHead, ResponseHead};
-use wire::{Alarm, Body, Conn, Error, Socket};
+use wire::{Alarm, Body, Error, Line};
 
 use crate::door::Options;
 
-/// A client's connection and the request it is at.
+/// A client and the request it is at.
 pub(crate) struct Client {
-    pub(crate) conn: Conn,
+    pub(crate) line: Line,
     pub(crate) alarm: Alarm,
     /// The request under way.
     pub(crate) request: RequestHead,
@@ -24,7 +26,7 @@ pub(crate) struct Client {
     pub(crate) answering: bool,
     /// Whether the connection can serve another request after this one.
     pub(crate) reusable: bool,
-    pub(crate) peer: Peer,
+    pub(crate) peer: Arc<Peer>,
     idle: Arc<AtomicBool>,
 }
 
@@ -39,25 +41,16 @@ pub(crate) struct Peer {
 }
 
 impl Client {
-    pub(crate) fn new(
-        socket: Socket,
-        peer: SocketAddr,
-        idle: Arc<AtomicBool>,
-        options: &Options,
-    ) -> Box<Self> {
-        let ip = peer.ip().to_canonical();
-        let mut node = String::new();
-        // Writing into a string cannot fail.
-        let _ = if ip.is_ipv4() { write!(node, "{ip}") } else { write!(node, "\"[{ip}]\"") };
+    pub(crate) fn new(line: Line, peer: Arc<Peer>, idle: Arc<AtomicBool>) -> Box<Self> {
         Box::new(Client {
-            conn: Conn::new(socket),
+            line,
             alarm: Alarm::default(),
             request: RequestHead::default(),
             upload: nothing(),
             response: ResponseHead::default(),
             answering: false,
             reusable: true,
-            peer: Peer { ip: ip.to_string(), node, trusted: options.trusted_proxies.trusts(ip) },
+            peer,
             idle,
         })
     }
@@ -79,19 +72,64 @@ impl Client {
             }
             return Ok(());
         }
+        if matches!(self.line, Line::Http2(_)) {
+            self.upload = Pump::new(Body::Stream(body_limit), writer_of(framing));
+            return match framing {
+                Framing::Length(n) if n > body_limit => Err(Error::BodyTooLarge),
+                _ => Ok(()),
+            };
+        }
         let reader = BodyReader::new(framing, body_limit);
-        let writer = if framing == Framing::Chunked { BodyWriter::Chunked } else { BodyWriter::Plain };
         // Should the length be too large, what follows is still a body and never the next request.
         let unread = Body::Wire(BodyReader::new(framing, u64::MAX)?);
-        self.upload = Pump::new(unread, writer);
+        self.upload = Pump::new(unread, writer_of(framing));
         self.upload.body = Body::Wire(reader?);
         Ok(())
+    }
+
+    /// Waits for the first byte of the next request on a connection of HTTP/1, holding nothing that can be given back.
+    pub(crate) async fn await_word(&mut self, idle_timeout: Duration) -> Result<(), Error> {
+        let Client { line: Line::Http1(conn), request, response, .. } = self else { return Ok(()) };
+        if !conn.inbox.is_empty() {
+            return Ok(());
+        }
+        request.rest();
+        response.rest();
+        conn.rest();
+        self.set_idle(true);
+        let Client { line: Line::Http1(conn), alarm, .. } = self else { return Ok(()) };
+        let waited = server::await_request(conn, alarm, idle_timeout).await;
+        self.set_idle(false);
+        waited
     }
 
     /// Whether the body has been read to its end.
     pub(crate) fn upload_is_over(&self) -> bool {
         self.upload.is_done() || self.upload.body.is_empty()
     }
+
+    /// Makes the end of this exchange, should it come now, one that is never taken for that of a whole answer; or a
+    /// plain end again.
+    pub(crate) fn set_cut(&mut self, cut: bool) {
+        if let Line::Http1(conn) = &mut self.line {
+            conn.socket.reset_on_close(cut);
+        }
+    }
+}
+
+impl Peer {
+    pub(crate) fn new(address: SocketAddr, options: &Options) -> Self {
+        let ip = address.ip().to_canonical();
+        let mut node = String::new();
+        // Writing into a string cannot fail.
+        let _ = if ip.is_ipv4() { write!(node, "{ip}") } else { write!(node, "\"[{ip}]\"") };
+        Peer { ip: ip.to_string(), node, trusted: options.trusted_proxies.trusts(ip) }
+    }
+}
+
+/// How a body that ended so for the client is told to a service of HTTP/1.
+fn writer_of(framing: Framing) -> BodyWriter {
+    if framing == Framing::Chunked { BodyWriter::Chunked } else { BodyWriter::Plain }
 }
 
 /// A body that is not there: over before it begins.

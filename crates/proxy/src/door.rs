@@ -58,6 +58,8 @@ pub struct Limits {
     pub body: u64,
     /// Connections open at once.
     pub connections: usize,
+    /// Requests that one connection of HTTP/2 may have under way at once.
+    pub streams: u32,
     /// From the first byte of a request to the end of its head.
     pub head_timeout: Duration,
     /// Without progress in a request's body.
@@ -76,6 +78,7 @@ impl Default for Limits {
             head: HeadLimits::default(),
             body: 100 * 1024 * 1024,
             connections: 20_000,
+            streams: 128,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use wire::http1::client::poll_head;
 use wire::http1::head::MOST_FIELDS;
 use wire::http1::{HeadLimits, Pump, PumpError, ResponseHead};
-use wire::{Conn, Error, Side};
+use wire::{Error, Line, Side};
 
 use crate::client::Client;
 use crate::door::{BODY_SETTING, Door};
@@ -37,6 +37,8 @@ enum Kind {
     Improper,
     /// It took too long.
     Late,
+    /// It took no more just now, and did nothing.
+    Void,
     /// The client did.
     Client,
 }
@@ -68,6 +70,10 @@ impl Fault {
         self.unsent()
     }
 
+    pub(crate) fn is_late(&self) -> bool {
+        self.kind == Kind::Late
+    }
+
     pub(crate) fn is_farewell(&self) -> bool {
         self.kind == Kind::Farewell
     }
@@ -78,7 +84,7 @@ impl Fault {
         let endpoint = attempt.endpoint();
         let trouble = failure.detail().to_owned();
         let outcome = match kind {
-            Kind::Client => Outcome::Void,
+            Kind::Client | Kind::Void => Outcome::Void,
             Kind::Unreached => Outcome::Unreached(trouble),
             Kind::Late => Outcome::Late(trouble),
             Kind::Improper => Outcome::Broke(trouble),
@@ -97,12 +103,12 @@ impl Fault {
 }
 
 /// Makes a connection within the attempt's time.
-pub(crate) async fn connect(client: &mut Client, pool: &Pool, attempt: &Attempt) -> Result<Conn, Fault> {
+pub(crate) async fn connect(client: &mut Client, pool: &Pool, attempt: &Attempt) -> Result<Line, Fault> {
     client.alarm.set(attempt.connect_deadline().into());
-    let mut connecting = Box::pin(pool.connect());
+    let mut connecting = Box::pin(pool.line());
     let connected = client.alarm.guard(|cx| connecting.as_mut().poll(cx).map(Ok)).await;
     match connected {
-        Ok(Ok(conn)) => Ok(conn),
+        Ok(Ok(line)) => Ok(line),
         Ok(Err(Unreached(error))) => {
             Err(Fault::of_service(RetryOn::Connect, Code::BadGateway, format!("cannot connect: {error}"))
                 .unreached())
@@ -117,19 +123,19 @@ pub(crate) async fn connect(client: &mut Client, pool: &Pool, attempt: &Attempt)
 /// while the answer is awaited; what is left of it goes on while the answer is relayed.
 pub(crate) async fn exchange(
     client: &mut Client,
-    service: &mut Conn,
+    service: &mut Line,
     door: &Door,
     attempt: &mut Attempt,
 ) -> Result<(), Fault> {
     let body_timeout = door.options().limits.body_timeout;
-    let mark = service.sent_total();
+    let mark = service.mark();
     let mut patience = Patience::new(attempt, body_timeout, client.request.expects_continue);
     client.alarm.set(attempt.deadline().into());
     loop {
         let stepped = {
-            let Client { conn, alarm, upload, response, request, .. } = &mut *client;
+            let Client { line, alarm, upload, response, request, .. } = &mut *client;
             let is_head = request.is_head;
-            alarm.guard(|cx| poll_exchange(cx, conn, service, upload, response, is_head).map(Ok)).await
+            alarm.guard(|cx| poll_exchange(cx, line, service, upload, response, is_head).map(Ok)).await
         };
         match stepped {
             Ok(Ok(Step::Uploaded)) => {
@@ -146,7 +152,7 @@ pub(crate) async fn exchange(
             }
             // What has left in no part may go elsewhere, if it is still here to go.
             Ok(Err(fault)) => {
-                let here = service.sent_total() == mark && client.upload.moved == 0;
+                let here = service.stands_at(mark) && client.upload.moved == 0;
                 return Err(if here && fault.kind != Kind::Client { fault.unsent() } else { fault });
             }
             Err(_) => client.alarm.set(patience.rung(&client.upload)?),
@@ -224,8 +230,8 @@ impl Patience {
 
 fn poll_exchange(
     cx: &mut Context<'_>,
-    client: &mut Conn,
-    service: &mut Conn,
+    client: &mut Line,
+    service: &mut Line,
     upload: &mut Pump,
     head: &mut ResponseHead,
     to_head: bool,
@@ -248,7 +254,11 @@ fn poll_exchange(
             Poll::Ready(Err(PumpError { side: Side::Sink, .. })) | Poll::Pending => {}
         }
     }
-    let Poll::Ready(answer) = poll_head(service, cx, head, OF_SERVICES, to_head) else {
+    let answer = match service {
+        Line::Http1(conn) => poll_head(conn, cx, head, OF_SERVICES, to_head),
+        Line::Http2(stream) => stream.poll_head(cx, head, OF_SERVICES, to_head),
+    };
+    let Poll::Ready(answer) = answer else {
         // A client that has broken its connection waits no more; one that has only said its last still does.
         return match client.poll_broken(cx) {
             Some(error) if upload.is_done() => Poll::Ready(Err(of_upload(error))),
@@ -279,7 +289,13 @@ fn of_answer(error: Error) -> Fault {
         Error::Io(error) => (Kind::Farewell, format!("broke the connection: {error}")),
         Error::Truncated => (Kind::Broken, "broke off in the head of its answer".to_owned()),
         Error::HeadTooLarge => (Kind::Broken, "answered with too large a head".to_owned()),
-        other => (Kind::Improper, format!("did not answer in HTTP/1.1: {other}")),
+        Error::Reset(_) => (Kind::Broken, format!("gave the request up: {error}")),
+        Error::Refused => {
+            let failure =
+                Failure::service(Code::BadGateway, "refused the request before it did anything of it");
+            return Fault { failure, cause: RetryOn::Reset, sent: false, kind: Kind::Void };
+        }
+        other => (Kind::Improper, format!("did not answer in HTTP: {other}")),
     };
     Fault { failure: Failure::service(Code::BadGateway, detail), cause: RetryOn::Reset, sent: true, kind }
 }
@@ -289,9 +305,18 @@ const MOST_UNREAD: usize = 16 * 1024;
 
 /// Passes a 1xx on, to a client that can take it. It goes out with the next bytes to the client.
 fn pass_interim(client: &mut Client) {
-    let Client { conn, request, response, .. } = client;
     // They are optional: a client that does not read them is not owed a heap of them.
-    if request.minor == 1 && conn.outbox.len() < MOST_UNREAD {
-        respond::say_interim(response, &mut conn.outbox);
+    let takes_it = match &client.line {
+        Line::Http1(conn) => client.request.minor == 1 && conn.outbox.len() < MOST_UNREAD,
+        Line::Http2(_) => true,
+    };
+    if takes_it {
+        respond::say_interim(client);
     }
+}
+
+/// A stream that could not be opened: nothing has left.
+pub(crate) fn of_opening(error: &Error) -> Fault {
+    let detail = format!("cannot open a stream: {error}");
+    Fault::of_service(RetryOn::Connect, Code::BadGateway, detail).unreached()
 }

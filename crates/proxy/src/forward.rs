@@ -7,17 +7,18 @@ use clusters::{Access, Attempt, Miss, Order, Outcome, RequestId, Settled, Shape,
 use model::route::RetryOn;
 use model::{Code, Failure, Origin};
 use policy::{Progress, Work, may_rerun};
-use wire::Conn;
+use wire::Line;
 use wire::http1::Framing;
 
 use crate::admit::Passage;
 use crate::client::Client;
 use crate::door::Door;
 use crate::exchange::{self, Fault};
+use crate::respond::grpc;
 
 /// The head of an answer, with all that its body needs.
 pub(crate) struct Answer {
-    pub(crate) service: Conn,
+    pub(crate) service: Line,
     pub(crate) attempt: Attempt,
     pub(crate) tries: Tries,
 }
@@ -33,11 +34,14 @@ pub(crate) async fn forward(
     passage: &Passage,
     id: &RequestId,
 ) -> Result<Answer, Failure> {
-    let order = order(client, passage, id);
+    let order = order(client, door, passage, id);
     let rerun = order.rerun;
     let service = Arc::clone(&passage.route.service);
     let activity = door.clusters().activity().clone();
     let mut tries = Tries::begin(service, Some(Arc::clone(&passage.route)), order, activity);
+    if let Some(limit) = grpc::timeout(&client.request.fields) {
+        tries.end_within(limit);
+    }
     loop {
         let mut attempt = tries.next().await.map_err(|failure| fail(&mut tries, failure))?;
         let mut result = ask(client, door, passage, id, &mut attempt, rerun).await;
@@ -55,8 +59,12 @@ pub(crate) async fn forward(
     }
 }
 
-fn order(client: &Client, passage: &Passage, id: &RequestId) -> Order {
+fn order(client: &Client, door: &Door, passage: &Passage, id: &RequestId) -> Order {
     let method = client.request.method();
+    let fields = &client.request.fields;
+    // A call of gRPC takes as long as its client says; one that says nothing may be a stream that waits.
+    let is_endless =
+        grpc::is_call(fields) && grpc::timeout(fields).is_none() && passage.route.spec.timeout.is_none();
     let safe = may_rerun(Work::Http(method), Progress::Sent);
     Order {
         operation: operation(method),
@@ -65,7 +73,7 @@ fn order(client: &Client, passage: &Passage, id: &RequestId) -> Order {
         // A body that has been passed on is gone, whatever the method.
         rerun: safe && client.request.framing == Framing::None && !client.request.upgrade,
         uploads: client.request.framing != Framing::None,
-        patience: Duration::ZERO,
+        patience: if is_endless { door.options().limits.stream_timeout } else { Duration::ZERO },
         request_id: *id,
     }
 }
@@ -93,7 +101,7 @@ async fn ask(
     id: &RequestId,
     attempt: &mut Attempt,
     rerun: bool,
-) -> Result<Conn, Miss> {
+) -> Result<Line, Miss> {
     let endpoint = Arc::clone(attempt.endpoint());
     let Some(pool) = endpoint.adapter().http() else {
         let failure = Failure::gateway(
@@ -110,7 +118,7 @@ async fn ask(
     loop {
         let was_reused = reused.is_some();
         let mut service = match reused.take() {
-            Some(conn) => conn,
+            Some(conn) => Line::Http1(conn),
             None => {
                 let connected = exchange::connect(client, pool, attempt).await;
                 // What of the body was taken out of the client's connection goes with these bytes or nowhere:
@@ -119,22 +127,30 @@ async fn ask(
                 connected.map_err(|fault| fault.bound_if(is_bound).into_miss(attempt))?
             }
         };
-        if unsent.is_empty() {
-            passage.say_head(&client.request, &client.peer, id, &endpoint.label, &mut service.outbox);
-        } else {
-            service.outbox = std::mem::take(&mut unsent);
+        match &mut service {
+            Line::Http1(conn) if !unsent.is_empty() => conn.outbox = std::mem::take(&mut unsent),
+            line => passage
+                .say_head(&client.request, &client.peer, id, &endpoint.label, line)
+                .map_err(|error| exchange::of_opening(&error).into_miss(attempt))?,
         }
-        let mark = service.sent_total();
+        let mark = service.mark();
         match exchange::exchange(client, &mut service, door, attempt).await {
             Ok(()) => return Ok(service),
             // A service may close an idle connection whenever it likes. That is no failure of its own, and
             // what may run again is sent again at once on a new connection.
-            Err(fault) if was_reused && fault.is_farewell() && service.sent_total() == mark => {
+            Err(fault) if was_reused && fault.is_farewell() && service.stands_at(mark) => {
                 // The very bytes that were to go, with what they hold of the body: none has left.
-                unsent = std::mem::take(&mut service.outbox);
+                if let Line::Http1(conn) = &mut service {
+                    unsent = std::mem::take(&mut conn.outbox);
+                }
             }
             Err(fault) if was_reused && fault.is_farewell() && rerun => {}
-            Err(fault) => return Err(fault.into_miss(attempt)),
+            Err(fault) => {
+                if fault.is_late() {
+                    pool.doubt(&service);
+                }
+                return Err(fault.into_miss(attempt));
+            }
         }
     }
 }

@@ -9,12 +9,12 @@ use clusters::{Attempt, Ending, Outcome, RequestId, Tries};
 use model::{Code, Failure};
 use tokio::time::Instant;
 use wire::http1::{BodyReader, BodyWriter, Framing, Pump, PumpError, ResponseHead};
-use wire::{Body, Conn, Error, Side};
+use wire::{Body, Error, Line, Side};
 
 use crate::client::Client;
 use crate::door::{Door, Limits};
 use crate::forward::Answer;
-use crate::respond::{self, Ends};
+use crate::respond::{self, Ends, grpc};
 use crate::upgrade;
 
 /// A body of known length must come at this rate at least, while the client reads: 1 KiB in a second.
@@ -33,26 +33,27 @@ pub(crate) async fn relay(
     id: &RequestId,
 ) -> Result<(), Failure> {
     let Answer { mut service, attempt, mut tries } = answer;
-    let status = client.response.status;
-    if status == 101 {
-        if client.request.upgrade {
-            return upgrade::tunnel(client, door, service, attempt, tries, id).await;
-        }
+    if client.request.upgrade && upgrade::is_agreed(&service, client.response.status) {
+        return upgrade::tunnel(client, door, service, attempt, tries, id).await;
+    }
+    if client.response.status == 101 {
         let failure =
             Failure::service(Code::BadGateway, "The service switched protocols without being asked.");
         tries.fail(&failure);
         attempt.end(Outcome::Broke("switched protocols without being asked".to_owned()));
         return Err(failure);
     }
-    let mut download = begin(client, door, id);
+    let mut download = begin(client, &service, door, id);
     let relayed = relay_body(client, &mut service, &mut download, &door.options().limits).await;
-    settle(client, service, attempt, tries, relayed)
+    let failure = failure_told(client, &service, &download);
+    settle(client, service, attempt, tries, relayed, failure)
 }
 
 /// Says the head and makes the pump of the body.
-fn begin(client: &mut Client, door: &Door, id: &RequestId) -> Pump {
+fn begin(client: &mut Client, service: &Line, door: &Door, id: &RequestId) -> Pump {
     let framing = client.response.framing;
     let (ends, writer) = match (framing, client.request.minor) {
+        (Framing::Length(0), _) => (Ends::AtOnce, BodyWriter::Plain),
         (Framing::None | Framing::Length(_), _) => (Ends::AsSaid, BodyWriter::Plain),
         (Framing::Chunked | Framing::UntilClose, 1) => (Ends::Chunked, BodyWriter::Chunked),
         (Framing::Chunked | Framing::UntilClose, _) => (Ends::WithClose, BodyWriter::Plain),
@@ -62,22 +63,26 @@ fn begin(client: &mut Client, door: &Door, id: &RequestId) -> Pump {
         // protocol, gets no second request on this connection.
         client.reusable = false;
     }
-    respond::say_head(client, id, ends);
+    // Should the client be gone, moving the body will find it so.
+    let _ = respond::say_head(client, id, ends);
     client.answering = true;
     if ends == Ends::WithClose {
         // However this connection ends from here on, it is a break, until the last byte has gone.
-        client.conn.socket.reset_on_close(true);
+        client.set_cut(true);
     }
-    // A body without limit is never too large.
-    let body = BodyReader::new(framing, u64::MAX).map_or(Body::Empty, Body::Wire);
-    let body = if framing == Framing::None { Body::Empty } else { body };
+    let body = match service {
+        _ if framing == Framing::None => Body::Empty,
+        Line::Http2(_) => Body::Stream(u64::MAX),
+        // A body without limit is never too large.
+        Line::Http1(_) => BodyReader::new(framing, u64::MAX).map_or(Body::Empty, Body::Wire),
+    };
     Pump::new(body, if framing == Framing::None { BodyWriter::Plain } else { writer })
 }
 
 /// Moves the body, and what is left of the request's body the other way.
 async fn relay_body(
     client: &mut Client,
-    service: &mut Conn,
+    service: &mut Line,
     download: &mut Pump,
     limits: &Limits,
 ) -> Result<(), PumpError> {
@@ -85,8 +90,8 @@ async fn relay_body(
     let mut watch = Watch::new(&client.response, limits);
     client.alarm.set_after(watch.tick_length());
     loop {
-        let Client { conn, alarm, upload, .. } = &mut *client;
-        let moved = alarm.guard(|cx| poll_both(cx, conn, service, upload, download, is_stream).map(Ok)).await;
+        let Client { line, alarm, upload, .. } = &mut *client;
+        let moved = alarm.guard(|cx| poll_both(cx, line, service, upload, download, is_stream).map(Ok)).await;
         match moved {
             Ok(done) => return done,
             Err(_) => watch.tick(upload, download)?,
@@ -97,8 +102,8 @@ async fn relay_body(
 
 fn poll_both(
     cx: &mut Context<'_>,
-    client: &mut Conn,
-    service: &mut Conn,
+    client: &mut Line,
+    service: &mut Line,
     upload: &mut Pump,
     download: &mut Pump,
     is_stream: bool,
@@ -205,36 +210,59 @@ pub(crate) fn is_failure(status: u16) -> bool {
     status >= 500 && !matches!(status, 501 | 505)
 }
 
+/// What a whole answer says of the endpoint, if it says that it failed.
+fn failure_told(client: &Client, service: &Line, download: &Pump) -> Option<String> {
+    let response = &client.response;
+    if is_failure(response.status) {
+        return Some(format!("answered {}", response.status));
+    }
+    if !grpc::is_call(&client.request.fields) || response.status != 200 {
+        return None;
+    }
+    let ended = grpc::Ended::of(&response.fields, download.body.trailers(service));
+    match ended {
+        _ if !ended.is_failure() => None,
+        grpc::Ended::With(status) => Some(format!("ended a call with grpc-status {status}")),
+        grpc::Ended::Silently => Some("ended a call without a status".to_owned()),
+    }
+}
+
+/// Whether more stands on a connection than the answer that was read.
+fn said_more(service: &Line) -> bool {
+    matches!(service, Line::Http1(conn) if !conn.inbox.is_empty())
+}
+
 /// The last byte has gone, or the answer broke: the outcome, once.
 fn settle(
     client: &mut Client,
-    service: Conn,
+    service: Line,
     attempt: Attempt,
     tries: Tries,
     relayed: Result<(), PumpError>,
+    failure: Option<String>,
 ) -> Result<(), Failure> {
     let status = client.response.status;
     if relayed.is_ok() && !client.reusable {
-        client.conn.socket.reset_on_close(false);
+        client.set_cut(false);
     }
     match relayed {
-        Ok(()) if !service.inbox.is_empty() && client.response.keep_alive => {
+        Ok(()) if said_more(&service) && client.response.keep_alive => {
             // More than it said: whatever that is, it is nobody's answer.
             attempt.end(Outcome::Broke("sent more than it said".to_owned()));
             tries.finish(Ending::Success(Some(status)));
             Ok(())
         }
         Ok(()) => {
-            let failed = is_failure(status);
             if client.upload_is_over()
                 && client.response.keep_alive
                 && !client.request.upgrade
                 && let Some(pool) = attempt.adapter().http()
+                && let Line::Http1(conn) = service
             {
-                pool.give_back(service, Instant::now());
+                pool.give_back(conn, Instant::now());
             }
-            if failed {
-                attempt.end(Outcome::Bad(format!("answered {status}")));
+            if let Some(failure) = failure {
+                attempt.end(Outcome::Bad(failure));
                 tries.finish(Ending::Failure(Code::BadGateway, Some(status)));
             } else {
                 attempt.end(Outcome::Good);

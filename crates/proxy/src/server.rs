@@ -1,4 +1,4 @@
-//! The life of a client's HTTP/1 connection: one request after the other, until one side has enough.
+//! One request of a client, whichever protocol brought it: carried out, and whatever goes wrong with it put into words.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use clusters::RequestId;
 use model::{Code, Failure};
-use wire::http1::{Known, server};
-use wire::{Error, http1};
+use wire::http1::{self, Known};
 
 use crate::client::Client;
 use crate::door::Door;
@@ -19,75 +18,9 @@ use crate::{answer, handle, respond};
 const DRAINED: u64 = 64 * 1024;
 /// How long that may take: a client that waits for its answer before it goes on must not wait for long.
 const SHORTLY: Duration = Duration::from_millis(100);
-/// How long a client that is turned away is listened to.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Serves a client until its connection is over.
-pub(crate) async fn serve(mut client: Box<Client>, door: &Door) {
-    loop {
-        let client = &mut *client;
-        if next_request(client, door).await.is_err() {
-            return;
-        }
-        match serve_one(client, door).await {
-            Next::Request if !door.is_closing() => {}
-            // An answer whose end is that of the connection was made to end by a reset; elsewhere one would take
-            // away what the client has not read yet.
-            Next::Cut if client.conn.socket.resets_on_close() => return,
-            Next::Request | Next::Farewell | Next::Cut => {
-                return server::linger(&mut client.conn, &mut client.alarm, PATIENCE).await;
-            }
-        }
-    }
-}
-
-/// Waits for a request and takes its head. A head that is wrong is answered here, and the connection over.
-async fn next_request(client: &mut Client, door: &Door) -> Result<(), ()> {
-    let limits = &door.options().limits;
-    let Client { conn, request, response, .. } = &mut *client;
-    if conn.inbox.is_empty() {
-        request.rest();
-        response.rest();
-        conn.rest();
-        client.set_idle(true);
-        let waited = server::await_request(&mut client.conn, &mut client.alarm, limits.idle_timeout).await;
-        client.set_idle(false);
-        waited.map_err(drop)?;
-    }
-    let Client { conn, alarm, request, .. } = &mut *client;
-    let taken = server::read_head(conn, request, limits.head, alarm, limits.head_timeout).await;
-    let begun = taken.and_then(|()| client.begin(limits.body));
-    match begun {
-        Ok(()) => Ok(()),
-        Err(Error::Closed | Error::Truncated | Error::Io(_)) => Err(()),
-        Err(error) => {
-            client.reusable = false;
-            let id = RequestId::take_or_make(client.request.fields.all(Known::RequestId).next());
-            respond::refuse(client, door, &id, &of_head(&error, door)).await;
-            server::linger(&mut client.conn, &mut client.alarm, PATIENCE).await;
-            Err(())
-        }
-    }
-}
-
-fn of_head(error: &Error, door: &Door) -> Failure {
-    match error {
-        Error::HeadTooLarge => {
-            Failure::client(Code::HeadersTooLarge, "The head of the request is too large.")
-                .with_hint("`proxy.limits.head` and `proxy.limits.headers` set how large it may be.")
-        }
-        Error::BodyTooLarge => respond::body_too_large(door.options().body_setting),
-        Error::TimedOut => {
-            Failure::client(Code::RequestTimeout, "The head of the request did not arrive in time.")
-        }
-        other => {
-            Failure::client(Code::InvalidRequest, format!("The request is not valid HTTP/1.1: {other}."))
-        }
-    }
-}
 
 /// What follows a request.
-enum Next {
+pub(crate) enum Next {
     /// Another, on the same connection.
     Request,
     /// The end, in good order.
@@ -97,7 +30,7 @@ enum Next {
 }
 
 /// Carries out one request.
-async fn serve_one(client: &mut Client, door: &Door) -> Next {
+pub(crate) async fn serve_one(client: &mut Client, door: &Door) -> Next {
     let id = RequestId::take_or_make(client.request.fields.all(Known::RequestId).next());
     let result = match door.calls() {
         None => caught(handle::handle(client, door, &id)).await,
@@ -130,10 +63,11 @@ async fn drained(client: &mut Client) -> bool {
     if client.upload_is_over() {
         return true;
     }
-    if !client.reusable || client.request.expects_continue {
+    if !client.reusable || client.request.expects_continue || client.line.http2().is_some() {
         return false;
     }
-    http1::server::drain(&mut client.conn, &mut client.upload.body, DRAINED, &mut client.alarm, SHORTLY).await
+    let Client { line, upload, alarm, .. } = client;
+    http1::server::drain(line, &mut upload.body, DRAINED, alarm, SHORTLY).await
 }
 
 struct Panicked;

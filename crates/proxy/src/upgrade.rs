@@ -4,28 +4,39 @@ use clusters::{Attempt, Ending, Outcome, RequestId, Tries};
 use model::{Code, Failure};
 use tokio::time::Instant;
 use wire::http1::tunnel::Tunnel;
-use wire::{Conn, Error};
+use wire::{Error, Line};
 
 use crate::client::Client;
 use crate::door::Door;
 use crate::respond;
+
+/// Whether the service takes the WebSocket that it was asked for.
+pub(crate) fn is_agreed(service: &Line, status: u16) -> bool {
+    match service {
+        Line::Http1(_) => status == 101,
+        Line::Http2(_) => (200..300).contains(&status),
+    }
+}
 
 /// Switches protocols, as both sides agreed, and passes bytes through. What the client sent before the 101
 /// waits in its inbox until now.
 pub(crate) async fn tunnel(
     client: &mut Client,
     door: &Door,
-    mut service: Conn,
+    mut service: Line,
     attempt: Attempt,
     tries: Tries,
     id: &RequestId,
 ) -> Result<(), Failure> {
-    respond::say_switch(client, id);
+    // Should the client be gone, the tunnel will find it so.
+    let _ = respond::say_switch(client, id);
     client.answering = true;
     client.reusable = false;
     client.request.rest();
     client.response.rest();
-    service.outbox = Vec::new();
+    if let Line::Http1(conn) = &mut service {
+        conn.outbox = Vec::new();
+    }
     // Established: a long life says nothing more of the endpoint's speed or health.
     attempt.end(Outcome::Good);
     let quiet = door.options().limits.stream_timeout;
@@ -33,8 +44,8 @@ pub(crate) async fn tunnel(
     let (mut moved, mut progress) = (0, Instant::now());
     let ended = loop {
         client.alarm.set_after(quiet);
-        let Client { conn, alarm, .. } = &mut *client;
-        match alarm.guard(|cx| tunnel.poll(cx, conn, &mut service).map(Ok)).await {
+        let Client { line, alarm, .. } = &mut *client;
+        match alarm.guard(|cx| tunnel.poll(cx, line, &mut service).map(Ok)).await {
             Ok(ended) => break ended,
             Err(_) if tunnel.moved > moved => (moved, progress) = (tunnel.moved, Instant::now()),
             Err(_) => {

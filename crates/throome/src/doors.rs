@@ -64,6 +64,7 @@ fn traffic(settings: &Settings) -> anyhow::Result<proxy::Options> {
             head: HeadLimits { bytes: limits.head, fields: limits.headers },
             body: limits.body,
             connections: limits.connections,
+            streams: limits.streams,
             head_timeout: limits.head_timeout.0,
             body_timeout: limits.body_timeout.0,
             write_timeout: limits.write_timeout.0,

@@ -102,6 +102,8 @@ const LIMITS: &[Field] = &[
     field("headers", Shape::Integer(8, 256), "Its fields.").default("100"),
     field("body", Shape::Integer(0, 1 << 40), "The body of a request, in bytes.").default("104857600"),
     field("connections", Shape::Integer(1, 10_000_000), "Connections open at once.").default("20000"),
+    field("streams", Shape::Integer(1, 10_000), "Requests under way at once on one connection of HTTP/2.")
+        .default("128"),
     field("head_timeout", Shape::Span, "From a request's first byte to the end of its head.").default("10s"),
     field("body_timeout", Shape::Span, "Without progress in a request's body.").default("30s"),
     field("write_timeout", Shape::Span, "Without progress in sending an answer.").default("30s"),
@@ -213,6 +215,7 @@ pub(crate) struct Limits {
     pub(crate) headers: usize,
     pub(crate) body: u64,
     pub(crate) connections: usize,
+    pub(crate) streams: u32,
     pub(crate) head_timeout: Span,
     pub(crate) body_timeout: Span,
     pub(crate) write_timeout: Span,

@@ -26,6 +26,12 @@ pub enum Error {
     /// Not HTTP/1 as RFC 9112 has it.
     #[error("{0}")]
     Malformed(&'static str),
+    /// The peer has reset the stream, with this code of HTTP/2.
+    #[error("the stream was reset: {}", h2::Reason::from(*.0))]
+    Reset(u32),
+    /// The peer has refused the stream and done nothing of it.
+    #[error("the stream was refused")]
+    Refused,
     /// A head larger than allowed, in bytes or in fields.
     #[error("the head is larger than allowed")]
     HeadTooLarge,
@@ -38,4 +44,22 @@ pub enum Error {
     /// A body of known length came at less than the least rate.
     #[error("the body came too slowly")]
     Trickle,
+}
+
+impl From<h2::Error> for Error {
+    fn from(error: h2::Error) -> Self {
+        let reason = error.reason();
+        let is_farewell = error.is_go_away() && error.is_remote() && reason == Some(h2::Reason::NO_ERROR);
+        if is_farewell || reason == Some(h2::Reason::REFUSED_STREAM) {
+            return Error::Refused;
+        }
+        match reason {
+            Some(reason) if error.is_remote() => Error::Reset(reason.into()),
+            Some(_) => Error::Malformed("what the peer says is not HTTP/2"),
+            None => match error.into_io() {
+                Some(error) => Error::Io(error),
+                None => Error::Closed,
+            },
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The bytes: sockets, lent buffers, bodies, and our own HTTP/1 codec for both sides.
+//! The bytes: sockets, lent buffers, bodies, our own HTTP/1 codec for both sides, and HTTP/2 in the same words.
 //!
 //! Knows nothing of routes or services. A future here never needs a particular thread: cores are where
 //! things are placed (`cores`), not part of any type.
@@ -10,6 +10,8 @@ pub mod conn;
 pub mod cores;
 mod error;
 pub mod http1;
+pub mod http2;
+pub mod line;
 pub mod socket;
 
 pub use alarm::Alarm;
@@ -17,4 +19,5 @@ pub use body::Body;
 pub use buffer::Buffer;
 pub use conn::Conn;
 pub use error::{Error, Side};
+pub use line::Line;
 pub use socket::Socket;

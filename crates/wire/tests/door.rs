@@ -10,7 +10,9 @@ use throome_wire::http1::framing::BodyReader;
 use throome_wire::http1::server::{await_request, linger, read_head};
 use throome_wire::http1::target::check_path;
 use throome_wire::http1::{BodyWriter, Framing, HeadLimits, Known, Mask, Pump, RequestHead, ResponseHead};
-use throome_wire::{Alarm, Body, Conn, Error, Side, Socket};
+use throome_wire::{Alarm, Body, Conn, Error, Line, Side, Socket};
+
+use crate::support::conn;
 
 /// Nothing here takes as long; what does is a mistake.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,51 +30,51 @@ pub(crate) fn open(service: SocketAddr) -> SocketAddr {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(Conn::new(Socket::new(stream)), service));
+                tokio::spawn(serve(Conn::new(Socket::new(stream)).into(), service));
             }
         });
     });
     address
 }
 
-async fn serve(mut client: Conn, service: SocketAddr) {
+async fn serve(mut client: Line, service: SocketAddr) {
     let mut alarm = Alarm::default();
     let mut head = RequestHead::default();
     loop {
-        if await_request(&mut client, &mut alarm, PATIENCE).await.is_err() {
+        if await_request(conn(&mut client), &mut alarm, PATIENCE).await.is_err() {
             return;
         }
-        let read = read_head(&mut client, &mut head, HeadLimits::default(), &mut alarm, PATIENCE).await;
+        let read = read_head(conn(&mut client), &mut head, HeadLimits::default(), &mut alarm, PATIENCE).await;
         let handled = match read {
             Ok(()) => handle(&mut client, &mut head, &mut alarm, service).await,
             Err(error) => Err(error),
         };
         match handled {
             Ok(true) => {}
-            Ok(false) => return linger(&mut client, &mut alarm, PATIENCE).await,
+            Ok(false) => return linger(conn(&mut client), &mut alarm, PATIENCE).await,
             Err(error) => {
                 let status = match error {
-                    Error::Malformed(_) => "400 Bad Request",
+                    Error::Malformed(_) | Error::Reset(_) | Error::Refused => "400 Bad Request",
                     Error::HeadTooLarge => "431 Request Header Fields Too Large",
                     Error::BodyTooLarge => "413 Content Too Large",
                     Error::TimedOut | Error::Trickle => "408 Request Timeout",
                     Error::Closed | Error::Truncated | Error::Io(_) => return,
                 };
                 refuse(&mut client, status);
-                return linger(&mut client, &mut alarm, PATIENCE).await;
+                return linger(conn(&mut client), &mut alarm, PATIENCE).await;
             }
         }
     }
 }
 
-fn refuse(client: &mut Conn, status: &str) {
+fn refuse(client: &mut Line, status: &str) {
     let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    client.outbox.extend_from_slice(answer.as_bytes());
+    conn(client).outbox.extend_from_slice(answer.as_bytes());
 }
 
 /// Carries one request and its answer; says whether the connection takes another.
 async fn handle(
-    client: &mut Conn,
+    client: &mut Line,
     head: &mut RequestHead,
     alarm: &mut Alarm,
     service: SocketAddr,
@@ -85,15 +87,15 @@ async fn handle(
         refuse(client, "404 Not Found");
         return Ok(false);
     }
-    let mut upstream = Conn::new(Socket::connect(&[service]).await?);
+    let mut upstream = Line::from(Conn::new(Socket::connect(&[service]).await?));
     // A request that is not carried to its end must not look like one that is.
-    upstream.socket.reset_on_close(true);
-    say(head, &host, &mut upstream.outbox);
+    conn(&mut upstream).socket.reset_on_close(true);
+    say(head, &host, &mut conn(&mut upstream).outbox);
     let (framing, keep) = (head.framing, head.keep_alive);
     if head.expects_continue {
-        client.outbox.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        conn(client).outbox.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         alarm.set_after(PATIENCE);
-        alarm.guard(|cx| client.poll_flush(cx).map_err(Error::Io)).await?;
+        alarm.guard(|cx| client.poll_flush(cx)).await?;
     }
     let writer = if framing == Framing::Chunked { BodyWriter::Chunked } else { BodyWriter::Plain };
     let mut up = Pump::new(Body::Wire(BodyReader::new(framing, MOST_BODY)?), writer);
@@ -126,18 +128,18 @@ fn say(head: &RequestHead, host: &str, out: &mut Vec<u8>) {
 }
 
 async fn answer(
-    client: &mut Conn,
-    upstream: &mut Conn,
+    client: &mut Line,
+    upstream: &mut Line,
     to_head: bool,
     keep: bool,
     alarm: &mut Alarm,
 ) -> Result<(), Error> {
     let mut head = ResponseHead::default();
     alarm.set_after(PATIENCE);
-    alarm.guard(|cx| poll_head(upstream, cx, &mut head, HeadLimits::default(), to_head)).await?;
-    client.outbox.extend_from_slice(format!("HTTP/1.1 {} OK\r\n", head.status).as_bytes());
-    head.fields.write(HOP_BY_HOP, &mut client.outbox);
-    client.outbox.extend_from_slice(if keep { b"\r\n" } else { b"Connection: close\r\n\r\n" });
+    alarm.guard(|cx| poll_head(conn(upstream), cx, &mut head, HeadLimits::default(), to_head)).await?;
+    conn(client).outbox.extend_from_slice(format!("HTTP/1.1 {} OK\r\n", head.status).as_bytes());
+    head.fields.write(HOP_BY_HOP, &mut conn(client).outbox);
+    conn(client).outbox.extend_from_slice(if keep { b"\r\n" } else { b"Connection: close\r\n\r\n" });
     let mut down = Pump::new(Body::Wire(BodyReader::new(head.framing, u64::MAX)?), BodyWriter::Plain);
     alarm.set_after(PATIENCE);
     alarm.guard(|cx| down.poll(cx, upstream, client).map_err(|broken| broken.error)).await

@@ -8,12 +8,12 @@ use throome_wire::buffer::{LARGE, SMALL};
 use throome_wire::http1::framing::BodyReader;
 use throome_wire::http1::tunnel::Tunnel;
 use throome_wire::http1::{BodyWriter, Framing, Pump, PumpError};
-use throome_wire::{Alarm, Body, Buffer, Conn, Error, Side};
+use throome_wire::{Alarm, Body, Buffer, Error, Line, Side};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::support::{Random, listener, pair, read_body, run};
+use crate::support::{Random, conn, line, listener, read_body, run};
 
 #[test]
 fn a_buffer_moves_to_the_front_only_when_it_is_full() {
@@ -132,9 +132,10 @@ async fn read_slowly(peer: &mut TcpStream, random: &mut Random) -> Vec<u8> {
 }
 
 /// Runs the pump to its end, and looks at what it holds after each poll.
-async fn pump(pump: &mut Pump, from: &mut Conn, to: &mut Conn) -> Result<(), PumpError> {
+async fn pump(pump: &mut Pump, from: &mut Line, to: &mut Line) -> Result<(), PumpError> {
     poll_fn(|cx| {
         let polled = pump.poll(cx, from, to);
+        let (from, to) = (conn(from), conn(to));
         assert!(from.inbox.capacity() <= LARGE, "the inbox holds {}", from.inbox.capacity());
         // Two small pieces, their framing and trailers, as vectors grow.
         assert!(to.outbox.capacity() <= 8192, "the outbox holds {}", to.outbox.capacity());
@@ -160,10 +161,10 @@ fn random_bodies_come_out_as_they_went_in() {
                 (Framing::Length(size as u64), body.clone())
             };
             let writer = if chunked_out { BodyWriter::Chunked } else { BodyWriter::Plain };
-            let (mut from, mut source) = pair(&listener).await;
-            let (mut to, mut sink) = pair(&listener).await;
+            let (mut from, mut source) = line(&listener).await;
+            let (mut to, mut sink) = line(&listener).await;
             let mut work = Pump::new(Body::Wire(BodyReader::new(framing, u64::MAX).unwrap()), writer);
-            to.outbox.extend_from_slice(b"HEAD");
+            conn(&mut to).outbox.extend_from_slice(b"HEAD");
             let (mut one, mut two) = (Random(seed), Random(seed + 1));
             let moving = async {
                 pump(&mut work, &mut from, &mut to).await.unwrap();
@@ -192,8 +193,8 @@ fn random_bodies_come_out_as_they_went_in() {
 fn a_sink_that_does_not_read_stops_the_source() {
     run(async {
         let listener = listener().await;
-        let (mut from, mut source) = pair(&listener).await;
-        let (mut to, sink) = pair(&listener).await;
+        let (mut from, mut source) = line(&listener).await;
+        let (mut to, sink) = line(&listener).await;
         let mut work = Pump::new(
             Body::Wire(BodyReader::new(Framing::UntilClose, u64::MAX).unwrap()),
             BodyWriter::Chunked,
@@ -225,16 +226,16 @@ fn a_break_is_the_doing_of_one_side() {
             (Framing::Chunked, b"5\r\n12345\r\n0\r\n", "Truncated"),
             (Framing::Chunked, b"5\r\n12345xx", "Malformed(\"a chunk longer than its size\")"),
         ] {
-            let (mut from, mut source) = pair(&listener).await;
-            let (mut to, _sink) = pair(&listener).await;
+            let (mut from, mut source) = line(&listener).await;
+            let (mut to, _sink) = line(&listener).await;
             source.write_all(bytes).await.unwrap();
             drop(source);
             let body = Body::Wire(BodyReader::new(framing, 100).unwrap());
             let broken = pump(&mut Pump::new(body, BodyWriter::Plain), &mut from, &mut to).await.unwrap_err();
             assert_eq!((broken.side, format!("{:?}", broken.error).as_str()), (Side::Source, wanted));
         }
-        let (mut from, _source) = pair(&listener).await;
-        let (mut to, sink) = pair(&listener).await;
+        let (mut from, _source) = line(&listener).await;
+        let (mut to, sink) = line(&listener).await;
         drop(sink);
         let endless = Body::Frames(Box::pin(Endless), bytes::Bytes::new());
         let broken = pump(&mut Pump::new(endless, BodyWriter::Plain), &mut from, &mut to).await.unwrap_err();
@@ -250,18 +251,18 @@ fn a_body_of_which_nothing_left_goes_whole_to_another_sink() {
         let listener = listener().await;
         for length in [0, 4_000] {
             let bytes = in_chunks_of_one(length);
-            let (mut from, mut source) = pair(&listener).await;
+            let (mut from, mut source) = line(&listener).await;
             source.write_all(&bytes).await.unwrap();
-            let (mut dead, peer) = pair(&listener).await;
+            let (mut dead, peer) = line(&listener).await;
             socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
             drop(peer);
             tokio::time::sleep(Duration::from_millis(20)).await;
             let body = Body::Wire(BodyReader::new(Framing::Chunked, 10_000).unwrap());
             let mut moving = Pump::new(body, BodyWriter::Chunked);
             let broken = pump(&mut moving, &mut from, &mut dead).await.unwrap_err();
-            assert_eq!((broken.side, moving.moved, dead.sent_total()), (Side::Sink, 0, 0));
+            assert_eq!((broken.side, moving.moved, conn(&mut dead).sent_total()), (Side::Sink, 0, 0));
             moving.restart();
-            let (mut to, mut sink) = pair(&listener).await;
+            let (mut to, mut sink) = line(&listener).await;
             pump(&mut moving, &mut from, &mut to).await.unwrap();
             drop(to);
             let mut out = Vec::new();
@@ -314,8 +315,8 @@ fn bodies_from_memory_and_by_frames() {
             (Body::Empty, BodyWriter::Chunked, "0\r\n\r\n"),
             (Body::Empty, BodyWriter::Plain, ""),
         ] {
-            let (mut from, _source) = pair(&listener).await;
-            let (mut to, mut sink) = pair(&listener).await;
+            let (mut from, _source) = line(&listener).await;
+            let (mut to, mut sink) = line(&listener).await;
             pump(&mut Pump::new(body, writer), &mut from, &mut to).await.unwrap();
             drop(to);
             let mut out = String::new();
@@ -330,16 +331,19 @@ fn a_tunnel_carries_both_ways_and_each_way_ends_alone() {
     run(async {
         let listener = listener().await;
         for seed in 0..6 {
-            let (mut client, mut browser) = pair(&listener).await;
-            let (mut service, mut server) = pair(&listener).await;
+            let (mut client, mut browser) = line(&listener).await;
+            let (mut service, mut server) = line(&listener).await;
             let up = Random(seed).bytes([0, 5, 3_000_000][usize::try_from(seed % 3).unwrap()]);
             let down = Random(seed + 9).bytes(if seed < 3 { 2_000_000 } else { 1 });
             let mut tunnel = Tunnel::default();
-            service.outbox.extend_from_slice(b"early");
+            conn(&mut service).outbox.extend_from_slice(b"early");
             let moving = async {
                 poll_fn(|cx| {
                     let polled = tunnel.poll(cx, &mut client, &mut service);
-                    assert!(client.inbox.capacity() <= SMALL && service.inbox.capacity() <= SMALL);
+                    assert!(
+                        conn(&mut client).inbox.capacity() <= SMALL
+                            && conn(&mut service).inbox.capacity() <= SMALL
+                    );
                     polled
                 })
                 .await

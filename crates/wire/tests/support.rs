@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use throome_wire::buffer::SMALL;
 use throome_wire::http1::framing::{BodyReader, Framing, Piece};
-use throome_wire::{Buffer, Conn, Error, Socket};
+use throome_wire::{Buffer, Conn, Error, Line, Socket};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Runs a test that needs sockets and clocks. One that waits for what never comes fails.
@@ -25,6 +25,17 @@ pub(crate) async fn pair(listener: &TcpListener) -> (Conn, TcpStream) {
     let peer = peer.unwrap();
     peer.set_nodelay(true).unwrap();
     (Conn::new(Socket::new(accepted.unwrap().0)), peer)
+}
+
+/// The same, as bodies are moved on it.
+pub(crate) async fn line(listener: &TcpListener) -> (Line, TcpStream) {
+    let (conn, peer) = pair(listener).await;
+    (conn.into(), peer)
+}
+
+/// The connection of a line of HTTP/1.
+pub(crate) fn conn(line: &mut Line) -> &mut Conn {
+    line.http1().expect("a line of HTTP/1")
 }
 
 pub(crate) async fn listener() -> TcpListener {

@@ -1,8 +1,9 @@
-//! Services that speak HTTP/1.1: the kind `http`.
+//! Services that speak HTTP: the kind `http`.
 
 mod options;
 mod pool;
 mod probe;
+mod streams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +14,14 @@ use model::kind::{Ability, KindCheck, Place};
 use model::tree::Node;
 use model::{EndpointSpec, Failure, ServiceSpec};
 
-pub use pool::{Pool, Unreached};
+pub use pool::{Pool, Protocol, Unreached};
 
 use crate::{Adapter, Call, Driver, Fact, Home};
 
 /// The driver of kind `http`.
 pub static HTTP: HttpDriver = HttpDriver;
 
-/// Knows services that speak HTTP/1.1.
+/// Knows services that speak HTTP.
 #[derive(Debug)]
 pub struct HttpDriver;
 
@@ -28,7 +29,8 @@ pub struct HttpDriver;
 const FACTS: &[Fact] = &[
     Fact {
         name: "protocol",
-        says: "HTTP/1.1 to the service, whatever the client speaks. WebSocket and server-sent events pass through.",
+        says: "HTTP/1.1 to the service, or HTTP/2 where `protocol` says so, whatever the client speaks. WebSocket and \
+               server-sent events pass through.",
     },
     Fact {
         name: "health",
@@ -61,7 +63,7 @@ impl KindCheck for HttpDriver {
 
 impl Driver for HttpDriver {
     fn about(&self) -> &'static str {
-        "A service that speaks HTTP/1.1, with WebSocket and server-sent events passed through"
+        "A service that speaks HTTP/1.1 or HTTP/2, with WebSocket and server-sent events passed through"
     }
 
     fn abilities(&self) -> &'static [Ability] {
@@ -79,7 +81,10 @@ impl Driver for HttpDriver {
         _home: &Home,
     ) -> Result<Arc<dyn Adapter>, Failure> {
         let probe = options::probe_of(service)?;
-        Ok(Arc::new(HttpAdapter { pool: Pool::new(endpoint.address()), probe }))
+        Ok(Arc::new(HttpAdapter {
+            pool: Pool::new(endpoint.address(), options::protocol_of(service)),
+            probe,
+        }))
     }
 }
 

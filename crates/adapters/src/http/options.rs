@@ -7,6 +7,7 @@ use model::field::{Field, Shape, field, later_word, word};
 use model::tree::Node;
 use model::{Code, Failure, ServiceSpec};
 
+use super::pool::Protocol;
 use super::probe::Probe;
 
 const DOOR: &str = "the traffic door in full";
@@ -15,13 +16,8 @@ const DOOR: &str = "the traffic door in full";
 pub(super) const FIELDS: &[Field] = &[
     field(
         "protocol",
-        Shape::Choice(&[
-            word("http1"),
-            later_word("h2", DOOR),
-            later_word("h2c", DOOR),
-            later_word("auto", DOOR),
-        ]),
-        "What the service speaks.",
+        Shape::Choice(&[word("http1"), later_word("h2", DOOR), word("h2c"), later_word("auto", DOOR)]),
+        "What the service speaks; `h2c` is HTTP/2 in the clear.",
     )
     .default("http1"),
     field("health", Shape::Fields(HEALTH), "How its endpoints are probed, over the cluster's `health`."),
@@ -57,6 +53,14 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
             expect.at,
             format!("`{text}` is not a status or a range such as `200-399`"),
         );
+    }
+}
+
+/// What the service speaks.
+pub(super) fn protocol_of(service: &ServiceSpec) -> Protocol {
+    match service.options.get("protocol").and_then(|value| value.as_str()) {
+        Some("h2c") => Protocol::H2c,
+        _ => Protocol::Http1,
     }
 }
 

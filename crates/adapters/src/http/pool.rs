@@ -1,4 +1,5 @@
-//! Connections to one endpoint: each core keeps its own idle ones, the last used on top.
+//! Connections to one endpoint: each core keeps its own idle ones, the last used on top; over HTTP/2, those that carry
+//! its streams.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,7 +9,9 @@ use std::time::Duration;
 use model::Address;
 use tokio::time::Instant;
 use wire::cores::PerCore;
-use wire::{Conn, Socket};
+use wire::{Conn, Line, Socket};
+
+use super::streams::Streams;
 
 /// An idle connection is let go of after this long: most services keep theirs for 60 s or more.
 const IDLE: Duration = Duration::from_secs(55);
@@ -24,6 +27,17 @@ pub struct Pool {
     literal: Option<SocketAddr>,
     resolved: Mutex<Option<(Instant, Arc<[SocketAddr]>)>>,
     idle: PerCore<Mutex<Vec<Idle>>>,
+    /// Where the service speaks HTTP/2.
+    streams: Option<Streams>,
+}
+
+/// What a service speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 in the clear, known beforehand.
+    H2c,
 }
 
 #[derive(Debug)]
@@ -39,9 +53,10 @@ pub struct Unreached(pub io::Error);
 impl Pool {
     /// A pool of connections to `address`; none is made yet.
     #[must_use]
-    pub fn new(address: Address) -> Self {
+    pub fn new(address: Address, protocol: Protocol) -> Self {
         let literal = address.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, address.port));
-        Pool { address, literal, resolved: Mutex::new(None), idle: PerCore::new(Mutex::default) }
+        let streams = (protocol == Protocol::H2c).then(Streams::new);
+        Pool { address, literal, resolved: Mutex::new(None), idle: PerCore::new(Mutex::default), streams }
     }
 
     /// Where the endpoint is.
@@ -69,19 +84,44 @@ impl Pool {
         None
     }
 
-    /// Makes a connection.
+    /// Makes a connection, or opens a stream on one that is there.
     ///
     /// # Errors
     /// [`Unreached`], with the last address's error.
-    pub async fn connect(&self) -> Result<Conn, Unreached> {
-        let socket = match self.literal {
-            Some(address) => Socket::connect(&[address]).await,
-            None => match self.resolve().await {
-                Ok(addresses) => Socket::connect(&addresses).await,
-                Err(error) => Err(error),
-            },
+    pub async fn line(&self) -> Result<Line, Unreached> {
+        let line = match &self.streams {
+            None => self.connect().await.map(Line::Http1),
+            Some(streams) => streams.open(|| self.connect()).await,
         };
-        socket.map(Conn::new).map_err(Unreached)
+        line.map_err(Unreached)
+    }
+
+    /// Makes a connection on which nothing but one exchange is carried.
+    ///
+    /// # Errors
+    /// [`Unreached`], with the last address's error.
+    pub(crate) async fn line_alone(&self) -> Result<Line, Unreached> {
+        let line = match &self.streams {
+            None => self.connect().await.map(Line::Http1),
+            Some(_) => Streams::new().open(|| self.connect()).await,
+        };
+        line.map_err(Unreached)
+    }
+
+    async fn connect(&self) -> io::Result<Conn> {
+        let socket = match self.literal {
+            Some(address) => Socket::connect(&[address]).await?,
+            None => Socket::connect(&self.resolve().await?).await?,
+        };
+        Ok(Conn::new(socket))
+    }
+
+    /// Opens no further stream on the connection of one that was not answered in time: it may be dead. What is under
+    /// way on it goes on.
+    pub fn doubt(&self, line: &Line) {
+        if let Line::Http2(stream) = line {
+            stream.retire_connection();
+        }
     }
 
     /// Keeps a connection on which a whole answer was read and nothing else stands.
@@ -101,6 +141,9 @@ impl Pool {
         let now = Instant::now();
         lock(self.idle.here())
             .retain_mut(|idle| now.duration_since(idle.since) <= IDLE && !idle.conn.socket.has_news());
+        if let Some(streams) = &self.streams {
+            streams.sweep();
+        }
     }
 
     async fn resolve(&self) -> io::Result<Arc<[SocketAddr]>> {

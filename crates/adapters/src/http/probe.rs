@@ -2,11 +2,12 @@
 
 use std::future::poll_fn;
 use std::ops::RangeInclusive;
-use std::task::ready;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use model::{Code, Failure};
 use wire::http1::{HeadLimits, ResponseHead, client};
+use wire::{Error, Line};
 
 use super::pool::{Pool, Unreached};
 
@@ -32,25 +33,50 @@ impl Probe {
     async fn exchange(&self, pool: &Pool) -> Result<(), Failure> {
         let refused =
             |Unreached(error)| Failure::service(Code::BadGateway, format!("cannot connect: {error}"));
-        let mut conn = pool.connect().await.map_err(refused)?;
+        let mut line = pool.line_alone().await.map_err(refused)?;
         let Some(path) = &self.path else { return Ok(()) };
-        conn.outbox.extend_from_slice(
-            format!(
-                "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: throome-probe\r\nConnection: close\r\n\r\n",
-                pool.address()
-            )
-            .as_bytes(),
-        );
+        let broken = |error: Error| Failure::service(Code::BadGateway, format!("GET {path}: {error}"));
+        say(&mut line, pool, path).map_err(broken)?;
         let mut head = ResponseHead::default();
-        let answer = poll_fn(|cx| {
-            ready!(conn.poll_flush(cx))?;
-            client::poll_head(&mut conn, cx, &mut head, HeadLimits::default(), false)
-        });
-        answer.await.map_err(|error| Failure::service(Code::BadGateway, format!("GET {path}: {error}")))?;
+        poll_fn(|cx| poll_head(&mut line, cx, &mut head)).await.map_err(broken)?;
         if self.expect.contains(&head.status) {
             Ok(())
         } else {
             Err(Failure::service(Code::BadGateway, format!("GET {path} answered {}", head.status)))
         }
+    }
+}
+
+const AGENT: &str = "throome-probe";
+
+fn say(line: &mut Line, pool: &Pool, path: &str) -> Result<(), Error> {
+    let host = pool.address();
+    match line {
+        Line::Http1(conn) => {
+            conn.outbox.extend_from_slice(
+                format!(
+                    "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {AGENT}\r\nConnection: close\r\n\r\n"
+                )
+                .as_bytes(),
+            );
+            Ok(())
+        }
+        Line::Http2(stream) => {
+            let request = http::Request::get(format!("http://{host}{path}"))
+                .header("user-agent", AGENT)
+                .body(())
+                .map_err(|_| Error::Malformed("a path that is none"))?;
+            stream.say_request(request, true)
+        }
+    }
+}
+
+fn poll_head(line: &mut Line, cx: &mut Context<'_>, head: &mut ResponseHead) -> Poll<Result<(), Error>> {
+    match line {
+        Line::Http1(conn) => {
+            ready!(conn.poll_flush(cx))?;
+            client::poll_head(conn, cx, head, HeadLimits::default(), false)
+        }
+        Line::Http2(stream) => stream.poll_head(cx, head, HeadLimits::default(), false),
     }
 }

@@ -133,13 +133,13 @@ const WORTH: usize = 8 * 1024;
 /// All fields of a head, over the head's bytes.
 #[derive(Debug, Default)]
 pub struct Fields {
-    pub(super) bytes: Vec<u8>,
-    pub(super) lines: Vec<FieldAt>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) lines: Vec<FieldAt>,
 }
 
 impl Fields {
     /// Begins anew with the bytes of a head, in memory that was used before.
-    pub(super) fn begin(&mut self, head: &[u8]) {
+    pub(crate) fn begin(&mut self, head: &[u8]) {
         if self.bytes.capacity() == 0 {
             // The shelf is gone when its thread ends; then memory is simply taken.
             let kept = SHELF.try_with(|shelf| shelf.borrow_mut().pop());

@@ -312,7 +312,7 @@ const NO_TRAILERS: &[&str] = &[
 ];
 
 /// A trailer is a field that changes nothing of what was already decided.
-fn check_trailer(line: &[u8]) -> Result<(), Error> {
+pub(crate) fn check_trailer(line: &[u8]) -> Result<(), Error> {
     let mut parsed = [httparse::EMPTY_HEADER; 1];
     let alone = [line, b"\r\n"].concat();
     match httparse::parse_headers(&alone, &mut parsed) {

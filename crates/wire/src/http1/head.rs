@@ -38,9 +38,9 @@ impl Default for HeadLimits {
 pub struct RequestHead {
     /// Its fields.
     pub fields: Fields,
-    method: At,
-    target: Target,
-    host: Option<At>,
+    pub(crate) method: At,
+    pub(crate) target: Target,
+    pub(crate) host: Option<At>,
     /// Whether its answer has no body.
     pub is_head: bool,
     /// 0 or 1.
@@ -69,7 +69,9 @@ impl RequestHead {
             return Err(Error::Malformed("too many empty lines before a request"));
         }
         let most = limits.fields.min(MOST_FIELDS);
-        let parsed = request.parse_with_uninit_headers(bytes, &mut lines[..most]).map_err(of_httparse)?;
+        let parsed = request
+            .parse_with_uninit_headers(bytes, &mut lines[..most])
+            .map_err(|error| if is_no_http(bytes) { Error::Closed } else { of_httparse(error) })?;
         let Status::Complete(length) = parsed else { return incomplete(bytes, limits) };
         whole(bytes, length, limits)?;
         let base = bytes.as_ptr() as usize;
@@ -87,7 +89,7 @@ impl RequestHead {
     }
 
     /// What the last request said is not this one's, should this one be refused.
-    fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.fields.bytes.clear();
         self.fields.lines.clear();
         (self.method, self.target, self.host) = (At::default(), Target::default(), None);
@@ -156,6 +158,12 @@ impl RequestHead {
         self.target.authority.is_some()
     }
 
+    /// Whether the client says that it reads trailers.
+    #[must_use]
+    pub fn wants_trailers(&self) -> bool {
+        self.fields.all(Known::Te).flat_map(tokens).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
+    }
+
     /// Gives back what an idle connection does not need.
     pub fn rest(&mut self) {
         self.fields.rest();
@@ -167,7 +175,7 @@ impl RequestHead {
 pub struct ResponseHead {
     /// Its fields.
     pub fields: Fields,
-    reason: At,
+    pub(crate) reason: At,
     /// 100 to 999.
     pub status: u16,
     /// 0 or 1.
@@ -262,18 +270,18 @@ impl ResponseHead {
 
 /// What the fields say of framing and of the connection, gathered in one pass.
 #[derive(Default)]
-struct Facts {
-    hosts: u32,
-    host: Option<At>,
+pub(crate) struct Facts {
+    pub(crate) hosts: u32,
+    pub(crate) host: Option<At>,
     chunked: bool,
-    length: Option<u64>,
-    expects_continue: bool,
+    pub(crate) length: Option<u64>,
+    pub(crate) expects_continue: bool,
     keep_alive: bool,
     upgrade: bool,
 }
 
 impl Facts {
-    fn gather(fields: &mut Fields, minor: u8) -> Result<Facts, Error> {
+    pub(crate) fn gather(fields: &mut Fields, minor: u8) -> Result<Facts, Error> {
         let mut facts = Facts::default();
         let (mut close, mut alive, mut upgrade_asked, mut upgrade_named) = (false, false, false, false);
         let mut upgrades = 0;
@@ -351,6 +359,14 @@ fn take_lines(fields: &mut Fields, head: &[u8], headers: &[httparse::Header<'_>]
         let end = head.len() as u32 - 2; // Before the empty line.
         last.line_end = end;
     }
+}
+
+/// Whether these are three plain words and nothing else: no path, no version, no field. Whoever says so speaks no HTTP/1,
+/// and has no use for an answer in it: that is what a broken preface of HTTP/2 looks like (RFC 9113 3.4).
+fn is_no_http(bytes: &[u8]) -> bool {
+    let Some(line) = bytes.strip_suffix(b"\r\n\r\n") else { return false };
+    let is_word = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_uppercase);
+    line.split(|&byte| byte == b' ').count() == 3 && line.split(|&byte| byte == b' ').all(is_word)
 }
 
 /// A length is digits and nothing else: no sign, no list, no overflow.

@@ -1,4 +1,4 @@
-//! Moves a body from one connection to another: one read and one write for what comes at once.
+//! Moves a body from one line to another: one read and one write for what comes at once.
 
 use std::task::{Context, Poll, ready};
 
@@ -7,6 +7,8 @@ use crate::body::{Body, Next};
 use crate::buffer::LARGE;
 use crate::conn::Conn;
 use crate::error::{Error, Side};
+use crate::http2::Stream;
+use crate::line::Line;
 
 /// Copying so few bytes costs less than telling the kernel of two places, and they go with what follows.
 const SMALL_PIECE: usize = 2 * 1024;
@@ -87,8 +89,8 @@ impl Pump {
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut Conn,
-        to: &mut Conn,
+        from: &mut Line,
+        to: &mut Line,
     ) -> Poll<Result<(), PumpError>> {
         loop {
             match self.state {
@@ -99,23 +101,13 @@ impl Pump {
                 }
                 State::Moving if self.piece > 0 => ready!(self.poll_send(cx, from, to))?,
                 State::Moving => match self.body.poll_next(cx, from, LARGE) {
-                    Poll::Ready(Ok(Next::Data(n))) => {
-                        self.writer.before(n, &mut to.outbox);
-                        if n <= SMALL_PIECE && to.outbox.len() <= SMALL_PIECE {
-                            to.outbox.extend_from_slice(self.body.ready(from, n));
-                            to.outbox.extend_from_slice(self.writer.after());
-                            self.body.consume(from, n);
-                            self.moved += n as u64;
-                        } else {
-                            self.piece = n;
-                        }
-                    }
+                    Poll::Ready(Ok(Next::Data(n))) => self.announce(n, from, to),
                     Poll::Ready(Ok(Next::End)) => {
-                        let trailers = match &self.body {
-                            Body::Wire(reader) => reader.trailers(),
-                            _ => &[],
-                        };
-                        self.writer.end(trailers, &mut to.outbox);
+                        let trailers = self.body.trailers(from);
+                        match to {
+                            Line::Http1(to) => self.writer.end(trailers, &mut to.outbox),
+                            Line::Http2(to) => to.end(trailers).map_err(sink)?,
+                        }
                         self.state = State::Flushing;
                     }
                     Poll::Ready(Err(error)) => {
@@ -136,7 +128,21 @@ impl Pump {
         }
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>, to: &mut Conn) -> Poll<Result<(), PumpError>> {
+    /// A piece stands ready: it is copied behind what is said already, or sent from where it stands.
+    fn announce(&mut self, n: usize, from: &mut Line, to: &mut Line) {
+        self.piece = n;
+        let Line::Http1(to) = to else { return };
+        self.writer.before(n, &mut to.outbox);
+        if n <= SMALL_PIECE && to.outbox.len() <= SMALL_PIECE {
+            to.outbox.extend_from_slice(self.body.ready(from, n));
+            to.outbox.extend_from_slice(self.writer.after());
+            self.body.consume(from, n);
+            self.moved += n as u64;
+            self.piece = 0;
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>, to: &mut Line) -> Poll<Result<(), PumpError>> {
         let flushed = to.poll_flush(cx);
         if flushed.is_pending() {
             self.sink_waits += 1;
@@ -148,17 +154,44 @@ impl Pump {
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut Conn,
-        to: &mut Conn,
+        from: &mut Line,
+        to: &mut Line,
     ) -> Poll<Result<(), PumpError>> {
-        let data = self.body.ready(from, self.piece);
-        let after = self.writer.after();
-        let Poll::Ready(sent) = to.poll_send(cx, data, after) else {
+        let sent = match to {
+            Line::Http1(to) => self.poll_write(cx, from, to),
+            Line::Http2(to) => self.poll_frame(cx, from, to),
+        };
+        if sent.is_pending() {
             self.sink_waits += 1;
             self.waits_for = Side::Sink;
-            return Poll::Pending;
-        };
-        let sent = sent.map_err(sink)?;
+        }
+        sent.map_err(sink)
+    }
+
+    /// Sends as much of the piece as the peer's windows have room for.
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Line,
+        to: &mut Stream,
+    ) -> Poll<Result<(), Error>> {
+        let room = ready!(to.poll_room(cx, self.piece))?;
+        let data = self.body.take(from, room);
+        self.moved += room as u64;
+        self.piece -= room;
+        to.send(data, self.piece == 0 && self.body.is_over(from))?;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Line,
+        to: &mut Conn,
+    ) -> Poll<Result<(), Error>> {
+        let data = self.body.ready(from, self.piece);
+        let after = self.writer.after();
+        let sent = ready!(to.poll_send(cx, data, after))?;
         let of_data = sent.min(self.piece);
         self.body.consume(from, of_data);
         self.moved += of_data as u64;
@@ -170,6 +203,6 @@ impl Pump {
     }
 }
 
-fn sink(error: std::io::Error) -> PumpError {
-    PumpError { side: Side::Sink, error: error.into() }
+fn sink(error: Error) -> PumpError {
+    PumpError { side: Side::Sink, error }
 }

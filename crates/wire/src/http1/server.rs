@@ -9,6 +9,7 @@ use crate::body::{Body, Next};
 use crate::buffer::SMALL;
 use crate::conn::Conn;
 use crate::error::Error;
+use crate::line::Line;
 
 /// Waits for the first byte of the next request, holding no buffer.
 ///
@@ -70,17 +71,17 @@ pub async fn read_head(
 
 /// Reads a body to its end and throws it away, up to `most` bytes, so that the next request can be read.
 /// Says whether the end was reached.
-pub async fn drain(conn: &mut Conn, body: &mut Body, most: u64, alarm: &mut Alarm, limit: Duration) -> bool {
+pub async fn drain(line: &mut Line, body: &mut Body, most: u64, alarm: &mut Alarm, limit: Duration) -> bool {
     let mut left = most;
     alarm.set_after(limit);
     let drained = alarm.guard(|cx| {
         loop {
-            match ready!(body.poll_next(cx, conn, SMALL))? {
+            match ready!(body.poll_next(cx, line, SMALL))? {
                 Next::End => return Poll::Ready(Ok(true)),
                 Next::Data(n) if n as u64 > left => return Poll::Ready(Ok(false)),
                 Next::Data(n) => {
                     left -= n as u64;
-                    body.consume(conn, n);
+                    body.consume(line, n);
                 }
             }
         }

@@ -9,14 +9,14 @@ use crate::error::Error;
 
 /// Where the parts of a target stand in the head.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Target {
-    pub(super) path: At,
-    pub(super) query: Option<At>,
-    pub(super) authority: Option<At>,
+pub(crate) struct Target {
+    pub(crate) path: At,
+    pub(crate) query: Option<At>,
+    pub(crate) authority: Option<At>,
 }
 
 /// Takes a target apart: origin form, absolute form, and `*` for OPTIONS. CONNECT is not ours to serve.
-pub(super) fn parse(method: &str, uri: &str, at: At) -> Result<Target, Error> {
+pub(crate) fn parse(method: &str, uri: &str, at: At) -> Result<Target, Error> {
     if method == "CONNECT" {
         return Err(Error::Malformed("CONNECT is not served here"));
     }
@@ -68,7 +68,7 @@ fn as_u32(n: usize) -> u32 {
 
 /// `host[:port]` without user information: a name of unreserved characters, or an IPv6 address in brackets.
 /// Percent signs are refused, since two readers could differ on what they encode.
-pub(super) fn check_authority(authority: &[u8]) -> Result<(), Error> {
+pub(crate) fn check_authority(authority: &[u8]) -> Result<(), Error> {
     let host_end = match authority {
         [b'[', ..] => match memchr::memchr(b']', authority) {
             Some(end) if is_ipv6(&authority[1..end]) => end + 1,

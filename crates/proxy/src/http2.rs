@@ -1,0 +1,162 @@
+//! The life of a client's HTTP/2 connection: each stream is a request of its own, in a task of its own.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
+use std::time::Duration;
+
+use clusters::RequestId;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+use wire::http1::{Known, server};
+use wire::http2::{Budgets, Request, Server};
+use wire::{Alarm, Conn, Error, Line};
+
+use crate::client::{Client, Peer};
+use crate::door::Door;
+use crate::http1::of_head;
+use crate::respond;
+use crate::server::{Next, serve_one};
+
+/// How long a client that was told to leave may take to do so when nothing is under way.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How much of a body that nobody wants is read on.
+const THROWN_AWAY: u64 = 1024 * 1024;
+
+/// Serves a client until its connection is over. `farewell` is told when the door closes.
+pub(crate) async fn serve(conn: Conn, door: &Door, peer: Arc<Peer>, farewell: Arc<Notify>) {
+    let limits = &door.options().limits;
+    let budgets = Budgets {
+        head: u32::try_from(limits.head.bytes).unwrap_or(u32::MAX),
+        streams: limits.streams,
+        ..Budgets::default()
+    };
+    let Ok(Ok(server)) = timeout(limits.head_timeout, Server::handshake(conn, budgets)).await else { return };
+    let streams = Streams(Arc::default());
+    Connection { server, door: door.clone(), peer, streams, alarm: Alarm::default() }.run(farewell).await;
+}
+
+struct Connection {
+    server: Server,
+    door: Door,
+    peer: Arc<Peer>,
+    streams: Streams,
+    alarm: Alarm,
+}
+
+/// How many streams are under way on a connection.
+#[derive(Clone)]
+struct Streams(Arc<AtomicUsize>);
+
+impl Connection {
+    async fn run(mut self, farewell: Arc<Notify>) {
+        let idle_timeout = self.door.options().limits.idle_timeout;
+        let mut told = pin!(farewell.notified());
+        // A door that closed before this could be told has said it to nobody here.
+        let mut closing = self.door.is_closing();
+        if closing {
+            self.server.close();
+        }
+        self.alarm.set_after(if closing { PATIENCE } else { idle_timeout });
+        loop {
+            let Connection { server, alarm, streams, .. } = &mut self;
+            let next = poll_fn(|cx| {
+                if let Poll::Ready(next) = server.poll_accept(cx) {
+                    return Poll::Ready(Event::Request(next));
+                }
+                if !closing && told.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Event::Farewell);
+                }
+                alarm.poll(cx).map(|()| Event::Alarm)
+            });
+            match next.await {
+                Event::Request(Some(Ok(request))) => self.begin(request),
+                Event::Request(Some(Err(_)) | None) => return,
+                Event::Farewell => {
+                    closing = true;
+                    server.close();
+                    alarm.set_after(PATIENCE);
+                }
+                // Nobody has asked anything for long, or has not left for long after being told to.
+                Event::Alarm if streams.is_idle() => {
+                    if closing {
+                        return;
+                    }
+                    closing = true;
+                    server.close();
+                    alarm.set_after(PATIENCE);
+                }
+                Event::Alarm => alarm.set(Instant::now() + if closing { PATIENCE } else { idle_timeout }),
+            }
+        }
+    }
+
+    /// A stream goes its own way.
+    fn begin(&mut self, request: Request) {
+        self.alarm.set_after(self.door.options().limits.idle_timeout);
+        let Request { head, has_body, stream } = request;
+        let (door, peer) = (self.door.clone(), Arc::clone(&self.peer));
+        let stay = self.streams.enter();
+        tokio::spawn(async move {
+            let _stay = stay;
+            let mut client = Client::new(Line::Http2(stream), peer, Arc::default());
+            let limits = &door.options().limits;
+            let taken = client.request.take_http2(&head, has_body, limits.head);
+            drop(head);
+            match taken.and_then(|()| client.begin(limits.body)) {
+                Ok(()) => {
+                    if let Next::Cut = serve_one(&mut client, &door).await {
+                        return client.line.http2().into_iter().for_each(wire::http2::Stream::reset);
+                    }
+                }
+                Err(error) => refuse(&mut client, &door, &error).await,
+            }
+            linger(&mut client).await;
+        });
+    }
+}
+
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
+enum Event {
+    Request(Option<Result<Request, Error>>),
+    Farewell,
+    Alarm,
+}
+
+/// Reads on for a while where a body is still coming, and throws it away: a client in the middle of sending may take a
+/// reset for a failure although its answer stands before it (RFC 9113 8.1 has it otherwise; some do not).
+async fn linger(client: &mut Client) {
+    if !client.upload_is_over() {
+        let Client { line, upload, alarm, .. } = client;
+        server::drain(line, &mut upload.body, THROWN_AWAY, alarm, PATIENCE).await;
+    }
+}
+
+/// A head that is wrong.
+async fn refuse(client: &mut Client, door: &Door, error: &Error) {
+    let id = RequestId::take_or_make(client.request.fields.all(Known::RequestId).next());
+    respond::refuse(client, door, &id, &of_head(error, door)).await;
+}
+
+impl Streams {
+    fn is_idle(&self) -> bool {
+        self.0.load(Relaxed) == 0
+    }
+
+    fn enter(&self) -> Stay {
+        self.0.fetch_add(1, Relaxed);
+        Stay(self.clone())
+    }
+}
+
+/// A stream that is under way.
+struct Stay(Streams);
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
+    }
+}

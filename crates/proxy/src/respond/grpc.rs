@@ -1,0 +1,121 @@
+//! What gRPC says in fields of its own: calls and their deadlines, how they ended, and our own failures.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use clusters::RequestId;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use model::Failure;
+use wire::http1::Known;
+use wire::http1::fields::Fields;
+use wire::http2::Stream;
+
+use super::http2::{REQUEST_ID, response, value_of};
+
+const TYPE: &[u8] = b"application/grpc";
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// Whether these are the fields of a call of gRPC, or of an answer to one.
+pub(crate) fn is_call(fields: &Fields) -> bool {
+    fields.all(Known::ContentType).any(|value| {
+        let (kind, rest) = value.split_at(value.len().min(TYPE.len()));
+        kind.eq_ignore_ascii_case(TYPE) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+    })
+}
+
+/// How long the client waits: at most eight digits and a unit.
+pub(crate) fn timeout(fields: &Fields) -> Option<Duration> {
+    let (unit, digits) = fields.get("grpc-timeout")?.split_last()?;
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    let count: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    match unit {
+        b'H' => Some(Duration::from_secs(count * 3600)),
+        b'M' => Some(Duration::from_secs(count * 60)),
+        b'S' => Some(Duration::from_secs(count)),
+        b'm' => Some(Duration::from_millis(count)),
+        b'u' => Some(Duration::from_micros(count)),
+        b'n' => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+/// How a call ended, by its trailers or, where it had no message, by its head.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// With this status.
+    With(u8),
+    /// Without a word, which is no way to end.
+    Silently,
+}
+
+impl Ended {
+    pub(crate) fn of(head: &Fields, trailers: &[u8]) -> Self {
+        const NAME: &[u8] = b"grpc-status:";
+        let of_trailers = trailers.split(|&byte| byte == b'\n').find_map(|line| {
+            let name = line.get(..NAME.len())?;
+            name.eq_ignore_ascii_case(NAME).then(|| line[NAME.len()..].trim_ascii())
+        });
+        let status = of_trailers.or_else(|| head.get("grpc-status"));
+        match status.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok()) {
+            Some(status) => Ended::With(status),
+            None => Ended::Silently,
+        }
+    }
+
+    /// Whether it says that the endpoint failed, as a 5xx would: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE,
+    /// DATA_LOSS.
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Ended::Silently | Ended::With(2 | 4 | 13 | 14 | 15))
+    }
+}
+
+pub(super) fn refuse(stream: &mut Stream, failure: &Failure, id: &RequestId) {
+    let mut response = response(200);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(STATUS, u16::from(failure.code().row().grpc).into());
+    let mut message = String::new();
+    escape(failure.detail(), &mut message);
+    if let Ok(message) = HeaderValue::from_str(&message) {
+        headers.insert(MESSAGE, message);
+    }
+    headers.insert(REQUEST_ID, value_of(id));
+    // A client that has given the stream up hears nothing, as it wished.
+    let _ = stream.say_response(response, true);
+}
+
+/// Printable ASCII but `%` as it is, every other byte in percent (the gRPC protocol's `Status-Message`).
+fn escape(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        // Writing into a string cannot fail.
+        let _ = match byte {
+            b' '..=b'~' if byte != b'%' => out.write_char(char::from(byte)),
+            other => write!(out, "%{other:02X}"),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_found_in_trailers_or_in_the_head() {
+        let head = Fields::default();
+        assert_eq!(Ended::of(&head, b"a: 1\r\nGrpc-Status: 14\r\n"), Ended::With(14));
+        assert_eq!(Ended::of(&head, b"grpc-message: 0\r\n"), Ended::Silently);
+        assert!(
+            Ended::With(13).is_failure() && !Ended::With(12).is_failure() && !Ended::With(0).is_failure()
+        );
+    }
+
+    #[test]
+    fn a_message_is_escaped_as_grpc_reads_it() {
+        let mut out = String::new();
+        escape("50 % of “it”\n", &mut out);
+        assert_eq!(out, "50 %25 of %E2%80%9Cit%E2%80%9D%0A");
+    }
+}

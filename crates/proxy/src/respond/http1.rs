@@ -1,0 +1,109 @@
+//! Heads as HTTP/1.1 writes them.
+
+use std::io::Write;
+
+use clusters::RequestId;
+use model::problem;
+use wire::http1::fields::HOP_BY_HOP;
+use wire::http1::{Mask, RequestHead, ResponseHead};
+
+use super::{Ends, Refusal};
+use crate::websocket;
+
+/// All of a relayed head but for the word on the connection.
+pub(super) fn say_head(
+    response: &ResponseHead,
+    without: Mask,
+    ends: Ends,
+    id: &RequestId,
+    out: &mut Vec<u8>,
+) {
+    say_status(response, out);
+    response.fields.write(without, out);
+    let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+    say(&[b"X-Request-Id: ", id.as_str().as_bytes(), b"\r\n"]);
+    match ends {
+        Ends::Chunked => say(&[b"Transfer-Encoding: chunked\r\n"]),
+        // HTTP/2 needs no length where nothing follows.
+        Ends::AtOnce if response.length.is_none() => say(&[b"Content-Length: 0\r\n"]),
+        Ends::AsSaid | Ends::AtOnce | Ends::WithClose => {}
+    }
+}
+
+/// What becomes of the connection, and the end of the head.
+pub(super) fn say_connection(goes_on: bool, minor: u8, out: &mut Vec<u8>) {
+    let word: &[u8] = match (goes_on, minor) {
+        (false, _) => b"Connection: close\r\n\r\n",
+        (true, 0) => b"Connection: keep-alive\r\n\r\n",
+        (true, _) => b"\r\n",
+    };
+    out.extend_from_slice(word);
+}
+
+/// A 101, with what was agreed.
+pub(super) fn say_switch(
+    request: &RequestHead,
+    response: &ResponseHead,
+    without: Mask,
+    id: &RequestId,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+    response.fields.write(without, out);
+    let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+    say(&[b"X-Request-Id: ", id.as_str().as_bytes(), b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"]);
+    if let Some(key) = request.fields.get(websocket::KEY)
+        && response.fields.get(websocket::ACCEPT).is_none()
+    {
+        // A service of HTTP/2 was told no key.
+        say(&[b"Sec-WebSocket-Accept: ", websocket::accept(key).as_bytes(), b"\r\n"]);
+    }
+    say(&[b"\r\n"]);
+}
+
+pub(super) fn say_interim(response: &ResponseHead, out: &mut Vec<u8>) {
+    say_status(response, out);
+    response.fields.write(HOP_BY_HOP, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn say_status(response: &ResponseHead, out: &mut Vec<u8>) {
+    let digit = |n: u16| b'0' + u8::try_from(n % 10).unwrap_or(0);
+    let status = response.status;
+    let status = [digit(status / 100), digit(status / 10), digit(status)];
+    for part in [b"HTTP/1.1 ", &status[..], b" ", response.reason(), b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
+/// A failure, whole.
+pub(super) fn refuse(refusal: &Refusal, id: &RequestId, reusable: bool, head_only: bool, out: &mut Vec<u8>) {
+    let Refusal { status, retry_after, asks_for_token, nosniff, body } = refusal;
+    // Writing into a vector cannot fail.
+    let _ = write!(
+        out,
+        "HTTP/1.1 {status} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\nX-Request-Id: {id}\r\n",
+        http::StatusCode::from_u16(*status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or("Error"),
+        problem::CONTENT_TYPE,
+        body.len(),
+    );
+    if let Some(seconds) = retry_after {
+        let _ = write!(out, "Retry-After: {seconds}\r\n");
+    }
+    if *asks_for_token {
+        out.extend_from_slice(b"WWW-Authenticate: Bearer\r\n");
+    }
+    if *nosniff {
+        out.extend_from_slice(b"X-Content-Type-Options: nosniff\r\n");
+    }
+    if !reusable {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    if !head_only {
+        out.extend_from_slice(body.as_bytes());
+    }
+}

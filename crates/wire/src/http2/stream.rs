@@ -1,0 +1,309 @@
+//! One exchange on an HTTP/2 connection: a head and a body each way, with trailers.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{Request, Response};
+
+use super::client::{Opening, Place};
+use super::head;
+use crate::error::Error;
+use crate::http1::{HeadLimits, ResponseHead};
+
+/// One stream.
+pub struct Stream {
+    state: State,
+    /// What the peer sends; `None` until its head is there.
+    incoming: Option<RecvStream>,
+    /// The frame under way.
+    frame: Bytes,
+    /// The peer's trailers, each with its line end, once its body is over.
+    trailers: Vec<u8>,
+    is_read: bool,
+    /// To a service: where it has its place.
+    place: Option<Place>,
+    /// Bytes of the peer's body that were used.
+    taken: u64,
+}
+
+enum State {
+    /// To a service: nothing was said yet.
+    Opening(Opening),
+    /// From a client: no final answer was said yet.
+    Asked(SendResponse<Bytes>),
+    /// To a service: the request is under way, and its answer awaited.
+    Awaiting(ResponseFuture, SendStream<Bytes>),
+    /// A body goes out.
+    Sending(SendStream<Bytes>),
+    /// All was said.
+    Said(Option<SendStream<Bytes>>, Option<ResponseFuture>),
+    /// Said in a way that failed.
+    Broken,
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").field("taken", &self.taken).finish_non_exhaustive()
+    }
+}
+
+impl Stream {
+    fn new(state: State, incoming: Option<RecvStream>) -> Self {
+        Stream {
+            state,
+            incoming,
+            frame: Bytes::new(),
+            trailers: Vec::new(),
+            is_read: false,
+            place: None,
+            taken: 0,
+        }
+    }
+
+    /// What a client has asked.
+    pub(super) fn asked(body: RecvStream, respond: SendResponse<Bytes>) -> Self {
+        Stream::new(State::Asked(respond), Some(body))
+    }
+
+    /// What a service is about to be asked.
+    #[must_use]
+    pub fn opening(opening: Opening) -> Self {
+        Stream::new(State::Opening(opening), None)
+    }
+
+    /// Opens no further stream on its connection.
+    pub fn retire_connection(&self) {
+        if let Some(place) = &self.place {
+            place.retire_connection();
+        }
+    }
+
+    /// Whether anything was said to a service.
+    pub(crate) fn was_opened(&self) -> bool {
+        !matches!(self.state, State::Opening(_))
+    }
+
+    // What comes.
+
+    /// Looks for bytes of the peer's body; `Ok(0)` is its end.
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Error>> {
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(Ok(0)) };
+        while self.frame.is_empty() {
+            if self.is_read {
+                return Poll::Ready(Ok(0));
+            }
+            match ready!(incoming.poll_data(cx)) {
+                Some(frame) => self.frame = frame?,
+                None => {
+                    if let Some(trailers) = ready!(incoming.poll_trailers(cx))? {
+                        head::write_trailers(&trailers, &mut self.trailers)?;
+                    }
+                    self.is_read = true;
+                }
+            }
+        }
+        Poll::Ready(Ok(self.frame.len()))
+    }
+
+    /// The bytes that stand ready.
+    pub(crate) fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    /// Takes `n` of them, and lets the peer send as many more.
+    pub(crate) fn take(&mut self, n: usize) -> Bytes {
+        self.taken += n as u64;
+        if let Some(incoming) = &mut self.incoming {
+            // It fails only when more is released than came.
+            let _ = incoming.flow_control().release_capacity(n);
+        }
+        self.frame.split_to(n)
+    }
+
+    /// Bytes of the peer's body that were used so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Whether the peer's body is over, as far as is known without waiting.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        let ended = self.incoming.as_ref().is_none_or(RecvStream::is_end_stream);
+        self.frame.is_empty() && (self.is_read || ended)
+    }
+
+    /// The peer's trailers, each with its line end, once its body is over.
+    #[must_use]
+    pub fn trailers(&self) -> &[u8] {
+        &self.trailers
+    }
+
+    /// Whether the peer has given the exchange up.
+    pub(crate) fn poll_broken(&mut self, cx: &mut Context<'_>) -> Option<Error> {
+        let reset = match &mut self.state {
+            State::Asked(respond) => respond.poll_reset(cx),
+            State::Awaiting(_, send) | State::Sending(send) | State::Said(Some(send), _) => {
+                send.poll_reset(cx)
+            }
+            State::Opening(_) | State::Said(None, _) | State::Broken => return None,
+        };
+        match reset {
+            Poll::Ready(Ok(reason)) => Some(Error::Reset(reason.into())),
+            Poll::Ready(Err(error)) => Some(error.into()),
+            Poll::Pending => None,
+        }
+    }
+
+    // What goes.
+
+    /// Says a request to a service. `ends` says that it has no body.
+    ///
+    /// # Errors
+    /// When the connection takes no more streams, or the head cannot be said.
+    pub fn say_request(&mut self, request: Request<()>, ends: bool) -> Result<(), Error> {
+        match std::mem::replace(&mut self.state, State::Broken) {
+            State::Opening(opening) => {
+                let (answer, send, place) = opening.send(request, ends)?;
+                self.place = Some(place);
+                self.state =
+                    if ends { State::Said(Some(send), Some(answer)) } else { State::Awaiting(answer, send) };
+                Ok(())
+            }
+            _ => Err(Error::Malformed("a second request on a stream")),
+        }
+    }
+
+    /// Looks for the head of the service's answer.
+    pub fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &mut ResponseHead,
+        limits: HeadLimits,
+        to_head: bool,
+    ) -> Poll<Result<(), Error>> {
+        let (State::Awaiting(answer, _) | State::Said(_, Some(answer))) = &mut self.state else {
+            return Poll::Ready(Err(Error::Malformed("an answer that was not asked for")));
+        };
+        if let Poll::Ready(Some(interim)) = answer.poll_informational(cx) {
+            let (parts, ()) = interim?.into_parts();
+            return Poll::Ready(head.take_http2(&parts, true, limits, to_head));
+        }
+        let (parts, body) = ready!(Pin::new(answer).poll(cx))?.into_parts();
+        let taken = head.take_http2(&parts, body.is_end_stream(), limits, to_head);
+        self.incoming = Some(body);
+        self.state = match std::mem::replace(&mut self.state, State::Broken) {
+            State::Awaiting(_, send) => State::Sending(send),
+            State::Said(send, _) => State::Said(send, None),
+            other => other,
+        };
+        Poll::Ready(taken)
+    }
+
+    /// Says an interim answer to a client.
+    pub fn say_interim(&mut self, response: Response<()>) {
+        if let State::Asked(respond) = &mut self.state {
+            // It is optional, and a connection that fails says so elsewhere.
+            let _ = respond.send_informational(response);
+        }
+    }
+
+    /// Says that the body of the request is welcome.
+    pub fn say_continue(&mut self) {
+        let mut response = Response::new(());
+        *response.status_mut() = http::StatusCode::CONTINUE;
+        self.say_interim(response);
+    }
+
+    /// Says the head of an answer to a client. `ends` says that it has no body.
+    ///
+    /// # Errors
+    /// When the client has given the stream up.
+    pub fn say_response(&mut self, response: Response<()>, ends: bool) -> Result<(), Error> {
+        let State::Asked(respond) = &mut self.state else {
+            return Err(Error::Malformed("a second answer on a stream"));
+        };
+        let send = respond.send_response(response, ends)?;
+        self.state = if ends { State::Said(Some(send), None) } else { State::Sending(send) };
+        Ok(())
+    }
+
+    /// How much of `wanted` bytes the peer has room for; never 0.
+    ///
+    /// # Errors
+    /// When the peer has given the stream up.
+    pub fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<Result<usize, Error>> {
+        let (State::Awaiting(_, send) | State::Sending(send)) = &mut self.state else {
+            return Poll::Ready(Err(Error::Closed));
+        };
+        send.reserve_capacity(wanted);
+        loop {
+            if send.capacity() > 0 {
+                return Poll::Ready(Ok(send.capacity().min(wanted)));
+            }
+            match ready!(send.poll_capacity(cx)) {
+                Some(room) => drop(room?),
+                None => return Poll::Ready(Err(Error::Closed)),
+            }
+        }
+    }
+
+    /// Sends bytes of the body, for which there is room; `last` says that nothing follows.
+    ///
+    /// # Errors
+    /// When the peer has given the stream up.
+    pub fn send(&mut self, data: Bytes, last: bool) -> Result<(), Error> {
+        let (State::Awaiting(_, send) | State::Sending(send)) = &mut self.state else {
+            return Err(Error::Closed);
+        };
+        send.send_data(data, last)?;
+        if last {
+            self.said();
+        }
+        Ok(())
+    }
+
+    /// Sends a short body whole; it waits here until the peer takes it.
+    pub fn say_last(&mut self, data: Bytes) {
+        // A peer that has given the stream up hears nothing.
+        let _ = self.send(data, true);
+    }
+
+    /// Says that the body is over, with its trailers; nothing when that was said already.
+    ///
+    /// # Errors
+    /// When the peer has given the stream up.
+    pub fn end(&mut self, trailers: &[u8]) -> Result<(), Error> {
+        let (State::Awaiting(_, send) | State::Sending(send)) = &mut self.state else {
+            return Ok(());
+        };
+        if trailers.is_empty() {
+            send.send_data(Bytes::new(), true)?;
+        } else {
+            send.send_trailers(head::read_trailers(trailers))?;
+        }
+        self.said();
+        Ok(())
+    }
+
+    fn said(&mut self) {
+        self.state = match std::mem::replace(&mut self.state, State::Broken) {
+            State::Awaiting(answer, send) => State::Said(Some(send), Some(answer)),
+            State::Sending(send) => State::Said(Some(send), None),
+            other => other,
+        };
+    }
+
+    /// Gives the exchange up, so that what was said of it is never taken for the whole.
+    pub fn reset(&mut self) {
+        match &mut self.state {
+            State::Asked(respond) => respond.send_reset(Reason::INTERNAL_ERROR),
+            State::Awaiting(_, send) | State::Sending(send) => send.send_reset(Reason::INTERNAL_ERROR),
+            State::Opening(_) | State::Said(..) | State::Broken => {}
+        }
+    }
+}
