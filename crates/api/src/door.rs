@@ -34,6 +34,8 @@ pub(crate) struct Door {
     telling: Telling,
     /// No new connections are taken.
     pub(crate) closing: AtomicBool,
+    /// The store did not answer when it was last looked at, and that was said.
+    pub(crate) store_failed: AtomicBool,
     /// Streams without an end end when this says so.
     closed: watch::Sender<bool>,
     /// Places of streams: half of the connections, so that whoever looks at the gateway still gets in.
@@ -74,7 +76,8 @@ impl Door {
         let telling = Telling { timeout_status: options.timeout_status };
         let streams = Arc::new(Semaphore::new((options.limits.connections / 2).max(1)));
         let (closing, closed) = (AtomicBool::new(false), watch::Sender::new(false));
-        Door { options, data, telling, closing, closed, streams }
+        let store_failed = AtomicBool::new(false);
+        Door { options, data, telling, closing, store_failed, closed, streams }
     }
 
     pub(crate) fn clusters(&self) -> &Clusters {

@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use adapters::{DRIVERS, Registry};
+use adapters::Registry;
 use model::cluster::ClusterSpec;
-use model::kind::Ability;
 use model::url_route::{CLUSTER, Origin, UrlRoute, UrlRouteSpec};
 use model::view::Owner;
 use model::{ClusterId, Code, Failure, HealthSpec, Problem, Problems, RouteSpec, RoutingSpec, ServiceSpec};
@@ -249,9 +248,8 @@ fn spec_of(
 /// The service of an origin, read as a document would be: what a kind does not know yet is refused here.
 fn service_of(origin: &Origin) -> Result<ServiceSpec, Failure> {
     let name = origin.service();
-    let web = DRIVERS.iter().find(|driver| driver.abilities().contains(&Ability::Http));
-    let kind = web.map_or_else(String::new, |driver| driver.name().to_owned());
-    let document = json!({ "name": name, "services": { name: origin.document(&kind) } });
+    let kind = adapters::of_urls().name();
+    let document = json!({ "name": name, "services": { name: origin.document(kind) } });
     let mut problems = Problems::default();
     let input = model::read::read_creation(&document, &Registry, &mut problems);
     match input.and_then(|mut input| input.services.pop()) {

@@ -31,5 +31,7 @@ mod routing;
 mod samples;
 mod secrets;
 mod stop;
+mod store;
 mod stress;
 mod upstash;
+mod url_routes;

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use adapters::DRIVERS;
-use model::cluster_fields::{BREAKER, CLUSTER, ENDPOINT, HEALTH, OUTLIER, RETRY, ROUTE, ROUTING, SERVICE};
+use model::cluster_fields::{
+    BREAKER, CLUSTER, ENDPOINT, HEALTH, OUTLIER, RATE_LIMIT, RETRY, ROUTE, ROUTING, SERVICE,
+};
 use model::field::{Field, Shape};
 
 use super::{hold, root};
@@ -23,6 +25,7 @@ fn the_keys_in_the_guide_are_those_that_are_checked_in() {
         ("`outlier` of a service", OUTLIER),
         ("A route", ROUTE),
         ("`retry` of a route", RETRY),
+        ("`rate_limit` of a route", RATE_LIMIT),
         ("`routing`", ROUTING),
         ("`circuit_breaker` of `routing`", BREAKER),
     ];
