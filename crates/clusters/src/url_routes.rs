@@ -21,15 +21,27 @@ const TIMEOUT_MS: u64 = 30_000;
 /// All of them, and the last number that was given.
 #[derive(Default)]
 pub(crate) struct UrlRoutes {
-    routes: BTreeMap<i64, Arc<UrlRoute>>,
+    routes: BTreeMap<i64, Arc<Kept>>,
     last: i64,
+}
+
+/// One of them, and where it leads: each change of one looks at where all of them lead.
+struct Kept {
+    route: UrlRoute,
+    origin: Option<Origin>,
+}
+
+impl Kept {
+    fn new(route: UrlRoute) -> Arc<Kept> {
+        Arc::new(Kept { origin: route.spec.origin(), route })
+    }
 }
 
 impl Clusters {
     /// Every one, by number.
     #[must_use]
     pub fn url_routes(&self) -> Vec<UrlRoute> {
-        self.0.url_routes.load().routes.values().map(|route| UrlRoute::clone(route)).collect()
+        self.0.url_routes.load().routes.values().map(|kept| kept.route.clone()).collect()
     }
 
     /// The one of that number.
@@ -38,7 +50,7 @@ impl Clusters {
     /// `not_found`.
     pub fn url_route(&self, id: i64) -> Result<UrlRoute, Failure> {
         let all = self.0.url_routes.load();
-        all.routes.get(&id).map(|route| UrlRoute::clone(route)).ok_or_else(|| unknown(id))
+        all.routes.get(&id).map(|kept| kept.route.clone()).ok_or_else(|| unknown(id))
     }
 
     /// Makes one.
@@ -70,13 +82,13 @@ impl Clusters {
     pub async fn delete_url_route(&self, id: i64, by: By) -> Result<(), Failure> {
         let _desk = self.desk_with_store().await?;
         let known = self.0.url_routes.load();
-        let gone = known.routes.get(&id).ok_or_else(|| unknown(id))?.clone();
+        let gone = Arc::clone(known.routes.get(&id).ok_or_else(|| unknown(id))?);
         let mut routes = known.routes.clone();
         routes.remove(&id);
         let (after, _) = self.world_with(&routes, id)?;
         self.0.store.delete_url_route(id).await?;
         self.publish(after, UrlRoutes { routes, last: known.last });
-        if let Ok((_, spec)) = gone.spec.meaning(id) {
+        if let Ok((_, spec)) = gone.route.spec.meaning(id) {
             self.tell_route("deleted", &spec, &by);
         }
         Ok(())
@@ -86,7 +98,7 @@ impl Clusters {
     async fn put_url_route(&self, route: UrlRoute, verb: &str, by: &By) -> Result<UrlRoute, Failure> {
         let known = self.0.url_routes.load();
         let mut routes = known.routes.clone();
-        routes.insert(route.id, Arc::new(route.clone()));
+        routes.insert(route.id, Kept::new(route.clone()));
         let (after, spec) = self.world_with(&routes, route.id)?;
         self.0.store.put_url_route(&route).await?;
         self.publish(after, UrlRoutes { routes, last: known.last.max(route.id) });
@@ -108,16 +120,17 @@ impl Clusters {
     /// The world in which these are the routes, of which the one of that number is new, changed or gone.
     fn world_with(
         &self,
-        all: &BTreeMap<i64, Arc<UrlRoute>>,
+        all: &BTreeMap<i64, Arc<Kept>>,
         changed: i64,
     ) -> Result<(Snapshot, Option<RouteSpec>), Failure> {
         let before = self.snapshot().clone();
-        let asked = all.get(&changed).map(|route| route.spec.meaning(changed).map_err(wrong)).transpose()?;
+        let asked =
+            all.get(&changed).map(|kept| kept.route.spec.meaning(changed).map_err(wrong)).transpose()?;
         if let Some((origin, _)) = &asked {
             service_of(origin)?;
         }
         let spec = asked.map(|(_, spec)| spec);
-        let cluster = self.cluster_of(&before, all.values().map(|route| &**route))?;
+        let cluster = self.cluster_of(&before, all)?;
         let id = UrlRoute::route_id(changed);
         let mut routes = before.routes.without(&id);
         if let (Some(spec), Some(cluster)) = (&spec, &cluster) {
@@ -130,20 +143,20 @@ impl Clusters {
     }
 
     /// The cluster of the services that these lead to; the running one when it has just these.
-    fn cluster_of<'r>(
+    fn cluster_of(
         &self,
         before: &Snapshot,
-        routes: impl Iterator<Item = &'r UrlRoute>,
+        all: &BTreeMap<i64, Arc<Kept>>,
     ) -> Result<Option<Arc<Cluster>>, Failure> {
         let old = before.clusters.get(CLUSTER);
-        let origins: BTreeSet<Origin> = routes.filter_map(|route| route.spec.origin()).collect();
+        let origins: BTreeSet<&Origin> = all.values().filter_map(|kept| kept.origin.as_ref()).collect();
         let known: BTreeMap<&str, &ServiceSpec> =
             old.iter().flat_map(|old| &old.spec.services).map(|(name, spec)| (name.as_str(), spec)).collect();
-        let service = |origin: Origin| {
+        let service = |origin: &Origin| {
             let name = origin.service();
             // One of a kind that this version does not know was kept by another.
             let spec =
-                known.get(name.as_str()).map(|spec| (*spec).clone()).or_else(|| service_of(&origin).ok())?;
+                known.get(name.as_str()).map(|spec| (*spec).clone()).or_else(|| service_of(origin).ok())?;
             Some((name, spec))
         };
         let mut services: Vec<(String, ServiceSpec)> = origins.into_iter().filter_map(service).collect();
@@ -162,9 +175,11 @@ impl Clusters {
     /// Puts what the store has of them into the world. One that cannot stand there is told of, and stays kept.
     pub(crate) fn load_url_routes(&self, (kept, last): (Vec<UrlRoute>, i64)) -> Result<(), Failure> {
         let before = self.snapshot().clone();
-        let cluster = self.cluster_of(&before, kept.iter())?;
+        let all: BTreeMap<i64, Arc<Kept>> =
+            kept.into_iter().map(|route| (route.id, Kept::new(route))).collect();
+        let cluster = self.cluster_of(&before, &all)?;
         let (mut routes, mut stranded) = (before.routes.clone(), before.stranded.clone());
-        for route in &kept {
+        for Kept { route, .. } in all.values().map(|kept| &**kept) {
             let placed = route.spec.meaning(route.id).map_err(wrong).and_then(|(origin, spec)| {
                 service_of(&origin)?;
                 // What leads to a service has its cluster.
@@ -192,8 +207,7 @@ impl Clusters {
         }
         let clusters = with_cluster(&before, cluster);
         let routes = Snapshot { routes, clusters, stranded };
-        let kept = kept.into_iter().map(|route| (route.id, Arc::new(route))).collect();
-        self.publish(routes, UrlRoutes { routes: kept, last });
+        self.publish(routes, UrlRoutes { routes: all, last });
         Ok(())
     }
 }

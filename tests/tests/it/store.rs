@@ -49,9 +49,9 @@ fn a_store_that_is_late_is_said_and_taken_up_when_it_comes() {
     let _turn = turn::alone();
     let (server, service) = (Engines::own().postgres(), Service::start("web"));
     let gateway = layout(&server, &service).start();
-    gateway.call("POST", "/api/routes", Some(&route(&service, "/api"))).expect(201);
+    drop(gateway.call("POST", "/api/routes", Some(&route(&service, "/api"))).expect(201));
     let own = json!({ "id": "own", "cluster": "shop", "service": "web", "path": "/own" });
-    gateway.call("POST", "/api/v1/routes", Some(&own)).expect(201);
+    drop(gateway.call("POST", "/api/v1/routes", Some(&own)).expect(201));
     // What happened is in the store a moment later.
     std::thread::sleep(Duration::from_secs(1));
     let layout = gateway.kill();
@@ -85,20 +85,20 @@ fn a_store_that_goes_takes_nothing_along() {
     let _turn = turn::alone();
     let (server, service) = (Engines::own().postgres(), Service::start("web"));
     let gateway = layout(&server, &service).start();
-    gateway.call("POST", "/api/routes", Some(&route(&service, "/api"))).expect(201);
+    drop(gateway.call("POST", "/api/routes", Some(&route(&service, "/api"))).expect(201));
     for _ in 0..2 {
         server.kill();
         until(&gateway, "unhealthy");
         for path in ["/web", "/api"] {
             assert_eq!(gateway.get(path).status, 200, "{path}");
         }
-        gateway.call("POST", "/api/routes", Some(&route(&service, "/other"))).expect(503);
-        gateway.call("DELETE", "/api/routes/1", None).expect(503);
+        drop(gateway.call("POST", "/api/routes", Some(&route(&service, "/other"))).expect(503));
+        drop(gateway.call("DELETE", "/api/routes/1", None).expect(503));
         assert_eq!(gateway.get("/api").status, 200, "a change that is not kept is none");
         server.restart();
         until(&gateway, "healthy");
     }
-    gateway.call("POST", "/api/routes", Some(&route(&service, "/other"))).expect(201);
+    drop(gateway.call("POST", "/api/routes", Some(&route(&service, "/other"))).expect(201));
     let gateway = gateway.kill().start();
     assert_eq!((gateway.get("/api").status, gateway.get("/other").status), (200, 200));
     no_secret(&gateway);

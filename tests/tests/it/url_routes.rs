@@ -74,10 +74,10 @@ fn a_change_is_seen_at_once_and_touches_no_other_connection() {
         wait_for("the new route", Duration::from_secs(2), || seen(&gateway, &path).ok());
         slowest = slowest.max(began.elapsed());
         let body = json!({ "path": path, "target_url": url(&other, "/second") });
-        gateway.call("PUT", &format!("/api/routes/{id}"), Some(&body)).expect(200);
+        drop(gateway.call("PUT", &format!("/api/routes/{id}"), Some(&body)).expect(200));
         assert_eq!(seen(&gateway, &path), Ok("/second".to_owned()), "what is acknowledged holds");
         assert_eq!(kept.ask(&ask).status, 200, "the same connection as before");
-        gateway.call("DELETE", &format!("/api/routes/{id}"), None).expect(200);
+        drop(gateway.call("DELETE", &format!("/api/routes/{id}"), None).expect(200));
         assert_eq!(seen(&gateway, &path), Err(404));
     }
     assert!(slowest < Duration::from_millis(200), "{slowest:?} on a machine that does other things too");

@@ -53,7 +53,8 @@ impl Link {
     pub(super) async fn open(place: &Place) -> Result<Link, Trouble> {
         let connector = Connector::of(place)?;
         let client = within(async {
-            let (client, connection) = place.config.connect(connector).await?;
+            // It is large, and the futures of all who ask would be.
+            let (client, connection) = Box::pin(place.config.connect(connector)).await?;
             // It ends with its client.
             tokio::spawn(async move {
                 if let Err(error) = connection.await {

@@ -171,7 +171,10 @@ impl Shared {
             };
             match link.begin(manner.words()).await {
                 Ok(()) => return Ok(link),
-                Err(trouble) if is_new => return Err(self.error(trouble)),
+                // Where one does not answer in time, another would not either.
+                Err(trouble) if is_new || matches!(trouble, Trouble::Late(_)) => {
+                    return Err(self.error(trouble));
+                }
                 Err(_) => {}
             }
         }
