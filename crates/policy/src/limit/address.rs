@@ -11,13 +11,13 @@ use std::net::{IpAddr, Ipv6Addr};
 #[must_use]
 pub fn client_address<'v>(
     peer: IpAddr,
-    forwarded: impl DoubleEndedIterator<Item = &'v [u8]>,
+    forwarded: impl Iterator<Item = &'v [u8]>,
     trusted: impl Fn(IpAddr) -> bool,
 ) -> IpAddr {
     let mut client = peer.to_canonical();
     if trusted(client) {
-        let said = forwarded.rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
-        for said in said {
+        let said: Vec<&[u8]> = forwarded.flat_map(|value| value.split(|byte| *byte == b',')).collect();
+        for said in said.into_iter().rev() {
             let Some(address) = address(said) else { break };
             client = address;
             if !trusted(client) {
