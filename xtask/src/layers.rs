@@ -71,6 +71,7 @@ pub const IN_TESTS: &[(&str, &str, &str)] = &[
         "clusters are opened with a store, also by the tests of a door to them",
     ),
     ("throome-adapters", "throome-engines", "drivers are tried on the servers that they are for"),
+    ("throome-store", "throome-engines", "so is the store"),
     ("throome-bench", "throome-engines", "so are the peers of data calls"),
 ];
 
@@ -78,8 +79,8 @@ pub const IN_TESTS: &[(&str, &str, &str)] = &[
 pub const PLACES: &[Place] = &[
     // The benchmarks use it directly, as the peer of SQL over HTTP.
     Place::of("rusqlite", &["throome-disk", "throome-bench"]),
-    // The same for the engines that are servers.
-    Place::of("tokio-postgres", &["throome-bench"]),
+    // The same for the engines that are servers. The store keeps the gateway's own state in one, by its usual client.
+    Place::of("tokio-postgres", &["throome-store", "throome-bench"]),
     Place::of("redis", &["throome-adapters"]),
     Place::of("rdkafka", &["throome-adapters", "throome-bench"]),
     Place::of("postgres-protocol", &["throome-adapters"]),

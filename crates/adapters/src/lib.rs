@@ -193,6 +193,12 @@ pub fn driver(name: &str) -> Option<&'static dyn Driver> {
     DRIVERS.iter().copied().find(|driver| driver.name() == name)
 }
 
+/// The kind of a service of which only a URL is known.
+#[must_use]
+pub fn of_urls() -> &'static dyn Driver {
+    &http::HTTP
+}
+
 /// The list, as document checks see it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Registry;

@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::Options;
 use crate::body::is_plain;
+use crate::compat;
 use crate::data::Data;
 use crate::guard::{Caller, Open, changes};
 use crate::idempotency;
@@ -33,6 +34,8 @@ pub(crate) struct Door {
     telling: Telling,
     /// No new connections are taken.
     pub(crate) closing: AtomicBool,
+    /// The store did not answer when it was last looked at, and that was said.
+    pub(crate) store_failed: AtomicBool,
     /// Streams without an end end when this says so.
     closed: watch::Sender<bool>,
     /// Places of streams: half of the connections, so that whoever looks at the gateway still gets in.
@@ -73,7 +76,8 @@ impl Door {
         let telling = Telling { timeout_status: options.timeout_status };
         let streams = Arc::new(Semaphore::new((options.limits.connections / 2).max(1)));
         let (closing, closed) = (AtomicBool::new(false), watch::Sender::new(false));
-        Door { options, data, telling, closing, closed, streams }
+        let store_failed = AtomicBool::new(false);
+        Door { options, data, telling, closing, store_failed, closed, streams }
     }
 
     pub(crate) fn clusters(&self) -> &Clusters {
@@ -152,11 +156,15 @@ impl Door {
 pub(crate) async fn pass(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     let id = RequestId::take_or_make(request.headers().get(X_REQUEST_ID).map(HeaderValue::as_bytes));
     let method = request.method().clone();
+    let in_envelope = compat::is_at(request.uri().path());
     let response = match enter(&door, request, id).await {
         Ok(request) => unless_it_panics(idempotency::at_the_door(&door, request, next, id)).await,
         Err(failure) => Told::from(failure).into_response(),
     };
     let mut response = door.put_into_words(response, &method, &id);
+    if in_envelope {
+        response = compat::enveloped(response).await;
+    }
     respond::finish(response.headers_mut(), &id);
     if let Some(Refused(code)) = response.extensions().get::<Refused>() {
         door.clusters().control().refuse(*code);

@@ -54,7 +54,7 @@ impl GuardOptions {
     /// # Errors
     /// `permission_denied` for a host, an origin, a role or a token for one service that may not; `unauthenticated` for a token that is
     /// missing, revoked, expired or, where one is needed, unknown; `invalid_request` for a head that says two
-    /// things at once.
+    /// things at once; `busy` while nobody knows which tokens there are.
     pub(crate) fn check(&self, head: &Parts, open: Open) -> Result<Caller, Failure> {
         self.check_host(head)?;
         if changes(&head.method) || Data::has_effects(head.uri.path()) {
@@ -79,6 +79,10 @@ impl GuardOptions {
             Some(TokenVerdict::Expired) => Err(unauthenticated("The token has expired.")),
             _ if !self.token_required => Ok(Caller::Trusted),
             _ if open == Open::ToAll => Ok(Caller::Stranger),
+            // Whom it knows, nobody can say.
+            Some(TokenVerdict::Unknown) if !self.store.is_ready() => {
+                Err(Failure::gateway(Code::Busy, "The store has not come yet, which knows the tokens."))
+            }
             Some(TokenVerdict::Unknown) => Err(unauthenticated("The token was not issued by this gateway.")),
             None => Err(unauthenticated("This door asks for a token.")),
         }

@@ -23,6 +23,7 @@ mod percent;
 mod query;
 
 // What is answered.
+mod compat;
 mod control;
 mod data;
 pub mod openapi;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 
+use compat::routes as url_routes;
 use control::{
     activity, clusters, events, explain, health, kinds, later, legacy, live, metrics, routes, services,
     tokens, validate,
@@ -107,6 +109,9 @@ fn routes_of(door: &Arc<Door>) -> Router {
         .route("/api/status", get(legacy::status))
         .route("/api/load-balancer/status", get(legacy::load_balancer))
         .route("/api/circuit-breaker/status", get(legacy::circuit_breakers))
+        // What earlier clients ask.
+        .route("/api/routes", get(url_routes::list).post(url_routes::create))
+        .route("/api/routes/{id}", get(url_routes::show).put(url_routes::replace).delete(url_routes::delete))
 
         // What later stages bring.
         .route("/api/v1/clusters/{id}/services/{name}/logs", get(later::not_built))
@@ -117,8 +122,6 @@ fn routes_of(door: &Arc<Door>) -> Router {
         .route("/api/v1/auth/login", post(later::not_built))
         .route("/api/v1/users", get(later::not_built).post(later::not_built))
         .route("/api/v1/users/{id}", get(later::not_built).delete(later::not_built))
-        .route("/api/routes", any(later::not_built))
-        .route("/api/routes/{*rest}", any(later::not_built))
         .route("/api/auth/login", post(later::not_built))
         .route("/api/websocket/stats", get(later::not_built))
         .route("/ws", get(later::not_built))

@@ -13,6 +13,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::body::Table;
+use crate::compat::routes as url_routes;
 use crate::control::services::{Reason, Reset};
 use crate::control::tokens::TokenRequest;
 use crate::control::{
@@ -61,6 +62,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
         services::show, services::drain, services::undrain, services::reset_breaker,
         tokens::list, tokens::create, tokens::show, tokens::revoke,
         routes::list, routes::create, routes::show, routes::replace, routes::delete, explain::explain,
+        url_routes::list, url_routes::create, url_routes::show, url_routes::replace, url_routes::delete,
         activity::list, activity::requests, activity::of_cluster, activity::of_service, events::list,
         live::follow,
         cache::get, cache::set, cache::delete, cache::incr, cache::expire, cache::ttl,
@@ -78,6 +80,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
         (name = "clusters", description = "Named groups of services, created and removed as one."),
         (name = "services", description = "The services of a cluster, and what operators do to them."),
         (name = "routes", description = "Which requests lead to which service."),
+        (name = "compat", description = "What earlier clients ask, in the envelope that they read."),
         (name = "tokens", description = "What clients are known by: shown once, and kept as hashes."),
         (name = "activity", description = "What was asked of services, and what has changed."),
         (name = "cache", description = "Keys and values in a cluster's cache."),
@@ -86,6 +89,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
         (name = "db", description = "SQL on a cluster's database: statements, batches, transactions."),
     ),
     security((), ("bearer" = [])),
+    components(schemas(url_routes::FailedAnswer)),
     modifiers(&Bearer),
 )]
 struct Api;
@@ -122,9 +126,19 @@ fn complete(document: &mut Value) {
         "description": "It failed; `code` says how. 401 and 403 come from the door, 413 and 408 from its limits.",
         "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/ProblemDocument" } } },
     });
-    let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
-    for operation in paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
-        operation["responses"]["default"] = json!({ "$ref": "#/components/responses/Failed" });
+    document["components"]["responses"]["FailedInEnvelope"] = json!({
+        "description": "It failed; `code` says how.",
+        "content": { "application/json": { "schema": { "$ref": "#/components/schemas/FailedAnswer" } } },
+    });
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.iter_mut());
+    let operations = paths.filter_map(|(path, operations)| {
+        let failed = if crate::compat::is_at(path) { "FailedInEnvelope" } else { "Failed" };
+        operations.as_object_mut().map(|operations| (failed, operations))
+    });
+    for (failed, operation) in
+        operations.flat_map(|(failed, all)| all.values_mut().map(move |one| (failed, one)))
+    {
+        operation["responses"]["default"] = json!({ "$ref": format!("#/components/responses/{failed}") });
         for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
             as_sent(parameter);
         }

@@ -9,7 +9,7 @@ use adapters::{Driver, Home};
 use model::kind::Place;
 use model::view::Owner;
 use model::{Address, ClusterSpec, Code, EndpointSpec, Failure, HealthSpec, Role, RouteSpec, ServiceSpec};
-use policy::Budget;
+use policy::{Budget, Clients};
 use telemetry::Meter;
 use wire::cores;
 
@@ -42,7 +42,9 @@ pub(crate) fn cluster(
         })
         .collect::<Result<_, _>>()?;
     let route_meters = old.map(|old| Arc::clone(&old.route_meters)).unwrap_or_default();
-    Ok(Cluster { spec, services, revision, route_meters })
+    let clients =
+        old.map_or_else(|| Arc::new(Clients::new(crate::choice::random())), |old| Arc::clone(&old.clients));
+    Ok(Cluster { spec, services, revision, route_meters, clients })
 }
 
 fn service(

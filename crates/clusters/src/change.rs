@@ -18,6 +18,7 @@ use crate::route::Route;
 use crate::service::Service;
 use crate::show::Shown;
 use crate::snapshot::{Cluster, Snapshot};
+use crate::url_routes::refuse_reserved;
 use crate::{Clusters, Happening, build, files, plan, probe};
 
 /// Who asked for a change.
@@ -42,6 +43,8 @@ pub(crate) struct Desk {
     pub(crate) texts: HashMap<ClusterId, String>,
     /// Files that are gone, and since when they are missed.
     pub(crate) gone: HashMap<ClusterId, Instant>,
+    /// The store has not come yet: nobody knows what it has.
+    pub(crate) waits_for_store: bool,
 }
 
 /// What becomes of what a cluster's services keep inside the gateway's own directory.
@@ -126,7 +129,8 @@ impl Clusters {
     /// # Errors
     /// `not_found`, `precondition_failed`, or what hinders taking its file away.
     pub async fn delete(&self, id: &str, if_match: Option<u64>, data: Data, by: By) -> Result<(), Failure> {
-        let mut desk = self.0.desk.lock().await;
+        let mut desk = self.desk_with_store().await?;
+        refuse_reserved(id)?;
         let gone = Arc::clone(self.snapshot().cluster(id)?);
         let id = gone.spec.cluster_id.clone();
         self.matches(id.as_str(), if_match)?;
@@ -252,6 +256,7 @@ impl Clusters {
         save: Save,
         by: &By,
     ) -> Result<(), Failure> {
+        refuse_reserved(id.as_str())?;
         let before = self.snapshot().clone();
         let old = before.clusters.get(id.as_str());
         let plan = plan::plan(old.map(|old| &old.spec), asked.as_ref());

@@ -71,11 +71,14 @@ impl Events {
         inner.shrink();
     }
 
-    /// Goes on counting after this id, which is the greatest of an earlier run.
+    /// Goes on counting after this id, which is the greatest of an earlier run. What was told before comes after it,
+    /// as it happened: a store that is late says only then how far that run has come.
     pub(crate) fn resume(&self, last: u64) {
         let mut inner = self.lock();
-        inner.last = inner.last.max(last);
-        inner.saved = inner.saved.max(last);
+        let further = last.saturating_sub(inner.saved);
+        inner.last += further;
+        inner.saved += further;
+        inner.kept.iter_mut().for_each(|event| event.id += further);
     }
 
     /// The latest in memory that match, newest first, and the cursor of the next page.
@@ -175,6 +178,17 @@ mod tests {
         assert_eq!(events.unsaved()[0].id, 51);
         tell(&events, UNSAVED + 1);
         assert_eq!(events.unsaved().len(), UNSAVED);
+    }
+
+    #[test]
+    fn what_was_told_before_the_store_came_goes_on_from_it() {
+        let events = Events::default();
+        tell(&events, 3);
+        events.resume(41);
+        let ids: Vec<u64> = events.unsaved().iter().map(|event| event.id).collect();
+        assert_eq!(ids, [42, 43, 44]);
+        tell(&events, 1);
+        assert_eq!(events.unsaved().last().unwrap().id, 45);
     }
 
     #[test]

@@ -101,14 +101,23 @@ fn on_service(route: &Route, service: &Service, method: &str, key: Option<u64>) 
         service: Some(service.path()),
         endpoint: chosen.map(|index| service.endpoints[index].label.to_string()),
         candidates: candidates.collect(),
-        policies: policies(tactics, rerun, service),
+        policies: policies(tactics, rerun, service, route),
         reason: None,
     }
 }
 
-fn policies(tactics: &Tactics, rerun: bool, service: &Service) -> Vec<Value> {
+fn policies(tactics: &Tactics, rerun: bool, service: &Service, route: &Route) -> Vec<Value> {
     let breaker = &service.breaker_spec;
-    vec![
+    let limit = route.spec.rate_limit.as_ref().map(|limit| {
+        json!({
+            "policy": "rate_limit",
+            "requests": limit.requests,
+            "per_ms": limit.per.0.as_millis() as u64,
+            "burst": limit.burst.unwrap_or(limit.requests),
+            "key": String::from(limit.key.clone()),
+        })
+    });
+    let others = [
         json!({ "policy": "timeout", "total_ms": tactics.timeout.as_millis() as u64 }),
         json!({
             "policy": "retry",
@@ -124,7 +133,8 @@ fn policies(tactics: &Tactics, rerun: bool, service: &Service) -> Vec<Value> {
             "failure_threshold": breaker.failure_threshold,
             "reset_timeout": breaker.reset_timeout,
         }),
-    ]
+    ];
+    limit.into_iter().chain(others).collect()
 }
 
 /// What the route does to the request, its answer and its way, where it does anything.

@@ -52,21 +52,14 @@ struct Keeper {
     left_out: u64,
     said: Option<Instant>,
     failing: bool,
+    /// Numbers go on where those of the store end: before, nothing is written.
+    begun: bool,
     /// The store closes: what happens now is told by the log alone.
     ended: bool,
 }
 
 impl History {
-    /// Numbers go on where the last run ended.
-    pub(crate) async fn begin(
-        store: Store,
-        activity: &Activity,
-        events: &Events,
-    ) -> Result<History, store::Error> {
-        if let Some(last) = store.last_operation().await? {
-            activity.resume(&last);
-        }
-        events.resume(store.last_event().await?);
+    pub(crate) fn new(store: Store, activity: &Activity) -> History {
         let keeper = Keeper {
             marks: activity.beginning(),
             room: A_SECOND,
@@ -74,14 +67,30 @@ impl History {
             left_out: 0,
             said: None,
             failing: false,
+            begun: false,
             ended: false,
         };
-        Ok(History {
+        History {
             store,
             waiting: Mutex::default(),
             keeper: tokio::sync::Mutex::new(keeper),
             unreadable: AtomicBool::new(false),
-        })
+        }
+    }
+
+    /// Lets numbers go on where the last run ended, and what happens be written down.
+    pub(crate) async fn begin(&self, activity: &Activity, events: &Events) -> Result<(), store::Error> {
+        let mut keeper = self.keeper.lock().await;
+        if keeper.begun {
+            return Ok(());
+        }
+        let (operation, event) = (self.store.last_operation().await?, self.store.last_event().await?);
+        if let Some(last) = operation {
+            activity.resume(&last);
+        }
+        events.resume(event);
+        keeper.begun = true;
+        Ok(())
     }
 
     /// A store that fails is said once, and shows in the health of the gateway. That is no reason to hide what is
@@ -120,7 +129,7 @@ impl Clusters {
     /// Moves what is new to the store now, rather than in a moment.
     pub async fn keep_history(&self) {
         let mut keeper = self.0.history.keeper.lock().await;
-        if !keeper.ended {
+        if keeper.begun && !keeper.ended {
             self.keep_new(&mut keeper).await;
         }
     }
@@ -128,7 +137,7 @@ impl Clusters {
     /// The same for the last time: the store is about to be closed.
     pub async fn end_history(&self) {
         let mut keeper = self.0.history.keeper.lock().await;
-        if !std::mem::replace(&mut keeper.ended, true) {
+        if !std::mem::replace(&mut keeper.ended, true) && keeper.begun {
             self.keep_new(&mut keeper).await;
         }
     }

@@ -27,6 +27,7 @@ mod endpoint;
 mod lead;
 mod room;
 mod route_meter;
+mod limit;
 mod service;
 
 // The world's beginning, its changes, and what is shown of it.
@@ -36,12 +37,14 @@ mod change;
 mod explain;
 mod files;
 mod judge;
+mod late;
 mod open;
 mod operate;
 mod plan;
 mod probe;
 mod route_change;
 mod show;
+mod url_routes;
 mod watch;
 
 // The try loop.
@@ -57,6 +60,7 @@ pub use choice::seed;
 pub use endpoint::{Endpoint, Standing};
 pub use events::{EventFilter, Events, Happening};
 pub use files::check_file;
+pub use limit::Limit;
 pub use live::{Change, Following, Next, Piece, Subscription};
 pub use open::{OpenError, Options};
 pub use request_id::RequestId;
@@ -84,6 +88,8 @@ struct Inner {
     desk: Mutex<change::Desk>,
     files: files::Files,
     store: Store,
+    /// The routes from a path to a URL, as they were asked for.
+    url_routes: ArcSwap<url_routes::UrlRoutes>,
     data_dir: std::path::PathBuf,
     revision: AtomicU64,
 }

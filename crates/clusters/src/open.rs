@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use model::view::Owner;
-use model::{ClusterId, Failure, Problem};
+use model::{ClusterId, Failure, Problem, RouteSpec};
 use policy::Table;
 use store::Store;
 use tokio::sync::Mutex;
@@ -15,8 +15,9 @@ use crate::change::{By, Desk, Save};
 use crate::files::Files;
 use crate::history::History;
 use crate::snapshot::Snapshot;
+use crate::url_routes::refuse_reserved;
 use crate::{
-    Activity, Clusters, Events, Happening, Inner, build, clock, doors, files, history, live, probe, watch,
+    Activity, Clusters, Events, Happening, Inner, build, clock, doors, files, history, late, live, probe, watch,
 };
 
 /// Where the world is kept.
@@ -62,7 +63,7 @@ impl Clusters {
         files.clean().map_err(unusable)?;
         let (ids, mut problems) = files.ids().map_err(unusable)?;
         let (activity, events) = (Activity::default(), Events::default());
-        let history = History::begin(store.clone(), &activity, &events).await.map_err(Failure::from)?;
+        let history = History::new(store.clone(), &activity);
         let clusters = Clusters(Arc::new(Inner {
             world: ArcSwap::default(),
             activity,
@@ -75,10 +76,12 @@ impl Clusters {
             desk: Mutex::default(),
             files,
             store,
+            url_routes: ArcSwap::default(),
             data_dir,
             revision: AtomicU64::new(0),
         }));
         let mut desk = clusters.0.desk.lock().await;
+        desk.waits_for_store = true;
         for id in ids {
             problems.append(&mut clusters.load(&mut desk, &id).await.map_err(unusable)?);
         }
@@ -86,8 +89,9 @@ impl Clusters {
         if !problems.is_empty() {
             return Err(OpenError::Problems(problems));
         }
-        clusters.finish_deletions().await?;
-        clusters.load_routes().await?;
+        if clusters.0.store.is_ready() {
+            clusters.take_up_store().await?;
+        }
         Ok(clusters)
     }
 
@@ -104,6 +108,10 @@ impl Clusters {
         let mut routes = Table::new();
         for id in ids {
             let Some(text) = files.text(&id)? else { continue };
+            if let Err(failure) = refuse_reserved(id.as_str()) {
+                problems.push(whole_file(&files, &id, failure.detail().to_owned()));
+                continue;
+            }
             match files.read(&id, text) {
                 Err(mut found) => problems.append(&mut found),
                 Ok(read) => {
@@ -134,11 +142,26 @@ impl Clusters {
         }
     }
 
-    async fn load_routes(&self) -> Result<(), Failure> {
-        let _desk = self.0.desk.lock().await;
+    /// Reads what the store has, and puts it into the world.
+    ///
+    /// # Errors
+    /// When the store fails: then it was not all, and this is to be called again.
+    pub(crate) async fn take_up_store(&self) -> Result<(), Failure> {
+        let Inner { history, activity, events, store, desk, .. } = &*self.0;
+        let mut desk = desk.lock().await;
+        history.begin(activity, events).await?;
+        self.finish_deletions().await?;
+        let (routes, url_routes) = (store.routes().await?, store.url_routes().await?);
+        self.load_routes(routes);
+        self.load_url_routes(url_routes)?;
+        desk.waits_for_store = false;
+        Ok(())
+    }
+
+    fn load_routes(&self, kept: Vec<RouteSpec>) {
         let world = self.snapshot().clone();
         let (mut routes, mut stranded) = (world.routes.clone(), Vec::new());
-        for spec in self.0.store.routes().await?.into_iter().map(Arc::new) {
+        for spec in kept.into_iter().map(Arc::new) {
             let built = world.cluster(&spec.cluster).and_then(|c| build::route(spec.clone(), Owner::Api, c));
             let placed = built.and_then(|route| {
                 routes.add(&spec, route).map_err(|conflict| crate::change::conflicts(&conflict))
@@ -159,11 +182,13 @@ impl Clusters {
             }
         }
         self.0.world.store(Arc::new(Snapshot { routes, clusters: world.clusters.clone(), stranded }));
-        Ok(())
     }
 
     /// Begins to watch endpoints and files, and to keep what happens, on the calling runtime, until that ends.
     pub fn begin_watch(&self) {
+        if !self.0.store.is_ready() {
+            tokio::spawn(late::wait(self.clone()));
+        }
         tokio::spawn(history::keep(self.clone()));
         tokio::spawn(probe::watch(self.clone()));
         tokio::spawn(watch::watch(self.clone()));

@@ -13,6 +13,7 @@ use model::{Code, Failure, Origin, RouteSpec, Strategy};
 use policy::{Affinity, Asker, Shares};
 
 use crate::choice;
+use crate::limit::Limit;
 use crate::route_meter::RouteMeter;
 use crate::service::{Service, Tactics};
 use crate::snapshot::Cluster;
@@ -45,6 +46,7 @@ struct Extras {
     to_client: Option<HeaderEdits>,
     affinity: Option<Affinity>,
     fallback: Option<Fallback>,
+    limit: Option<Limit>,
 }
 
 struct Mirror {
@@ -82,7 +84,7 @@ impl Route {
         let leads = Leads::new(&spec, find)?;
         let tactics = Tactics::of_route(&spec, &cluster.spec.routing).map(Box::new);
         let extras =
-            Extras::new(&spec, &leads, spec.strategy.unwrap_or(cluster.spec.routing.strategy), find)?;
+            Extras::new(&spec, &leads, cluster, find)?;
         let meter = RouteMeter::new(&cluster.route_meters);
         Ok(Route { id: spec.id.as_str().into(), owner, leads, meter, tactics, extras, spec })
     }
@@ -135,6 +137,12 @@ impl Route {
     #[must_use]
     pub fn key(&self, asker: &Asker<'_, '_>) -> Option<u64> {
         self.affinity()?.key(asker)
+    }
+
+    /// How much each client may ask.
+    #[must_use]
+    pub fn limit(&self) -> Option<&Limit> {
+        self.extras.as_ref()?.limit.as_ref()
     }
 
     /// The service that gets a copy of this request, if one does.
@@ -194,10 +202,13 @@ impl Extras {
     fn new(
         spec: &RouteSpec,
         leads: &Leads,
-        strategy: Strategy,
+        cluster: &Cluster,
         find: impl Fn(&str) -> Result<Arc<Service>, Failure>,
     ) -> Result<Option<Box<Self>>, Failure> {
         let mut extras = Extras::default();
+        let strategy = spec.strategy.unwrap_or(cluster.spec.routing.strategy);
+        extras.limit =
+            spec.rate_limit.as_ref().map(|limit| Limit::new(limit, &spec.id, &cluster.clients));
         if let Some(mirror) = &spec.mirror {
             extras.mirror = Some(Mirror { service: find(&mirror.service)?, shares: share(mirror.share) });
         }
@@ -217,12 +228,13 @@ impl Extras {
                 (None, respond) => respond.as_ref().map(|respond| Fallback::Fixed(Fixed::new(respond))),
             },
         };
-        let Extras { mirror, to_service, to_client, affinity, fallback } = &extras;
+        let Extras { mirror, to_service, to_client, affinity, fallback, limit } = &extras;
         let has_any = mirror.is_some()
             || to_service.is_some()
             || to_client.is_some()
             || affinity.is_some()
-            || fallback.is_some();
+            || fallback.is_some()
+            || limit.is_some();
         Ok(has_any.then(|| Box::new(extras)))
     }
 }

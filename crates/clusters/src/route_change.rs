@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::tree::Node;
+use model::url_route::UrlRoute;
 use model::view::{Owner, RouteView};
 use model::{Code, Failure, Problems, RouteSpec};
 use serde_json::Value;
@@ -10,6 +11,7 @@ use serde_json::Value;
 use crate::change::{By, changed_since, conflicts, refused};
 use crate::route::Route;
 use crate::snapshot::Snapshot;
+use crate::url_routes::refuse_reserved;
 use crate::{Clusters, Happening, build, plan};
 
 impl Clusters {
@@ -46,7 +48,7 @@ impl Clusters {
     /// `invalid_request` with every problem, `not_found` for its cluster, `conflict` or `already_exists`.
     pub async fn create_route(&self, body: &Value, by: By) -> Result<(RouteView, u64), Failure> {
         let mut spec = read(body)?;
-        let _desk = self.0.desk.lock().await;
+        let _desk = self.desk_with_store().await?;
         let world = self.snapshot().clone();
         if spec.id.is_empty() {
             spec.id = free_id(&world, &spec);
@@ -78,7 +80,7 @@ impl Clusters {
             ));
         }
         id.clone_into(&mut spec.id);
-        let _desk = self.0.desk.lock().await;
+        let _desk = self.desk_with_store().await?;
         self.changeable(id, if_match)?;
         let world = self.snapshot().clone();
         self.put(&without(&world, id), spec, "changed", &by).await
@@ -89,7 +91,7 @@ impl Clusters {
     /// # Errors
     /// `not_found`; `conflict` when a file owns it, `precondition_failed` when it was changed meanwhile.
     pub async fn delete_route(&self, id: &str, if_match: Option<u64>, by: By) -> Result<(), Failure> {
-        let _desk = self.0.desk.lock().await;
+        let _desk = self.desk_with_store().await?;
         let spec = self.changeable(id, if_match)?;
         self.0.store.delete_route(id).await?;
         let world = self.snapshot().clone();
@@ -102,6 +104,9 @@ impl Clusters {
         let (found, revision) = self.route(id)?;
         if found.owner == Owner::File {
             return Err(self.file_owns(&found.spec));
+        }
+        if let Some(number) = UrlRoute::number(&found.spec) {
+            return Err(of_url(id, number));
         }
         match if_match {
             Some(asked) if asked != revision => Err(changed_since(&format!("The route `{id}`"))),
@@ -117,6 +122,7 @@ impl Clusters {
         verb: &str,
         by: &By,
     ) -> Result<(RouteView, u64), Failure> {
+        refuse_reserved(&spec.cluster)?;
         let cluster = world.cluster(&spec.cluster)?;
         let spec = Arc::new(spec);
         let route = build::route(Arc::clone(&spec), Owner::Api, cluster)?;
@@ -136,7 +142,7 @@ impl Clusters {
             .with_hint("Change it in that file; the gateway picks the change up at once.")
     }
 
-    fn tell_route(&self, verb: &str, spec: &RouteSpec, by: &By) {
+    pub(crate) fn tell_route(&self, verb: &str, spec: &RouteSpec, by: &By) {
         self.events().tell(Happening {
             kind: format!("route.{verb}"),
             cluster: Some(spec.cluster.clone()),
@@ -196,6 +202,11 @@ fn revision(spec: &RouteSpec) -> u64 {
 fn unknown(id: &str) -> Failure {
     Failure::client(Code::NotFound, format!("There is no route `{id}`."))
         .with_hint("`GET /api/v1/routes` lists them.")
+}
+
+fn of_url(id: &str, number: i64) -> Failure {
+    Failure::client(Code::Conflict, format!("The route `{id}` is the route {number} under `/api/routes`."))
+        .with_hint("Change it there.")
 }
 
 fn taken(id: &str) -> Failure {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::kind::Ability;
 use model::{ClusterSpec, Code, Failure, RouteSpec};
-use policy::Table;
+use policy::{Clients, Table};
 
 use crate::route::Route;
 use crate::route_meter::RouteMeters;
@@ -32,6 +32,8 @@ pub struct Cluster {
     pub revision: u64,
     /// What is counted of its routes.
     pub(crate) route_meters: Arc<RouteMeters>,
+    /// What the clients of its routes have used, where those are limited.
+    pub(crate) clients: Arc<Clients>,
 }
 
 impl Cluster {

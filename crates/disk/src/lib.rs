@@ -29,7 +29,7 @@ use tokio::sync::watch as signal;
 use tracing::error;
 
 pub use rusqlite::limits::Limit;
-pub use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+pub use rusqlite::types::{FromSql, ToSql, ToSqlOutput, ValueRef};
 pub use rusqlite::{
     CachedStatement, Connection, Error as SqlError, OptionalExtension, Result as SqlResult, Row, Statement,
     params,

@@ -122,6 +122,11 @@ pub const ROUTE: &[Field] = &[
     field("timeout", Shape::SpanFrom(1), "Time for all tries together; left out, the cluster's."),
     field("retry", Shape::Fields(RETRY), "How often and when another try is made; left out, the cluster's."),
     field("strategy", Shape::Choice(STRATEGY), "How an endpoint is picked; left out, the cluster's."),
+    field(
+        "rate_limit",
+        Shape::Fields(RATE_LIMIT),
+        "How much each client may ask; left out, there is no limit.",
+    ),
     field("enabled", Shape::Bool, "Whether it takes part.").default("true"),
     field(
         "mirror",
@@ -161,6 +166,15 @@ pub const RETRY: &[Field] = &[
 /// `hedge` of `retry`.
 pub const HEDGE: &[Field] =
     &[field("after", Shape::SpanFrom(1), "How long the first may take until then.").required()];
+/// `rate_limit` of a route.
+pub const RATE_LIMIT: &[Field] = &[
+    field("requests", Shape::Integer(1, 1_000_000), "Requests that each client may send in `per`.")
+        .required(),
+    field("per", Shape::SpanFrom(1), "The time of `requests`.").default("1s"),
+    field("burst", Shape::Integer(1, 1_000_000), "How many of them at once; left out, all of them."),
+    field("key", Shape::Text, "What tells one client from another: `client`, its address, or `header:NAME`.")
+        .default("client"),
+];
 
 /// `routing` of a cluster.
 pub const ROUTING: &[Field] = &[

@@ -18,6 +18,7 @@ pub mod kind;
 pub mod policy;
 pub mod route;
 pub mod service;
+pub mod url_route;
 
 // How it is read: a tree with positions, checked whole against a table of fields.
 pub mod check;

@@ -1,6 +1,8 @@
 //! A route: what it matches, and what answers then.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +64,9 @@ pub struct RouteSpec {
     /// How an endpoint is picked; left out, the cluster's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
+    /// How much each client may ask; left out, there is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimitSpec>,
     /// Whether it takes part.
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -109,6 +114,7 @@ impl RouteSpec {
             timeout: None,
             retry: None,
             strategy: None,
+            rate_limit: None,
             enabled: true,
             split: Vec::new(),
             mirror: None,
@@ -133,6 +139,62 @@ impl RouteSpec {
         } else {
             let parts = self.split.iter().map(|part| format!("{} {}", part.service, part.weight));
             parts.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+/// `rate_limit` of a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimitSpec {
+    /// How many requests each client may send in `per`.
+    pub requests: u32,
+    /// The time of `requests`.
+    #[serde(default = "second")]
+    pub per: Span,
+    /// How many of them at once; left out, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+    /// What tells one client from another: `client`, its address, or `header:NAME`.
+    #[serde(default)]
+    pub key: LimitKey,
+}
+
+/// What tells one client from another.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum LimitKey {
+    /// Its address.
+    #[default]
+    Client,
+    /// What it says in this header; where it says nothing, its address.
+    Header(String),
+}
+
+impl FromStr for LimitKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "client" => Ok(LimitKey::Client),
+            Some(("header", name)) if is_token(name) => Ok(LimitKey::Header(name.to_ascii_lowercase())),
+            _ => Err("must be `client` or `header:NAME`".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<String> for LimitKey {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<LimitKey> for String {
+    fn from(key: LimitKey) -> String {
+        match key {
+            LimitKey::Client => "client".to_owned(),
+            LimitKey::Header(name) => format!("header:{name}"),
         }
     }
 }
@@ -183,6 +245,15 @@ pub enum RetryOn {
 impl RetryOn {
     /// All of them: the default.
     pub const ALL: [RetryOn; 4] = [RetryOn::Connect, RetryOn::Reset, RetryOn::Timeout, RetryOn::GatewayError];
+}
+
+fn second() -> Span {
+    Span(Duration::from_secs(1))
+}
+
+/// A token of RFC 9110, which names of headers are.
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 fn yes() -> bool {

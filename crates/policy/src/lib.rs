@@ -21,6 +21,8 @@ pub mod retry;
 // How many are let through at once.
 pub mod gate;
 pub mod gradient;
+// How much each client may ask.
+pub mod limit;
 
 mod seed;
 mod window;
@@ -31,6 +33,7 @@ pub use gate::{Entry, Exit, Gate};
 pub use gradient::Gradient;
 pub use health::{Change, Health, HealthState, Silence, are_doubted, next_interval};
 pub use lead::{Lead, Server, leads};
+pub use limit::{ClientKey, Clients, Rate, Refused, Remaining, client_address};
 pub use outlier::{Ejection, Ejector};
 pub use retry::{Budget, Progress, Work, backoff, may_rerun};
 pub use routes::{Affinity, Asked, Asker, Conflict, Match, Params, Redirect, Request, Table, rewrite};

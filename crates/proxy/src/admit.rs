@@ -4,16 +4,17 @@
 
 use std::sync::Arc;
 
-use clusters::{HeaderEdits, Leads, RequestId, Route, Service, Snapshot};
+use clusters::{HeaderEdits, Leads, Limit, RequestId, Route, Service, Snapshot};
 use http::{HeaderName, HeaderValue};
 use model::{Code, Failure};
-use policy::{Asked, Asker, Request};
+use policy::{Asked, Asker, Remaining, Request};
 use wire::http1::fields::HOP_BY_HOP;
 use wire::http1::{Framing, Known, Mask, RequestHead, target};
 use wire::http2::Stream;
 use wire::{Error, Line};
 
 use crate::client::Peer;
+use crate::door::TrustedProxies;
 use crate::respond;
 use crate::websocket::{self, KEY};
 
@@ -26,6 +27,8 @@ pub(crate) struct Passage {
     target: Option<String>,
     /// What keeps the client with one endpoint.
     pub(crate) key: Option<u64>,
+    /// What its client may still ask of the route.
+    pub(crate) remaining: Option<Remaining>,
 }
 
 /// What answers.
@@ -42,7 +45,12 @@ pub(crate) enum Way {
 }
 
 /// Finds the route of this request. Pure: the world, the head and who says it are all it looks at.
-pub(crate) fn admit(world: &Snapshot, head: &RequestHead, peer: &Peer) -> Result<Passage, Failure> {
+pub(crate) fn admit(
+    world: &Snapshot,
+    head: &RequestHead,
+    peer: &Peer,
+    trusted: &TrustedProxies,
+) -> Result<Passage, Refused> {
     target::check_path(head.path()).map_err(|why| {
         Failure::client(Code::InvalidRequest, format!("The request is refused: {why}.")).with_hint(
             "Two readers could take such a path for two different ones; send it in its plain form.",
@@ -59,6 +67,10 @@ pub(crate) fn admit(world: &Snapshot, head: &RequestHead, peer: &Peer) -> Result
     };
     let found = world.routes.find(&request).ok_or_else(|| no_route(&request))?;
     let route = Arc::clone(found.payload);
+    let remaining = match route.limit() {
+        None => None,
+        Some(limit) => Some(ask(limit, head, peer, trusted)?),
+    };
     let key = route.affinity().and_then(|affinity| asked_by(head, peer, |asker| affinity.key(asker)));
     let way = match &route.leads {
         Leads::Service(service) => Way::Service(Arc::clone(service)),
@@ -79,7 +91,34 @@ pub(crate) fn admit(world: &Snapshot, head: &RequestHead, peer: &Peer) -> Result
         None => path,
     });
     drop(found);
-    Ok(Passage { route, way, target, key })
+    Ok(Passage { route, way, target, key, remaining })
+}
+
+/// Why a request may not pass, and what its client may still ask where it has asked too much.
+pub(crate) struct Refused {
+    pub(crate) failure: Failure,
+    pub(crate) remaining: Option<Remaining>,
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Refused { failure, remaining: None }
+    }
+}
+
+/// One request more of this client.
+fn ask(
+    limit: &Limit,
+    head: &RequestHead,
+    peer: &Peer,
+    trusted: &TrustedProxies,
+) -> Result<Remaining, Refused> {
+    let forwarded = head.fields.all(Known::XForwardedFor);
+    let address = policy::client_address(peer.address, forwarded, |ip| trusted.trusts(ip));
+    let header = |name: &str| head.fields.get(name);
+    limit
+        .ask(address, header, clusters::clock::now())
+        .map_err(|refused| Refused { remaining: Some(refused.remaining), failure: refused.into() })
 }
 
 /// Asks something of whoever asks, as affinity looks at it.

@@ -1,13 +1,14 @@
 //! A client and the request it is at: the line to it, one alarm, and heads that are used again for each request.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use wire::http1::server;
 use wire::http1::{BodyReader, BodyWriter, Framing, Pump, RequestHead, ResponseHead};
+use policy::Remaining;
 use wire::{Alarm, Body, Error, Line, Socket};
 
 use crate::door::Options;
@@ -22,6 +23,8 @@ pub(crate) struct Client {
     pub(crate) upload: Pump,
     /// The answer to it.
     pub(crate) response: ResponseHead,
+    /// What the client may still ask of the route that it takes, where that is limited.
+    pub(crate) remaining: Option<Remaining>,
     /// Whether any byte of a final answer was said.
     pub(crate) answering: bool,
     /// Whether the connection can serve another request after this one.
@@ -32,7 +35,9 @@ pub(crate) struct Client {
 
 /// Who the client is, in the words that services are told.
 pub(crate) struct Peer {
-    /// Its address without the port.
+    /// Its address.
+    pub(crate) address: IpAddr,
+    /// The same as text.
     pub(crate) ip: String,
     /// The same as a node of `Forwarded`.
     pub(crate) node: String,
@@ -52,6 +57,7 @@ impl Client {
             request: RequestHead::default(),
             upload: nothing(),
             response: ResponseHead::default(),
+            remaining: None,
             answering: false,
             reusable: true,
             peer,
@@ -67,6 +73,7 @@ impl Client {
     /// Makes ready for the request whose head was just taken.
     pub(crate) fn begin(&mut self, body_limit: u64) -> Result<(), Error> {
         self.answering = false;
+        self.remaining = None;
         self.reusable = self.request.keep_alive;
         let framing = self.request.framing;
         if framing == Framing::None {
@@ -139,7 +146,7 @@ impl Peer {
                 identity.fields().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
             lines.into()
         });
-        Peer { ip: ip.to_string(), node, trusted: options.trusted_proxies.trusts(ip), scheme, identity }
+        Peer { address: ip, ip: ip.to_string(), node, trusted: options.trusted_proxies.trusts(ip), scheme, identity }
     }
 }
 

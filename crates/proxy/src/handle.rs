@@ -3,7 +3,7 @@
 use clusters::{RequestId, Rescue};
 use model::Failure;
 
-use crate::admit::{Passage, Way};
+use crate::admit::{Passage, Refused, Way};
 use crate::client::Client;
 use crate::door::Door;
 use crate::{admit, forward, mirror, relay, respond};
@@ -15,8 +15,16 @@ pub(crate) async fn handle(client: &mut Client, door: &Door, id: &RequestId) -> 
         // One frozen world for this request.
         let world = door.clusters().snapshot();
         // The route in it, and how the request is rewritten.
-        admit::admit(&world, &client.request, &client.peer)?
+        admit::admit(&world, &client.request, &client.peer, &door.options().trusted_proxies)
     };
+    let passage = match passage {
+        Ok(passage) => passage,
+        Err(Refused { failure, remaining }) => {
+            client.remaining = remaining;
+            return Err(failure);
+        }
+    };
+    client.remaining = passage.remaining;
     let service = match &passage.way {
         Way::Service(service) => service,
         // The gateway answers by itself.

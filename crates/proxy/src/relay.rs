@@ -62,7 +62,7 @@ fn extra<'p>(client: &Client, passage: &'p Passage, attempt: &Attempt) -> Extra<
     });
     let own = passage.route.affinity().and_then(|affinity| affinity.made());
     let cookie = cookie.filter(|_| !own.is_some_and(|name| sets_cookie(&client.response, name)));
-    Extra { edits: passage.route.response_edits(), cookie }
+    Extra { edits: passage.route.response_edits(), cookie, remaining: client.remaining }
 }
 
 /// Whether the service sets a cookie of this name itself.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use clusters::{Fixed, HeaderEdits, Leads, RequestId};
 use http::{HeaderName, HeaderValue};
 use model::{Code, Failure, problem};
+use policy::Remaining;
 use wire::http1::fields::{Fields, HOP_BY_HOP};
 use wire::http1::{Known, Mask};
 use wire::{Error, Line};
@@ -26,6 +27,8 @@ pub(crate) struct Extra<'r> {
     pub(crate) edits: Option<&'r HeaderEdits>,
     /// A `Set-Cookie` of ours.
     pub(crate) cookie: Option<String>,
+    /// What the client may still ask.
+    pub(crate) remaining: Option<Remaining>,
 }
 
 /// The fields as received, changed as the route has it.
@@ -138,7 +141,7 @@ pub(crate) async fn refuse(client: &mut Client, door: &Door, id: &RequestId, fai
         // As every answer of the data API has it.
         own.add("x-content-type-options", "nosniff");
     }
-    say_own(client, door, &own, id).await;
+    say_own(client, door, own, id).await;
 }
 
 /// Sends the client elsewhere.
@@ -153,7 +156,7 @@ pub(crate) async fn redirect(
     let mut own = Own::new(status, None, Bytes::new());
     own.add("location", location.to_owned());
     own.edits = passage.route.response_edits();
-    say_own(client, door, &own, id).await;
+    say_own(client, door, own, id).await;
     Ok(())
 }
 
@@ -180,12 +183,15 @@ pub(crate) async fn fixed_as(
 ) -> Result<(), Failure> {
     let mut own = Own::new(fixed.status, fixed.content_type.as_deref(), fixed.body.clone());
     own.edits = passage.route.response_edits();
-    say_own(client, door, &own, id).await;
+    say_own(client, door, own, id).await;
     Ok(())
 }
 
-async fn say_own(client: &mut Client, door: &Door, own: &Own<'_>, id: &RequestId) {
+async fn say_own(client: &mut Client, door: &Door, mut own: Own<'_>, id: &RequestId) {
     client.answering = true;
+    for (name, number) in client.remaining.iter().flat_map(Remaining::fields) {
+        own.add(name, number.to_string());
+    }
     if !client.upload_is_over() && !client.request.expects_continue {
         // Whether its body is worth reading to its end is seen afterwards, and that the connection goes on is said now.
         client.reusable &= server::drained(client).await;
@@ -193,8 +199,8 @@ async fn say_own(client: &mut Client, door: &Door, own: &Own<'_>, id: &RequestId
     client.reusable &= !door.is_closing() && client.upload_is_over();
     let head_only = client.request.is_head;
     match &mut client.line {
-        Line::Http1(conn) => http1::say_own(own, id, client.reusable, head_only, &mut conn.outbox),
-        Line::Http2(stream) => http2::say_own(stream, own, id, head_only),
+        Line::Http1(conn) => http1::say_own(&own, id, client.reusable, head_only, &mut conn.outbox),
+        Line::Http2(stream) => http2::say_own(stream, &own, id, head_only),
     }
     client.alarm.set_after(door.options().limits.write_timeout);
     let Client { line, alarm, .. } = client;

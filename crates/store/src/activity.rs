@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use disk::{Connection, Row, SqlResult, params};
 use jiff::Timestamp;
 use model::view::ActivityRecord;
 
+use crate::db::{Cell, Done, Row, Session, Wanted, cells};
 use crate::{Error, Store};
 
 /// Operations that are kept, about 30 MB of them: a day of a quiet gateway, the last minute of a busy one. More
@@ -99,33 +99,39 @@ impl ActivityFilter {
             && (seen.routed || !self.requests_only)
     }
 
-    /// The statement for what is asked. A parameter that is not asked for stands in it too, as null, so that their
-    /// numbers stay; what is asked for stands as a plain comparison, since only that lets an index be used.
-    pub(crate) fn statement(&self) -> String {
-        let mut sql =
-            "SELECT id, began, cluster, service, operation, shape, outcome, code, status, duration_ms, \
-                              tries, endpoint, request_id FROM activity WHERE "
-                .to_owned();
-        let terms = [
-            (self.cluster.is_some(), "cluster = ?1", "?1 IS NULL"),
-            (self.service.is_some(), "service = ?2", "?2 IS NULL"),
-            (self.service_type.is_some(), "kind = ?3", "?3 IS NULL"),
-            (self.operation.is_some(), "operation = ?4", "?4 IS NULL"),
-            (self.outcome.is_some(), "outcome = ?5", "?5 IS NULL"),
-            (self.code.is_some(), "code = ?6", "?6 IS NULL"),
-            (self.request_id.is_some(), "request_id = ?7", "?7 IS NULL"),
-            // An id is not below the moment of the beginning, which is where a page may stop to look.
-            (self.since.is_some(), "began >= ?8 AND id >= printf('%014x', ?8)", "?8 IS NULL"),
-            (self.until.is_some(), "began < ?9", "?9 IS NULL"),
-            (self.before.is_some(), "id < ?10", "?10 IS NULL"),
-            (self.requests_only, "routed = 1", "TRUE"),
+    /// The id of the moment from which on is asked: none that began since then is below it, and so a page may stop to
+    /// look there.
+    pub(crate) fn least_id(&self) -> Option<String> {
+        self.since.map(|since| format!("{:014x}", since.as_microsecond()))
+    }
+
+    /// The statement for what is asked, and its values. Each stands as a plain comparison, since only that lets an
+    /// index be used.
+    pub(crate) fn statement<'f>(&'f self, least_id: Option<&'f String>) -> (String, Vec<Cell<'f>>) {
+        let mut wanted = Wanted::default();
+        wanted.term("cluster = ?", self.cluster.as_ref());
+        wanted.term("service = ?", self.service.as_ref());
+        wanted.term("kind = ?", self.service_type.as_ref());
+        wanted.term("operation = ?", self.operation.as_ref());
+        wanted.term("outcome = ?", self.outcome.as_ref());
+        wanted.term("code = ?", self.code.as_ref());
+        wanted.term("request_id = ?", self.request_id.as_ref());
+        wanted.term("began >= ?", self.since.map(Timestamp::as_microsecond));
+        wanted.term("id >= ?", least_id);
+        wanted.term("began < ?", self.until.map(Timestamp::as_microsecond));
+        wanted.term("id < ?", self.before.as_ref());
+        if self.requests_only {
+            wanted.plain("routed = 1");
+        }
+        if self.looks_for_failures() {
             // Said once more in the words of the index.
-            (self.looks_for_failures(), "outcome <> 'success'", "TRUE"),
-        ];
-        let terms: Vec<&str> = terms.iter().map(|(asked, yes, no)| if *asked { *yes } else { *no }).collect();
-        sql.push_str(&terms.join(" AND "));
-        sql.push_str(" ORDER BY id DESC LIMIT ?11");
-        sql
+            wanted.plain("outcome <> 'success'");
+        }
+        wanted.select(
+            "SELECT id, began, cluster, service, operation, shape, outcome, code, status, duration_ms, tries, endpoint, \
+             request_id FROM activity",
+            "id DESC",
+        )
     }
 
     fn looks_for_failures(&self) -> bool {
@@ -141,7 +147,7 @@ impl Store {
         let mut kept = self.inner.operations_kept.lock().await;
         // Unknown until the write has succeeded.
         let known = kept.take();
-        *kept = Some(self.disk().write(move |c| keep(c, &batch, known, MOST_OPERATIONS)).await?);
+        *kept = Some(self.write(move |s| keep(s, &batch, known, MOST_OPERATIONS)).await?);
         Ok(())
     }
 
@@ -151,76 +157,64 @@ impl Store {
         filter: ActivityFilter,
         limit: usize,
     ) -> Result<Vec<ActivityRecord>, Error> {
-        let found = self.disk().read(move |c| {
-            let mut statement = c.prepare_cached(&filter.statement())?;
-            let f = &filter;
-            let (since, until) =
-                (f.since.map(Timestamp::as_microsecond), f.until.map(Timestamp::as_microsecond));
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let wanted = params![
-                f.cluster,
-                f.service,
-                f.service_type,
-                f.operation,
-                f.outcome,
-                f.code,
-                f.request_id,
-                since,
-                until,
-                f.before,
-                limit
-            ];
-            statement.query_map(wanted, record)?.collect()
-        });
-        Ok(found.await?)
+        self.read(move |s| {
+            let least_id = filter.least_id();
+            let (sql, mut cells) = filter.statement(least_id.as_ref());
+            cells.push(Cell::Whole(i64::try_from(limit).unwrap_or(i64::MAX)));
+            s.rows(&sql, &cells, record)
+        })
+        .await
     }
 
     /// The greatest id that is kept.
     pub async fn last_operation(&self) -> Result<Option<String>, Error> {
         let last = "SELECT max(id) FROM activity";
-        Ok(self.disk().read(move |c| c.query_row(last, [], |row| row.get(0))).await?)
+        Ok(self.read(move |s| s.row(last, &[], |row| row.get(0))).await?.flatten())
     }
 }
 
 /// Writes a batch down and says how many are kept now; `known` is how many were before.
-pub(crate) fn keep(c: &Connection, batch: &[KeptOperation], known: Option<u64>, most: u64) -> SqlResult<u64> {
+pub(crate) fn keep(s: &Session<'_>, batch: &[KeptOperation], known: Option<u64>, most: u64) -> Done<u64> {
     let mut kept = match known {
         Some(known) => known,
-        None => c.query_row("SELECT count(*) FROM activity", [], |row| row.get::<_, i64>(0))?.cast_unsigned(),
+        None => s.number("SELECT count(*) FROM activity", &[])?.cast_unsigned(),
     };
-    let mut insert = c.prepare_cached(
-        "INSERT OR IGNORE INTO activity (id, routed, began, cluster, service, kind, operation, shape, outcome, code,
-                                         status, duration_ms, tries, endpoint, request_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-    )?;
-    for KeptOperation { record: r, kind, routed } in batch {
-        let began = r.time.as_microsecond();
-        kept += insert.execute(params![
-            r.id,
-            routed,
-            began,
-            r.cluster,
-            r.service,
-            kind,
-            r.operation,
-            r.shape,
-            r.outcome,
-            r.code,
-            r.status,
-            r.duration_ms,
-            r.tries,
-            r.endpoint,
-            r.request_id
-        ])? as u64;
-    }
+    let insert =
+        "INSERT INTO activity (id, routed, began, cluster, service, kind, operation, shape, outcome, code,
+                                        status, duration_ms, tries, endpoint, request_id)
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                  ON CONFLICT (id) DO NOTHING";
+    kept += s.execute_all(insert, &batch.iter().map(row).collect::<Vec<_>>())?;
     if kept > most {
         let oldest = "DELETE FROM activity WHERE id IN (SELECT id FROM activity ORDER BY id LIMIT ?1)";
-        kept -= c.prepare_cached(oldest)?.execute([(kept - most).cast_signed()])? as u64;
+        kept -= s.execute(oldest, cells![kept - most])?;
     }
     Ok(kept)
 }
 
-fn record(row: &Row<'_>) -> SqlResult<ActivityRecord> {
+fn row(KeptOperation { record: r, kind, routed }: &KeptOperation) -> Vec<Cell<'_>> {
+    let (began, some) = (r.time.as_microsecond(), Option::as_ref);
+    cells![
+        &r.id,
+        *routed,
+        began,
+        &r.cluster,
+        &r.service,
+        *kind,
+        &r.operation,
+        &r.shape,
+        &r.outcome,
+        some(&r.code),
+        r.status,
+        r.duration_ms,
+        r.tries,
+        some(&r.endpoint),
+        &r.request_id
+    ]
+    .to_vec()
+}
+
+fn record(row: &Row<'_>) -> Done<ActivityRecord> {
     Ok(ActivityRecord {
         id: row.get(0)?,
         time: crate::moment(row.get(1)?),
@@ -230,9 +224,9 @@ fn record(row: &Row<'_>) -> SqlResult<ActivityRecord> {
         shape: row.get(5)?,
         outcome: row.get(6)?,
         code: row.get(7)?,
-        status: row.get(8)?,
+        status: row.get::<Option<i64>>(8)?.and_then(|status| u16::try_from(status).ok()),
         duration_ms: row.get(9)?,
-        tries: row.get(10)?,
+        tries: row.count(10)?,
         endpoint: row.get(11)?,
         request_id: row.get(12)?,
     })

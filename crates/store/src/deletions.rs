@@ -1,7 +1,6 @@
 //! Clusters whose deletion has begun, so that a crash in the middle leaves nothing by half.
 
-use disk::params;
-
+use crate::db::cells;
 use crate::{Error, Store};
 
 /// A deletion that has begun and was not seen to end.
@@ -19,26 +18,24 @@ impl Store {
         let Deletion { cluster, with_data } = deletion.clone();
         let put = "INSERT INTO deletions (cluster, with_data) VALUES (?1, ?2)
                    ON CONFLICT (cluster) DO UPDATE SET with_data = excluded.with_data";
-        self.disk().write(move |c| c.prepare_cached(put)?.execute(params![cluster, with_data])).await?;
+        self.write(move |s| s.execute(put, cells![&cluster, with_data])).await?;
         Ok(())
     }
 
     /// What was begun and not ended.
     pub async fn deletions(&self) -> Result<Vec<Deletion>, Error> {
-        let all = self.disk().read(|c| {
-            let mut statement = c.prepare("SELECT cluster, with_data FROM deletions ORDER BY cluster")?;
-            let rows = statement
-                .query_map([], |row| Ok(Deletion { cluster: row.get(0)?, with_data: row.get(1)? }))?;
-            rows.collect()
-        });
-        Ok(all.await?)
+        let all = "SELECT cluster, with_data FROM deletions ORDER BY cluster";
+        self.read(move |s| {
+            s.rows(all, &[], |row| Ok(Deletion { cluster: row.get(0)?, with_data: row.get::<i64>(1)? != 0 }))
+        })
+        .await
     }
 
     /// Notes that nothing is left to do, or that the deletion did not take place.
     pub async fn end_deletion(&self, cluster: &str) -> Result<(), Error> {
         let cluster = cluster.to_owned();
         let delete = "DELETE FROM deletions WHERE cluster = ?1";
-        self.disk().write(move |c| c.prepare_cached(delete)?.execute([cluster])).await?;
+        self.write(move |s| s.execute(delete, cells![&cluster])).await?;
         Ok(())
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use disk::{Connection, Row, SqlResult, params};
 use jiff::Timestamp;
 use model::event::Event;
 
+use crate::db::{Cell, Done, Row, Session, Wanted, cells};
 use crate::{Error, Store};
 
 /// Changes that are kept, about 6 MB of them: months of a gateway that is left alone.
@@ -39,23 +39,20 @@ impl EventFilter {
             && self.since.is_none_or(|since| event.time >= since)
     }
 
-    /// As for operations: what is not asked for stands as null, what is asked for as a plain comparison.
-    fn statement(&self) -> String {
-        let mut sql = "SELECT id, time, kind, cluster, service, endpoint, route, actor, message, request_id \
-                       FROM events WHERE "
-            .to_owned();
-        let terms = [
-            (self.cluster.is_some(), "cluster = ?1", "?1 IS NULL"),
-            (self.service.is_some(), "service = ?2", "?2 IS NULL"),
-            (self.kind.is_some(), "substr(kind, 1, length(?3)) = ?3", "?3 IS NULL"),
-            (self.actor.is_some(), "actor = ?4", "?4 IS NULL"),
-            (self.since.is_some(), "time >= ?5", "?5 IS NULL"),
-            (self.before.is_some(), "id < ?6", "?6 IS NULL"),
-        ];
-        let terms: Vec<&str> = terms.iter().map(|(asked, yes, no)| if *asked { *yes } else { *no }).collect();
-        sql.push_str(&terms.join(" AND "));
-        sql.push_str(" ORDER BY id DESC LIMIT ?7");
-        sql
+    /// The statement for what is asked, and its values.
+    fn statement(&self) -> (String, Vec<Cell<'_>>) {
+        let mut wanted = Wanted::default();
+        wanted.term("cluster = ?", self.cluster.as_ref());
+        wanted.term("service = ?", self.service.as_ref());
+        wanted.term("substr(kind, 1, length(?)) = ?", self.kind.as_ref());
+        wanted.term("actor = ?", self.actor.as_ref());
+        wanted.term("time >= ?", self.since.map(Timestamp::as_microsecond));
+        // An id counts from one: none reaches beyond what SQLite can hold.
+        wanted.term("id < ?", self.before.map(|before| i64::try_from(before).unwrap_or(i64::MAX)));
+        wanted.select(
+            "SELECT id, time, kind, cluster, service, endpoint, route, actor, message, request_id FROM events",
+            "id DESC",
+        )
     }
 }
 
@@ -63,61 +60,57 @@ impl Store {
     /// Keeps events, in one write, and forgets the oldest beyond [`MOST_EVENTS`]. One that is kept already stays
     /// as it is, so that a batch whose fate is not known may be sent again.
     pub async fn keep_events(&self, batch: Arc<Vec<Event>>) -> Result<(), Error> {
-        self.disk().write(move |c| keep(c, &batch, MOST_EVENTS)).await?;
-        Ok(())
+        self.write(move |s| keep(s, &batch, MOST_EVENTS)).await
     }
 
     /// The latest events that match, at most `limit`, newest first.
     pub async fn events(&self, filter: EventFilter, limit: usize) -> Result<Vec<Event>, Error> {
-        let found = self.disk().read(move |c| {
-            let mut statement = c.prepare_cached(&filter.statement())?;
-            let f = &filter;
-            let since = f.since.map(Timestamp::as_microsecond);
-            // An id counts from one: none reaches beyond what SQLite can hold.
-            let before = f.before.map(|before| i64::try_from(before).unwrap_or(i64::MAX));
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let wanted = params![f.cluster, f.service, f.kind, f.actor, since, before, limit];
-            statement.query_map(wanted, event)?.collect()
-        });
-        Ok(found.await?)
+        self.read(move |s| {
+            let (sql, mut cells) = filter.statement();
+            cells.push(Cell::Whole(i64::try_from(limit).unwrap_or(i64::MAX)));
+            s.rows(&sql, &cells, event)
+        })
+        .await
     }
 
     /// The greatest id that is kept; 0 when there is none.
     pub async fn last_event(&self) -> Result<u64, Error> {
-        let last = "SELECT max(id) FROM events";
-        let last: Option<i64> = self.disk().read(move |c| c.query_row(last, [], |row| row.get(0))).await?;
-        Ok(last.map_or(0, i64::cast_unsigned))
+        let last = "SELECT coalesce(max(id), 0) FROM events";
+        Ok(self.read(move |s| s.number(last, &[])).await?.cast_unsigned())
     }
 }
 
 /// Ids have no gaps, so that the oldest are known without being counted.
-pub(crate) fn keep(c: &Connection, batch: &[Event], most: u64) -> SqlResult<()> {
-    let mut insert = c.prepare_cached(
-        "INSERT OR IGNORE INTO events (id, time, kind, cluster, service, endpoint, route, actor, message, request_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    )?;
-    for e in batch {
-        insert.execute(params![
-            e.id.cast_signed(),
-            e.time.as_microsecond(),
-            e.kind,
-            e.cluster,
-            e.service,
-            e.endpoint,
-            e.route,
-            e.actor,
-            e.message,
-            e.request_id
-        ])?;
-    }
+pub(crate) fn keep(s: &Session<'_>, batch: &[Event], most: u64) -> Done<()> {
+    let insert =
+        "INSERT INTO events (id, time, kind, cluster, service, endpoint, route, actor, message, request_id)
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING";
+    s.execute_all(insert, &batch.iter().map(row).collect::<Vec<_>>())?;
     let oldest = "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?1";
-    c.prepare_cached(oldest)?.execute([most.cast_signed()])?;
+    s.execute(oldest, cells![most])?;
     Ok(())
 }
 
-fn event(row: &Row<'_>) -> SqlResult<Event> {
+fn row(e: &Event) -> Vec<Cell<'_>> {
+    let (time, some) = (e.time.as_microsecond(), Option::as_ref);
+    cells![
+        e.id,
+        time,
+        &e.kind,
+        some(&e.cluster),
+        some(&e.service),
+        some(&e.endpoint),
+        some(&e.route),
+        &e.actor,
+        &e.message,
+        some(&e.request_id)
+    ]
+    .to_vec()
+}
+
+fn event(row: &Row<'_>) -> Done<Event> {
     Ok(Event {
-        id: row.get::<_, i64>(0)?.cast_unsigned(),
+        id: row.count(0)?,
         time: crate::moment(row.get(1)?),
         kind: row.get(2)?,
         cluster: row.get(3)?,

@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use disk::{Connection, OptionalExtension, SqlResult, params};
 
+use crate::db::{Done, Session, cells};
 use crate::{Error, Store};
 
 /// How long a key is remembered.
@@ -44,6 +44,12 @@ impl Fingerprint {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(context.finish().as_ref());
         Fingerprint(bytes)
+    }
+
+    /// A number that only the same bytes have, as good as always.
+    fn number(self) -> i64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        i64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 }
 
@@ -147,13 +153,13 @@ impl Store {
     /// A write whose failure leaves the count of keys unknown.
     async fn keyed<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Connection) -> SqlResult<T> + Send + 'static,
+        job: impl FnOnce(&Session<'_>) -> Done<T> + Send + 'static,
     ) -> Result<T, Error> {
-        let done = self.disk().write(job).await;
+        let done = self.write(job).await;
         if done.is_err() {
             *lock(&self.inner.under_way.kept) = None;
         }
-        Ok(done?)
+        done
     }
 }
 
@@ -183,12 +189,14 @@ enum Found {
 }
 
 fn claim(
-    c: &Connection,
+    c: &Session<'_>,
     under_way: &Arc<UnderWay>,
     key: Fingerprint,
     request: Fingerprint,
     now: i64,
-) -> SqlResult<Found> {
+) -> Done<Found> {
+    // Whoever comes second with a key finds what the first has left.
+    c.alone(key.number())?;
     let other = lock(&under_way.requests).get(&key).copied();
     if let Some(other) = other {
         return Ok(Found::Other(if other == request { Claim::InFlight } else { Claim::Mismatch }));
@@ -204,7 +212,7 @@ fn claim(
     remove(c, key, &mut kept)?;
     forget(c, &mut kept, now - KEPT_MS, FORGOTTEN_AT_ONCE)?;
     let insert = "INSERT INTO idempotency (key, request, began_at, size) VALUES (?1, ?2, ?3, ?4)";
-    c.prepare_cached(insert)?.execute(params![key.0, request.0, now, ROW.cast_signed()])?;
+    c.execute(insert, cells![&key.0, &request.0, now, ROW])?;
     kept.add(1, ROW);
     make_room(c, &mut kept)?;
     lock(&under_way.requests).insert(key, request);
@@ -212,33 +220,30 @@ fn claim(
 }
 
 /// What the disk knows of a key whose time is not over.
-fn known(c: &Connection, key: Fingerprint, request: Fingerprint, now: i64) -> SqlResult<Option<Claim>> {
-    let mut select = c.prepare_cached(
-        "SELECT request, status, headers, body FROM idempotency WHERE key = ?1 AND began_at > ?2",
-    )?;
-    let found = select.query_row(params![key.0, now - KEPT_MS], |row| {
-        let (asked, status): ([u8; 32], Option<u16>) = (row.get(0)?, row.get(1)?);
+fn known(c: &Session<'_>, key: Fingerprint, request: Fingerprint, now: i64) -> Done<Option<Claim>> {
+    let select = "SELECT request, status, headers, body FROM idempotency WHERE key = ?1 AND began_at > ?2";
+    c.row(select, cells![&key.0, now - KEPT_MS], |row| {
         let (headers, body): (Option<String>, Option<Vec<u8>>) = (row.get(2)?, row.get(3)?);
-        if asked != request.0 {
+        if row.digest(0)? != request.0 {
             return Ok(Claim::Mismatch);
         }
+        let status = row.get::<Option<i64>>(1)?.and_then(|status| u16::try_from(status).ok());
         let headers = headers.and_then(|headers| serde_json::from_str(&headers).ok());
         Ok(match (status, headers, body) {
             (None, ..) => Claim::Unknown,
             (Some(status), Some(headers), Some(body)) => Claim::Done(KeptAnswer { status, headers, body }),
             (Some(status), ..) => Claim::DoneUnkept(status),
         })
-    });
-    found.optional()
+    })
 }
 
 fn keep(
-    c: &Connection,
+    c: &Session<'_>,
     under_way: &UnderWay,
     key: Fingerprint,
     status: u16,
     answer: Option<&KeptAnswer>,
-) -> SqlResult<()> {
+) -> Done<()> {
     // Names and values are texts, which JSON can always say.
     let headers = answer.map(|answer| serde_json::to_string(&answer.headers).unwrap_or_default());
     let body = answer.map(|answer| &answer.body);
@@ -247,20 +252,19 @@ fn keep(
     let mut kept = counted(c, under_way)?;
     let update =
         "UPDATE idempotency SET status = ?2, headers = ?3, body = ?4, size = size + ?5 WHERE key = ?1";
-    let values = params![key.0, status, headers, body, size.cast_signed()];
-    if c.prepare_cached(update)?.execute(values)? > 0 {
+    if c.execute(update, cells![&key.0, status, headers.as_ref(), body, size])? > 0 {
         kept.add(0, size);
     }
     make_room(c, &mut kept)
 }
 
 /// The count, which is made once and then kept by all that changes it.
-fn counted<'u>(c: &Connection, under_way: &'u UnderWay) -> SqlResult<Counted<'u>> {
+fn counted<'u>(c: &Session<'_>, under_way: &'u UnderWay) -> Done<Counted<'u>> {
     let mut known = lock(&under_way.kept);
     if known.is_none() {
-        let count = "SELECT count(*), ifnull(sum(size), 0) FROM idempotency";
-        let (keys, bytes): (i64, i64) = c.query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        *known = Some(Kept { keys: keys.cast_unsigned(), bytes: bytes.cast_unsigned() });
+        let count = "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM idempotency";
+        let counted = c.row(count, &[], |row| Ok(Kept { keys: row.count(0)?, bytes: row.count(1)? }))?;
+        *known = counted;
     }
     Ok(Counted(known))
 }
@@ -286,26 +290,24 @@ impl Counted<'_> {
     }
 }
 
-fn remove(c: &Connection, key: Fingerprint, kept: &mut Counted<'_>) -> SqlResult<()> {
-    let mut delete = c.prepare_cached("DELETE FROM idempotency WHERE key = ?1 RETURNING size")?;
-    let gone: Option<i64> = delete.query_row([key.0], |row| row.get(0)).optional()?;
+fn remove(c: &Session<'_>, key: Fingerprint, kept: &mut Counted<'_>) -> Done<()> {
+    let delete = "DELETE FROM idempotency WHERE key = ?1 RETURNING size";
+    let gone: Option<i64> = c.row(delete, cells![&key.0], |row| row.get(0))?;
     gone.into_iter().for_each(|size| kept.gone(size));
     Ok(())
 }
 
 /// Takes out the oldest of those that began by then; says how many.
-fn forget(c: &Connection, kept: &mut Counted<'_>, by: i64, most: i64) -> SqlResult<usize> {
-    let mut delete = c.prepare_cached(
-        "DELETE FROM idempotency WHERE rowid IN
-             (SELECT rowid FROM idempotency WHERE began_at <= ?1 ORDER BY began_at LIMIT ?2) RETURNING size",
-    )?;
-    let sizes: Vec<i64> = delete.query_map([by, most], |row| row.get(0))?.collect::<SqlResult<_>>()?;
+fn forget(c: &Session<'_>, kept: &mut Counted<'_>, by: i64, most: i64) -> Done<usize> {
+    let delete = "DELETE FROM idempotency WHERE key IN
+                      (SELECT key FROM idempotency WHERE began_at <= ?1 ORDER BY began_at LIMIT ?2) RETURNING size";
+    let sizes: Vec<i64> = c.rows(delete, cells![by, most], |row| row.get(0))?;
     sizes.iter().for_each(|size| kept.gone(*size));
     Ok(sizes.len())
 }
 
 /// Takes out the oldest of what is too much, one after the other: few are needed for what one request adds.
-fn make_room(c: &Connection, kept: &mut Counted<'_>) -> SqlResult<()> {
+fn make_room(c: &Session<'_>, kept: &mut Counted<'_>) -> Done<()> {
     while kept.is_too_much() && forget(c, kept, i64::MAX, 1)? > 0 {}
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! The memory of a gateway: routes made by the API, tokens by their hash, and what happened lately.
 //!
 //! What runs is in `clusters`, what cluster files say stays in their files. All SQL for the gateway's own
-//! state is in this crate.
+//! state is in this crate: one text of it, for the embedded engine and for PostgreSQL (`db`).
 
 mod activity;
+mod db;
 mod deletions;
 mod digest;
 mod error;
@@ -12,6 +13,7 @@ mod idempotency;
 mod migrations;
 mod routes;
 mod tokens;
+mod url_routes;
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -23,15 +25,17 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use disk::{Connection, Disk, SqlResult};
-use tokio::sync::{Mutex, MutexGuard};
+use disk::{Connection, Disk};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 pub use activity::{ActivityFilter, KeptOperation, MOST_OPERATIONS, Seen};
+pub use db::Pool;
+use db::{Db, Done, Postgres, Session, on_disk, url};
 pub use deletions::Deletion;
 pub use error::Error;
 pub use events::{EventFilter, MOST_EVENTS};
 pub use idempotency::{Claim, Claimed, Fingerprint, KeptAnswer};
-use migrations::{MIGRATIONS, Migration, Refusal};
+use migrations::{MIGRATIONS, Migration, POSTGRES, Refusal};
 pub use tokens::{
     LastAdmin, NewToken, TokenInfo, TokenName, TokenRole, TokenScope, TokenStanding, TokenVerdict,
 };
@@ -46,7 +50,7 @@ pub struct Store {
 }
 
 struct Inner {
-    disk: Disk,
+    db: Db,
     /// Every token as it was when last changed: a check is no read of the disk.
     keyring: ArcSwap<tokens::Keyring>,
     /// Held by whoever changes tokens, so that memory follows the disk in the same order.
@@ -56,6 +60,8 @@ struct Inner {
     operations_kept: Mutex<Option<u64>>,
     /// Requests with an `Idempotency-Key` that are carried out.
     under_way: Arc<idempotency::UnderWay>,
+    /// Whether the tables are there; until then, why they are not.
+    begun: watch::Sender<Result<(), String>>,
 }
 
 impl Store {
@@ -69,53 +75,138 @@ impl Store {
             .create(dir)
             .map_err(|source| Error::Directory { path: dir.to_path_buf(), source })?;
         keep_private(dir).map_err(|source| Error::Directory { path: path.clone(), source })?;
-        let (disk, ready) = Disk::open_with(&path, |connection| prepare(connection, MIGRATIONS))?;
-        Self::over(disk, ready, &path)
+        let prepared = |c: &Connection| on_disk(c, |s| prepare(s, MIGRATIONS));
+        let (disk, ready) = Disk::open_with(&path, prepared)?;
+        Self::over(disk, ready, &path.display().to_string())
     }
 
     /// A store that ends with its last handle.
     pub fn in_memory() -> Result<Store, Error> {
-        let (disk, ready) = Disk::in_memory_with(|connection| prepare(connection, MIGRATIONS))?;
-        Self::over(disk, ready, Path::new(":memory:"))
+        let prepared = |c: &Connection| on_disk(c, |s| prepare(s, MIGRATIONS));
+        let (disk, ready) = Disk::in_memory_with(prepared)?;
+        Self::over(disk, ready, ":memory:")
+    }
+
+    /// A store in the PostgreSQL of this URL. Asks nobody: [`Store::begin`] does, and until then everything fails.
+    ///
+    /// # Errors
+    /// [`Error::Url`].
+    pub fn at(url: &str, pool: Pool) -> Result<Store, Error> {
+        let place = url::Place::parse(url).map_err(Error::Url)?;
+        let postgres = Postgres::new(place, pool)?;
+        let waiting = Err("nobody has asked it yet".to_owned());
+        Ok(Self::new(Db::Postgres(postgres), tokens::Keyring::default(), waiting))
+    }
+
+    /// Makes sure that the tables are there, and reads what is kept in memory. One of several gateways does it at a
+    /// time. Does nothing when it was done.
+    ///
+    /// # Errors
+    /// Why not; one that [`is_passing`](Error::is_passing) may be over when it is called again.
+    pub async fn begin(&self) -> Result<(), Error> {
+        let Db::Postgres(postgres) = &self.inner.db else { return Ok(()) };
+        if self.is_ready() {
+            return Ok(());
+        }
+        let done = self.begin_at(postgres).await;
+        let _before = self.inner.begun.send_replace(match &done {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        });
+        done
+    }
+
+    async fn begin_at(&self, postgres: &Postgres) -> Result<(), Error> {
+        let ready = postgres.write_alone(|s| {
+            // Whoever may not make one may still use one that is there.
+            if s.number("SELECT count(*) FROM pg_namespace WHERE nspname = 'throome'", &[])? == 0 {
+                s.batch("CREATE SCHEMA throome")?;
+            }
+            prepare(s, POSTGRES)
+        });
+        let rows = ready.await?.map_err(|refusal| refusal.at(&postgres.place().to_string(), POSTGRES))?;
+        self.set_keyring(tokens::Keyring::new(rows, &self.keyring())?);
+        Ok(())
+    }
+
+    /// Whether it has begun. One that has may be away all the same.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.inner.begun.borrow().is_ok()
+    }
+
+    /// Waits until it has begun.
+    pub async fn ready(&self) {
+        let mut begun = self.inner.begun.subscribe();
+        // The sender is as old as this handle.
+        let _ = begun.wait_for(Result::is_ok).await;
     }
 
     /// Asks the store for nothing, to see whether it answers.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.disk().read(|c| c.query_row("SELECT 1", [], |_| Ok(()))).await?;
+        self.read(|s| s.number("SELECT count(*) FROM deletions", &[])).await?;
         Ok(())
     }
 
     /// Finishes what waits and lets go of the file. Calls after it fail.
     pub async fn close(&self) {
-        if let Err(error) = self.keep_uses().await {
+        if self.is_ready()
+            && let Err(error) = self.keep_uses().await
+        {
             tracing::warn!(%error, "cannot write down when tokens were last used");
         }
-        self.inner.disk.close().await;
+        self.inner.db.close().await;
     }
 
-    fn over(disk: Disk, ready: Result<Vec<tokens::Row>, Refusal>, path: &Path) -> Result<Store, Error> {
-        let path = path.to_path_buf();
-        let rows = ready.map_err(|refusal| match refusal {
-            Refusal::Newer(found) => {
-                Error::Newer { path, found, known: MIGRATIONS.last().map_or(0, |last| last.number) }
-            }
-            Refusal::Changed(number) => Error::Changed { path, number },
-        })?;
-        let keyring = ArcSwap::from_pointee(tokens::Keyring::new(rows, &tokens::Keyring::default())?);
-        Ok(Store {
+    fn over(disk: Disk, ready: Result<Vec<tokens::Row>, Refusal>, place: &str) -> Result<Store, Error> {
+        let rows = ready.map_err(|refusal| refusal.at(place, MIGRATIONS))?;
+        let keyring = tokens::Keyring::new(rows, &tokens::Keyring::default())?;
+        Ok(Self::new(Db::Disk(disk), keyring, Ok(())))
+    }
+
+    fn new(db: Db, keyring: tokens::Keyring, begun: Result<(), String>) -> Store {
+        Store {
             inner: Arc::new(Inner {
-                disk,
-                keyring,
+                db,
+                keyring: ArcSwap::from_pointee(keyring),
                 turn: Mutex::new(()),
                 uses_due: tokens::UsesDue::default(),
                 operations_kept: Mutex::default(),
                 under_way: Arc::default(),
+                begun: watch::Sender::new(begun),
             }),
-        })
+        }
     }
 
-    fn disk(&self) -> &Disk {
-        &self.inner.disk
+    fn db(&self) -> Result<&Db, Error> {
+        match &*self.inner.begun.borrow() {
+            Ok(()) => Ok(&self.inner.db),
+            Err(why) => Err(Error::NotYet { why: why.clone() }),
+        }
+    }
+
+    async fn read<T, F>(&self, job: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Done<T> + Send + 'static,
+    {
+        self.db()?.read(job).await
+    }
+
+    async fn write<T, F>(&self, job: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Done<T> + Send + 'static,
+    {
+        self.db()?.write(job).await
+    }
+
+    async fn write_alone<T, F>(&self, job: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Done<T> + Send + 'static,
+    {
+        self.db()?.write_alone(job).await
     }
 
     fn keyring(&self) -> arc_swap::Guard<Arc<tokens::Keyring>> {
@@ -135,12 +226,25 @@ impl Store {
     }
 }
 
-fn prepare(
-    connection: &Connection,
-    migrations: &[Migration],
-) -> SqlResult<Result<Vec<tokens::Row>, Refusal>> {
-    match migrations::run(connection, migrations)? {
-        Ok(()) => tokens::load(connection).map(Ok),
+/// Whether these words say where a store may be: nothing or `sqlite:` is the file in the data directory,
+/// `postgres://…` a database. Says the words as they may be shown.
+///
+/// # Errors
+/// What is wrong with them, without a word of them.
+pub fn place(words: &str) -> Result<Option<String>, String> {
+    match words {
+        "sqlite:" | "" => Ok(None),
+        words if words.starts_with("sqlite:") => {
+            Err("names a file, which is always `store.db` in `data_dir`; write `sqlite:` alone".to_owned())
+        }
+        words if url::is_one(words) => url::Place::parse(words).map(|place| Some(place.masked())),
+        _ => Err("is neither `sqlite:` nor a `postgres://` URL".to_owned()),
+    }
+}
+
+fn prepare(s: &Session<'_>, migrations: &[Migration]) -> Done<Result<Vec<tokens::Row>, Refusal>> {
+    match migrations::run(s, migrations)? {
+        Ok(()) => tokens::load(s).map(Ok),
         Err(refusal) => Ok(Err(refusal)),
     }
 }

@@ -1,7 +1,7 @@
-//! Brings a file to the tables of this version: ordered SQL, each piece once, and never a file from the future.
+//! Brings the store to the tables of this version: ordered SQL, each piece once, and never tables from the future.
 
-use disk::{Connection, SqlResult, params};
-
+use crate::Error;
+use crate::db::{Done, Session, cells};
 use crate::digest::Digest;
 
 /// One step. Its text never changes after a release: the next change is the next number.
@@ -9,6 +9,19 @@ pub(crate) struct Migration {
     pub(crate) number: i64,
     pub(crate) name: &'static str,
     pub(crate) sql: &'static str,
+}
+
+impl Refusal {
+    /// What is told of it.
+    pub(crate) fn at(self, place: &str, migrations: &[Migration]) -> Error {
+        let place = place.to_owned();
+        match self {
+            Refusal::Newer(found) => {
+                Error::Newer { place, found, known: migrations.last().map_or(0, |last| last.number) }
+            }
+            Refusal::Changed(number) => Error::Changed { place, number },
+        }
+    }
 }
 
 /// All of them, in order, counted from 1.
@@ -22,6 +35,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { number: 3, name: "service_tokens", sql: include_str!("migrations/0003_service_tokens.sql") },
     Migration { number: 4, name: "idempotency", sql: include_str!("migrations/0004_idempotency.sql") },
     Migration { number: 5, name: "deletions", sql: include_str!("migrations/0005_deletions.sql") },
+    Migration { number: 6, name: "url_routes", sql: include_str!("migrations/0006_url_routes.sql") },
 ];
 
 /// Why a file is left as it is.
@@ -33,17 +47,28 @@ pub(crate) enum Refusal {
     Changed(i64),
 }
 
-/// Runs what the file has not been through. Stands in one transaction with its caller: all or nothing.
-pub(crate) fn run(connection: &Connection, migrations: &[Migration]) -> SqlResult<Result<(), Refusal>> {
-    connection.execute_batch(
+/// The same tables in a PostgreSQL, whose steps are counted by themselves.
+pub(crate) const POSTGRES: &[Migration] =
+    &[Migration { number: 1, name: "tables", sql: include_str!("migrations/postgres/0001_tables.sql") }];
+
+/// Runs what the tables have not been through. Stands in one transaction with its caller: all or nothing.
+pub(crate) fn run(s: &Session<'_>, migrations: &[Migration]) -> Done<Result<(), Refusal>> {
+    let (number, strict) = match s {
+        Session::Disk(_) => ("INTEGER", " STRICT"),
+        Session::Postgres(_) => ("BIGINT", ""),
+    };
+    s.batch(&format!(
         "CREATE TABLE IF NOT EXISTS migrations (
-             number     INTEGER NOT NULL PRIMARY KEY,
+             number     {number} NOT NULL PRIMARY KEY,
              name       TEXT    NOT NULL,
              checksum   TEXT    NOT NULL,
-             applied_at INTEGER NOT NULL
-         ) STRICT",
-    )?;
-    let applied = applied(connection)?;
+             applied_at {number} NOT NULL
+         ){strict}"
+    ))?;
+    let applied: Vec<(i64, String)> =
+        s.rows("SELECT number, checksum FROM migrations ORDER BY number DESC", &[], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     for (number, checksum) in &applied {
         match migrations.iter().find(|own| own.number == *number) {
             None => return Ok(Err(Refusal::Newer(*number))),
@@ -55,23 +80,18 @@ pub(crate) fn run(connection: &Connection, migrations: &[Migration]) -> SqlResul
     }
     for migration in migrations {
         if !applied.iter().any(|(number, _)| *number == migration.number) {
-            apply(connection, migration)?;
+            apply(s, migration)?;
         }
     }
     Ok(Ok(()))
 }
 
-fn applied(connection: &Connection) -> SqlResult<Vec<(i64, String)>> {
-    let mut statement = connection.prepare("SELECT number, checksum FROM migrations ORDER BY number DESC")?;
-    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-}
-
-fn apply(connection: &Connection, migration: &Migration) -> SqlResult<()> {
-    connection.execute_batch(migration.sql)?;
+fn apply(s: &Session<'_>, migration: &Migration) -> Done<()> {
+    s.batch(migration.sql)?;
     let (checksum, now) = (Digest::of(migration.sql).to_hex(), jiff::Timestamp::now().as_millisecond());
-    connection.execute(
+    s.execute(
         "INSERT INTO migrations (number, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)",
-        params![migration.number, migration.name, checksum, now],
+        cells![migration.number, migration.name, &checksum, now],
     )?;
     tracing::info!(number = migration.number, name = migration.name, "the store was brought forward");
     Ok(())

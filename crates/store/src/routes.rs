@@ -1,20 +1,16 @@
 //! The routes that the API owns, each kept as the JSON that it was asked in.
 
-use disk::params;
 use model::RouteSpec;
 
+use crate::db::cells;
 use crate::{Error, Store};
 
 impl Store {
     /// Every route, by id.
     pub async fn routes(&self) -> Result<Vec<RouteSpec>, Error> {
-        let rows: Vec<(String, String)> = self
-            .disk()
-            .read(|c| {
-                let mut statement = c.prepare_cached("SELECT id, spec FROM routes ORDER BY id")?;
-                statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-            })
-            .await?;
+        let all = "SELECT id, spec FROM routes ORDER BY id";
+        let rows: Vec<(String, String)> =
+            self.read(move |s| s.rows(all, &[], |row| Ok((row.get(0)?, row.get(1)?)))).await?;
         let read = |(id, spec): (String, String)| {
             serde_json::from_str(&spec).map_err(|source| Error::Route { id, source })
         };
@@ -32,9 +28,7 @@ impl Store {
         let put = "INSERT INTO routes (id, cluster, spec, updated_at) VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT (id) DO UPDATE SET
                        cluster = excluded.cluster, spec = excluded.spec, updated_at = excluded.updated_at";
-        let write =
-            self.disk().write(move |c| c.prepare_cached(put)?.execute(params![id, cluster, spec, now]));
-        write.await?;
+        self.write(move |s| s.execute(put, cells![&id, &cluster, &spec, now])).await?;
         Ok(())
     }
 
@@ -42,14 +36,14 @@ impl Store {
     pub async fn delete_route(&self, id: &str) -> Result<bool, Error> {
         let id = id.to_owned();
         let delete = "DELETE FROM routes WHERE id = ?1";
-        let deleted = self.disk().write(move |c| c.prepare_cached(delete)?.execute([id])).await?;
-        Ok(deleted > 0)
+        Ok(self.write(move |s| s.execute(delete, cells![&id])).await? > 0)
     }
 
     /// Forgets the routes of a cluster. Says how many there were.
     pub async fn delete_routes_of(&self, cluster: &str) -> Result<usize, Error> {
         let cluster = cluster.to_owned();
         let delete = "DELETE FROM routes WHERE cluster = ?1";
-        Ok(self.disk().write(move |c| c.prepare_cached(delete)?.execute([cluster])).await?)
+        let deleted = self.write(move |s| s.execute(delete, cells![&cluster])).await?;
+        Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
     }
 }

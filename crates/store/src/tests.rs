@@ -1,16 +1,20 @@
 //! What a store keeps, across restarts and versions, and what it never keeps.
 
+mod away;
 mod history;
+pub(crate) mod home;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use disk::{Disk, params};
+use disk::Disk;
 use model::{Code, Failure, RouteSpec};
 
-use crate::migrations::{self, MIGRATIONS, Migration, Refusal};
-use crate::{Deletion, Error, Store, TokenRole, TokenVerdict};
+use crate::db::{cells, on_disk};
+use crate::migrations::{self, MIGRATIONS, Migration, POSTGRES, Refusal};
+use crate::{Db, Deletion, Error, Store, TokenRole, TokenVerdict};
+use home::{Home, on_both};
 
 fn route(id: &str, cluster: &str, path: &str) -> RouteSpec {
     let json = serde_json::json!({
@@ -18,6 +22,16 @@ fn route(id: &str, cluster: &str, path: &str) -> RouteSpec {
         "methods": ["GET"], "timeout": "1500ms", "retry": { "attempts": 2, "on": ["connect"] },
     });
     serde_json::from_value(json).unwrap()
+}
+
+impl Store {
+    /// The file, where there is one.
+    pub(crate) fn disk(&self) -> &Disk {
+        match &self.inner.db {
+            Db::Disk(disk) => disk,
+            Db::Postgres(postgres) => panic!("{postgres:?} is no file"),
+        }
+    }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -28,10 +42,8 @@ fn error(opened: Result<Store, Error>) -> Error {
     opened.err().expect("it is refused")
 }
 
-#[tokio::test]
-async fn routes_are_kept_replaced_and_forgotten() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+async fn routes_are_kept_replaced_and_forgotten(home: Home) {
+    let store = home.open().await;
     for route in [route("b", "shop", "/b"), route("a", "shop", "/a/*"), route("c", "blog", "/c")] {
         store.put_route(&route).await.unwrap();
     }
@@ -40,7 +52,7 @@ async fn routes_are_kept_replaced_and_forgotten() {
     assert!(matches!(store.put_route(&route("", "shop", "/")).await, Err(Error::NoRouteId)));
     store.close().await;
 
-    let store = Store::open(dir.path()).unwrap();
+    let store = home.open().await;
     let kept = [moved.clone(), route("b", "shop", "/b"), route("c", "blog", "/c")];
     assert_eq!(store.routes().await.unwrap(), kept, "all of it, in the order of ids");
     assert!(store.delete_route("b").await.unwrap());
@@ -50,17 +62,15 @@ async fn routes_are_kept_replaced_and_forgotten() {
     assert!(store.routes().await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn deletions_are_known_until_they_end() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+async fn deletions_are_known_until_they_end(home: Home) {
+    let store = home.open().await;
     let of = |cluster: &str, with_data| Deletion { cluster: cluster.to_owned(), with_data };
     for deletion in [of("shop", false), of("blog", true), of("shop", true)] {
         store.begin_deletion(&deletion).await.unwrap();
     }
     store.close().await;
 
-    let store = Store::open(dir.path()).unwrap();
+    let store = home.open().await;
     assert_eq!(
         store.deletions().await.unwrap(),
         [of("blog", true), of("shop", true)],
@@ -71,19 +81,16 @@ async fn deletions_are_known_until_they_end() {
     assert_eq!(store.deletions().await.unwrap(), [of("blog", true)]);
 }
 
-#[tokio::test]
-async fn a_kept_route_that_cannot_be_read_is_named() {
-    let store = Store::in_memory().unwrap();
+async fn a_kept_route_that_cannot_be_read_is_named(home: Home) {
+    let store = home.open().await;
     let spoil = "INSERT INTO routes VALUES ('odd', 'shop', '{\"path\": 7}', 0)";
-    store.disk().write(|c| c.execute(spoil, [])).await.unwrap();
+    store.write(|s| s.execute(spoil, &[])).await.unwrap();
     let error = store.routes().await.unwrap_err();
     assert!(error.to_string().starts_with("the kept route `odd` is not a route ("), "{error}");
 }
 
-#[tokio::test]
-async fn the_admin_token_is_shown_once_and_kept_as_a_hash() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+async fn the_admin_token_is_shown_once_and_kept_as_a_hash(home: Home) {
+    let store = home.open().await;
     assert_eq!(store.admin_token_hash(), None);
     let secret = store.ensure_admin_token().await.unwrap().expect("the first call makes it");
     let text = secret.reveal();
@@ -99,18 +106,18 @@ async fn the_admin_token_is_shown_once_and_kept_as_a_hash() {
     assert_eq!(store.check_token(&hash), TokenVerdict::Unknown, "the hash opens nothing");
 
     for name in ["store.db", "store.db-wal"] {
-        let bytes = fs::read(dir.path().join(name)).unwrap();
+        let Some(dir) = home.path() else { continue };
+        let bytes = fs::read(dir.join(name)).unwrap();
         assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "{name} has the token");
     }
     store.close().await;
-    let store = Store::open(dir.path()).unwrap();
+    let store = home.open().await;
     assert_eq!(store.ensure_admin_token().await.unwrap(), None, "nor after a restart");
     assert_eq!(store.check_token(text), admin);
 }
 
-#[tokio::test]
-async fn of_many_first_calls_one_gets_the_token() {
-    let store = Store::in_memory().unwrap();
+async fn of_many_first_calls_one_gets_the_token(home: Home) {
+    let store = home.open().await;
     let calls: Vec<_> = (0..20)
         .map(|_| {
             let store = store.clone();
@@ -125,15 +132,13 @@ async fn of_many_first_calls_one_gets_the_token() {
     assert!(matches!(store.check_token(made[0].reveal()), TokenVerdict::Valid { .. }));
 }
 
-#[tokio::test]
-async fn a_rotation_revokes_the_old_token() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+async fn a_rotation_revokes_the_old_token(home: Home) {
+    let store = home.open().await;
     let first = store.ensure_admin_token().await.unwrap().unwrap();
     let second = store.rotate_admin_token().await.unwrap();
     assert_ne!(first.reveal(), second.reveal());
     store.close().await;
-    let again = Store::open(dir.path()).unwrap();
+    let again = home.open().await;
     for store in [store, again] {
         assert_eq!(store.check_token(first.reveal()), TokenVerdict::Revoked);
         assert!(matches!(store.check_token(second.reveal()), TokenVerdict::Valid { .. }));
@@ -141,9 +146,8 @@ async fn a_rotation_revokes_the_old_token() {
     }
 }
 
-#[tokio::test]
-async fn a_rotation_whose_caller_leaves_is_carried_through_in_memory_too() {
-    let store = Store::in_memory().unwrap();
+async fn a_rotation_whose_caller_leaves_is_carried_through_in_memory_too(home: Home) {
+    let store = home.open().await;
     let first = store.ensure_admin_token().await.unwrap().unwrap();
     let hash = store.admin_token_hash();
     let leaving = tokio::spawn({
@@ -155,37 +159,42 @@ async fn a_rotation_whose_caller_leaves_is_carried_through_in_memory_too() {
     let _ = leaving.await;
     // Another change takes its turn after it.
     store.ensure_admin_token().await.unwrap();
-    let rows: i64 = store
-        .disk()
-        .read(|c| c.query_row("SELECT count(*) FROM tokens", [], |row| row.get(0)))
-        .await
-        .unwrap();
+    let rows = store.read(|s| s.number("SELECT count(*) FROM tokens", &[])).await.unwrap();
     assert_eq!(rows, 2, "the rotation was under way");
     assert_eq!(store.check_token(first.reveal()), TokenVerdict::Revoked);
     assert_ne!(store.admin_token_hash(), hash);
 }
 
-#[tokio::test]
-async fn a_token_ends_with_its_time() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+async fn a_token_ends_with_its_time(home: Home) {
+    let store = home.open().await;
     let now = jiff::Timestamp::now().as_millisecond();
     for (name, role, expires_at) in [("past", "viewer", now - 1), ("future", "operator", now + 3_600_000)] {
         let hash = *crate::digest::Digest::of(name).as_bytes();
         let insert =
             "INSERT INTO tokens (name, hash, role, created_at, expires_at) VALUES (?1, ?2, ?3, 0, ?4)";
-        store.disk().write(move |c| c.execute(insert, params![name, hash, role, expires_at])).await.unwrap();
+        store.write(move |s| s.execute(insert, cells![name, &hash, role, expires_at])).await.unwrap();
     }
     store.close().await;
-    let store = Store::open(dir.path()).unwrap();
+    let store = home.open().await;
     assert_eq!(store.check_token("past"), TokenVerdict::Expired);
     let valid = TokenVerdict::Valid { name: "future".into(), role: TokenRole::Operator, scope: None };
     assert_eq!(store.check_token("future"), valid);
 
-    store.disk().write(|c| c.execute("UPDATE tokens SET role = 'emperor'", [])).await.unwrap();
+    store.write(|s| s.execute("UPDATE tokens SET role = 'emperor'", &[])).await.unwrap();
     store.close().await;
-    let error = error(Store::open(dir.path()));
+    let error = error(home.try_open().await);
     assert!(matches!(&error, Error::UnknownRole { role, .. } if role == "emperor"), "{error}");
+}
+
+on_both! {
+    routes_are_kept_replaced_and_forgotten
+    deletions_are_known_until_they_end
+    a_kept_route_that_cannot_be_read_is_named
+    the_admin_token_is_shown_once_and_kept_as_a_hash
+    of_many_first_calls_one_gets_the_token
+    a_rotation_revokes_the_old_token
+    a_rotation_whose_caller_leaves_is_carried_through_in_memory_too
+    a_token_ends_with_its_time
 }
 
 #[tokio::test]
@@ -235,8 +244,10 @@ fn migrations_run_once_in_order_and_whole() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("own.db");
     let step = |number, sql| Migration { number, name: "step", sql };
-    let open =
-        |steps: &[Migration]| Disk::open_with(&path, |c| migrations::run(c, steps)).map(|(_, ran)| ran);
+    let open = |steps: &[Migration]| {
+        let run = |c: &disk::Connection| on_disk(c, |s| migrations::run(s, steps));
+        Disk::open_with(&path, run).map(|(_, ran)| ran)
+    };
     let first = step(1, "CREATE TABLE a (n INTEGER); INSERT INTO a VALUES (1)");
     let second = step(2, "INSERT INTO a VALUES (2)");
     let broken = step(3, "INSERT INTO a VALUES (3); INSERT INTO nowhere VALUES (3)");
@@ -256,8 +267,10 @@ fn migrations_run_once_in_order_and_whole() {
 
 #[test]
 fn the_migrations_are_numbered_from_one() {
-    for (index, migration) in MIGRATIONS.iter().enumerate() {
-        assert_eq!(usize::try_from(migration.number).unwrap(), index + 1, "{}", migration.name);
+    for steps in [MIGRATIONS, POSTGRES] {
+        for (index, migration) in steps.iter().enumerate() {
+            assert_eq!(usize::try_from(migration.number).unwrap(), index + 1, "{}", migration.name);
+        }
     }
 }
 

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use disk::{Connection, SqlResult, params};
 use jiff::Timestamp;
 use model::Secret;
 
+use crate::db::{Done, Session};
 use crate::digest::Digest;
 use crate::{Error, Store};
 use grant::ADMIN;
@@ -107,7 +107,7 @@ impl Store {
     pub async fn ensure_admin_token(&self) -> Result<Option<Secret>, Error> {
         let (secret, digest) = generate()?;
         let made = self.change_tokens(move |c| {
-            let any = c.prepare_cached("SELECT 1 FROM tokens WHERE name = ?1")?.exists([ADMIN])?;
+            let any = table::any_named(c, ADMIN)?;
             if !any {
                 table::insert(c, &admin(), digest)?;
             }
@@ -120,8 +120,7 @@ impl Store {
     pub async fn rotate_admin_token(&self) -> Result<Secret, Error> {
         let (secret, digest) = generate()?;
         let rotated = self.change_tokens(move |c| {
-            let revoke = "UPDATE tokens SET revoked_at = ?1 WHERE name = ?2 AND revoked_at IS NULL";
-            c.prepare_cached(revoke)?.execute(params![now(), ADMIN])?;
+            table::revoke_named(c, ADMIN)?;
             table::insert(c, &admin(), digest)
         });
         rotated.await?;
@@ -134,7 +133,7 @@ impl Store {
         if uses.is_empty() {
             return Ok(());
         }
-        let uses = self.disk().write(move |c| table::keep_uses(c, &uses).map(|()| uses)).await?;
+        let uses = self.write(move |c| table::keep_uses(c, &uses).map(|()| uses)).await?;
         uses.iter().for_each(keyring::Unkept::kept);
         Ok(())
     }
@@ -155,13 +154,13 @@ impl Store {
     async fn change_tokens<T, F>(&self, change: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> SqlResult<T> + Send + 'static,
+        F: FnOnce(&Session<'_>) -> Done<T> + Send + 'static,
     {
         let store = self.clone();
         let task = tokio::spawn(async move {
             let _turn = store.turn().await;
             let uses = store.keyring().unkept();
-            let changed = store.disk().write(move |c| {
+            let changed = store.write_alone(move |c| {
                 table::keep_uses(c, &uses)?;
                 let value = change(c)?;
                 table::forget(c)?;

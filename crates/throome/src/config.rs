@@ -78,7 +78,7 @@ fn layered(args: &ServeArgs, env: Env<'_>) -> Result<(Settings, Vec<Setting>), V
         }
         let (value, source) = found;
         if !value.is_null() {
-            sources.push(Setting { path: leaf.path.clone(), value: shown(&value), source });
+            sources.push(Setting { path: leaf.path.clone(), value: shown(&value, leaf.field), source });
             put(&mut values, &leaf.path, value);
         }
     }
@@ -122,6 +122,20 @@ fn check(settings: &Settings, args: &ServeArgs) -> Result<(), Vec<Problem>> {
         if settings.auth.mode == "off" && !crate::doors::is_loopback(host) && !args.insecure {
             let message = format!("`off` with {path} {host} lets anybody in; say it twice, with --insecure");
             faults.push(fault("auth.mode", message));
+        }
+    }
+    let in_a_file = match store::place(settings.store.url.reveal()) {
+        Ok(place) => place.is_none(),
+        Err(why) => {
+            faults.push(fault("store.url", why));
+            false
+        }
+    };
+    for (path, set) in
+        [("store.pool.max", settings.store.pool.max), ("store.pool.idle", settings.store.pool.idle)]
+    {
+        if in_a_file && set.is_some() {
+            faults.push(fault(path, "is of a PostgreSQL, and `store.url` names none".to_owned()));
         }
     }
     if !settings.monitoring.metrics_path.starts_with('/') {
@@ -246,7 +260,7 @@ fn of_env(text: &str, field: &'static Field, name: &str, faults: &mut Vec<Proble
         Shape::List(_) => {
             Value::from(text.split(',').map(str::trim).filter(|s| !s.is_empty()).collect::<Vec<_>>())
         }
-        Shape::Text => Value::from(text),
+        Shape::Text | Shape::Secret => Value::from(text),
         _ => of_text(text),
     };
     let mut problems = Problems::default();
@@ -302,8 +316,16 @@ fn put(into: &mut Map<String, Value>, path: &str, value: Value) {
     }
 }
 
-fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+/// A value for people; of what holds a password, everything else.
+fn shown(value: &Value, field: &Field) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match field.shape {
+        Shape::Secret => match store::place(&text) {
+            Ok(masked) => masked.unwrap_or(text),
+            Err(_) => "***".to_owned(),
+        },
+        _ => text,
+    }
 }
 
 #[cfg(test)]

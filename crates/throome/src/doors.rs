@@ -135,8 +135,23 @@ fn guard(settings: &Settings, host: &str, store: &Store) -> api::GuardOptions {
     }
 }
 
+/// The same when the store has come, should it be late: until then nobody is let in.
+pub(crate) async fn ensure_token_in_time(settings: &Settings, store: &Store) -> anyhow::Result<()> {
+    if store.is_ready() {
+        return ensure_token(settings, store).await;
+    }
+    let (settings, store) = (settings.clone(), store.clone());
+    tokio::spawn(async move {
+        store.ready().await;
+        if let Err(error) = ensure_token(&settings, &store).await {
+            tracing::error!(%error, "the token of the administrator cannot be made");
+        }
+    });
+    Ok(())
+}
+
 /// A door beyond loopback asks for a token: made at the first such start, and printed this once.
-pub(crate) async fn ensure_token(settings: &Settings, store: &Store) -> anyhow::Result<()> {
+async fn ensure_token(settings: &Settings, store: &Store) -> anyhow::Result<()> {
     let data = settings.data.port.map(|_| ("data", settings.data.host.as_str()));
     let hosts = [Some(("control", settings.server.host.as_str())), data];
     let beyond: Vec<_> = hosts.into_iter().flatten().filter(|(_, host)| !is_loopback(host)).collect();

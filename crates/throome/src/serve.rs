@@ -81,7 +81,7 @@ fn start(config: &Config, ready: impl FnOnce(&Running<'_>) -> anyhow::Result<()>
     // Control has threads of its own: traffic at any load leaves it its share of the processor.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let _lock = crate::lock::take(&settings.data_dir())?;
-    let store = Store::open(&settings.data_dir()).context("cannot open the store")?;
+    let store = open_store(settings, &runtime).context("cannot open the store")?;
     let options = clusters::Options {
         dir: settings.gateway.clusters_dir.clone(),
         store: store.clone(),
@@ -107,7 +107,7 @@ fn start(config: &Config, ready: impl FnOnce(&Running<'_>) -> anyhow::Result<()>
         certificates.begin(&clusters);
     });
     let served = runtime.block_on(async {
-        doors::ensure_token(settings, &store).await?;
+        doors::ensure_token_in_time(settings, &store).await?;
         let (end, streams) = (closing.clone(), calls.clone());
         tokio::spawn(async move {
             end.wait().await;
@@ -134,6 +134,23 @@ fn start(config: &Config, ready: impl FnOnce(&Running<'_>) -> anyhow::Result<()>
     served?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The store that the settings name. One that is away for now does not keep the gateway from starting.
+fn open_store(settings: &Settings, runtime: &tokio::runtime::Runtime) -> Result<Store, store::Error> {
+    let url = settings.store.url.reveal();
+    let Ok(Some(_)) = store::place(url) else { return Store::open(&settings.data_dir()) };
+    let usual = store::Pool::default();
+    let max = settings.store.pool.max.unwrap_or(usual.max);
+    let idle = settings.store.pool.idle.unwrap_or(usual.idle).min(max);
+    let store = Store::at(url, store::Pool { max, idle })?;
+    match runtime.block_on(store.begin()) {
+        Err(error) if error.is_passing() => {
+            tracing::warn!(%error, "the gateway starts without its store, and looks for it");
+            Ok(store)
+        }
+        begun => begun.map(|()| store),
+    }
 }
 
 /// Reads all, reports all, starts nothing.

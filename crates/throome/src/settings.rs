@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use model::Span;
 use model::field::{Field, Shape, field, later_word, word};
+use model::{Secret, Span};
 use serde::Deserialize;
 
 const DOOR: &str = "the traffic door in full";
@@ -31,13 +31,32 @@ pub(crate) const FIELDS: &[Field] = &[
         Shape::Fields(DATA),
         "The data door: the data API alone, on the cores. Off without a port.",
     ),
-    field("store", Shape::Any, "Where state is kept.").later("several replicas"),
+    field(
+        "store",
+        Shape::Fields(STORE),
+        "Where the gateway keeps its own state: routes of the API, tokens, history.",
+    ),
     field("limits", Shape::Any, "Limits of the whole gateway.").later(DOOR),
     field("provision", Shape::Any, "How services are run.").later("provisioning"),
     field("tracing", Shape::Any, "Traces.").later(MORE),
     field("request_log", Shape::Any, "The log of proxied requests.").later(MORE),
     field("response_cache", Shape::Any, "The cache of answers.").later(MORE),
     field("compat", Shape::Any, "The shapes of a predecessor.").later(MORE),
+];
+
+const STORE: &[Field] = &[
+    field(
+        "url",
+        Shape::Secret,
+        "`sqlite:` is a file in `data_dir`; `postgres://user:password@host:5432/database` a PostgreSQL.",
+    )
+    .default("\"sqlite:\""),
+    field("pool", Shape::Fields(POOL), "Connections to a PostgreSQL; a file takes none."),
+];
+
+const POOL: &[Field] = &[
+    field("max", Shape::Integer(1, 1000), "At once; left out, 10."),
+    field("idle", Shape::Integer(0, 1000), "That stay open while nobody needs them; left out, 2."),
 ];
 
 const SERVER: &[Field] = &[
@@ -209,6 +228,7 @@ pub(crate) struct Settings {
     pub(crate) auth: Auth,
     pub(crate) errors: Errors,
     pub(crate) data: DataDoor,
+    pub(crate) store: StorePlace,
     data_dir: Option<PathBuf>,
 }
 
@@ -290,6 +310,19 @@ pub(crate) struct Proxy {
 pub(crate) struct DataDoor {
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct StorePlace {
+    pub(crate) url: Secret,
+    #[serde(default)]
+    pub(crate) pool: PoolSize,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct PoolSize {
+    pub(crate) max: Option<usize>,
+    pub(crate) idle: Option<usize>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

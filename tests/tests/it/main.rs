@@ -32,6 +32,8 @@ mod routing;
 mod samples;
 mod secrets;
 mod stop;
+mod store;
 mod stress;
 mod tls;
 mod upstash;
+mod url_routes;

@@ -95,9 +95,15 @@ fn doors(door: &Door) -> Check {
 
 async fn store(door: &Door) -> Check {
     let (status, detail) = match tokio::time::timeout(PATIENCE, door.options.guard.store.ping()).await {
-        Ok(Ok(())) => (HEALTHY, "The store answers.".to_owned()),
+        Ok(Ok(())) => {
+            door.store_failed.store(false, Relaxed);
+            (HEALTHY, "The store answers.".to_owned())
+        }
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the store does not answer");
+            // Whoever asks may ask very often.
+            if !door.store_failed.swap(true, Relaxed) {
+                tracing::warn!(%error, "the store does not answer");
+            }
             (UNHEALTHY, "The store does not answer; the log has the reason.".to_owned())
         }
         Err(_) => (UNHEALTHY, format!("The store has not answered within {} s.", PATIENCE.as_secs())),

@@ -64,7 +64,7 @@ pub(crate) async fn carry(
 }
 
 /// Carries a change through even when its client goes away in the middle of it.
-async fn carried_through<T: Send + 'static>(
+pub(crate) async fn carried_through<T: Send + 'static>(
     change: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
     tokio::spawn(change).await.unwrap_or_else(|error| {

@@ -385,3 +385,21 @@ async fn a_refused_request_is_a_problem_and_is_counted() {
     assert_eq!(gateway.send(rebound, "").await.problem().0, 403);
     assert_eq!(gateway.clusters.control().refused(), [("permission_denied", 2)]);
 }
+
+#[tokio::test]
+async fn while_the_store_has_not_come_nobody_says_which_tokens_there_are() {
+    let store = Store::at("postgres://nobody@127.0.0.1:1/nowhere", store::Pool::default()).unwrap();
+    let guard = GuardOptions { store, ..guard(false, true) };
+    let head =
+        head("GET", "/api/v1/clusters", &[("host", "gateway.test"), ("authorization", "Bearer thr_x")]);
+    let failure = guard.check(&head, Open::No).unwrap_err();
+    assert_eq!((failure.code(), failure.retryable()), (Code::Busy, true), "it is not refused for good");
+    assert_eq!(
+        code(&guard, "GET", &[("host", "gateway.test")]),
+        Err(Code::Unauthenticated),
+        "who brings none is"
+    );
+    let on_loopback = GuardOptions { loopback: true, token_required: false, ..guard };
+    let headers = [("host", "localhost"), ("authorization", "Bearer thr_x")];
+    assert_eq!(code(&on_loopback, "GET", &headers), Ok(Caller::Trusted), "as without it");
+}

@@ -7,6 +7,7 @@ use model::schema::field_schema;
 use serde_json::{Value, json};
 
 use crate::body::Table;
+use crate::compat::routes::RouteInput;
 use crate::control::services::{Reason, Reset};
 use crate::control::tokens::TokenRequest;
 use crate::data::cache::bodies::{ExpireBody, IncrBody, KeyBody, SetBody};
@@ -253,6 +254,7 @@ pub(super) fn documented() -> Vec<(&'static str, Value)> {
         of::<Reason>(),
         of::<Reset>(),
         of::<TokenRequest>(),
+        of::<RouteInput>(),
         of::<KeyBody<'_>>(),
         of::<SetBody<'_>>(),
         of::<IncrBody<'_>>(),

@@ -9,6 +9,7 @@ mod limits;
 mod probes;
 mod routes;
 mod tries;
+mod url_routes;
 
 use serde_json::Value;
 use store::Store;

@@ -11,7 +11,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::check::{Problems, said, step};
-use crate::route::parameter;
+use crate::route::{LimitKey, is_token, parameter};
 use crate::suggest::{listed, nearest};
 use crate::tree::{Node, Value};
 
@@ -75,6 +75,18 @@ pub(super) fn check_one(route: &Node, path: &str, problems: &mut Problems) {
     answers::check(route, path, problems);
     headers::check(route, path, problems);
     affinity::check(route, path, problems);
+    check_rate_limit(route, path, problems);
+}
+
+fn check_rate_limit(route: &Node, path: &str, problems: &mut Problems) {
+    let key = said(route, "rate_limit").and_then(|limit| said(limit, "key"));
+    if let Some(key) = key
+        && let Some(text) = key.as_text()
+        && let Err(why) = text.parse::<LimitKey>()
+    {
+        problems.at(key, &step(&step(path, "rate_limit"), "key"), why).suggestion =
+            Some("such as `header:X-Api-Key`".to_owned());
+    }
 }
 
 fn check_rewrite(route: &Node, path: &str, problems: &mut Problems) {
@@ -180,9 +192,4 @@ fn is_id(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
         && text != "."
         && text != ".."
-}
-
-/// A token of RFC 9110, which methods and header names are.
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use clusters::RequestId;
+use policy::Remaining;
 use wire::http1::fields::HOP_BY_HOP;
 use wire::http1::{Mask, RequestHead, ResponseHead};
 
@@ -20,7 +21,7 @@ pub(super) fn say_head(
 ) {
     say_status(response, out);
     super::write_edited(&response.fields, without, extra.edits, out);
-    say_cookie(extra, out);
+    say_more(extra, out);
     let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     say(&[b"X-Request-Id: ", id.as_str().as_bytes(), b"\r\n"]);
     match ends {
@@ -31,7 +32,12 @@ pub(super) fn say_head(
     }
 }
 
-fn say_cookie(extra: &Extra<'_>, out: &mut Vec<u8>) {
+/// What is ours besides edits.
+fn say_more(extra: &Extra<'_>, out: &mut Vec<u8>) {
+    for (name, number) in extra.remaining.iter().flat_map(Remaining::fields) {
+        // Writing into a vector cannot fail.
+        let _ = write!(out, "{name}: {number}\r\n");
+    }
     if let Some(cookie) = &extra.cookie {
         for part in [b"set-cookie: ", cookie.as_bytes(), b"\r\n"] {
             out.extend_from_slice(part);
@@ -60,7 +66,7 @@ pub(super) fn say_switch(
 ) {
     out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
     super::write_edited(&response.fields, without, extra.edits, out);
-    say_cookie(extra, out);
+    say_more(extra, out);
     let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     say(&[b"X-Request-Id: ", id.as_str().as_bytes(), b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"]);
     if let Some(key) = request.fields.get(websocket::KEY)

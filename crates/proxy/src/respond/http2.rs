@@ -3,6 +3,7 @@
 use clusters::RequestId;
 use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use policy::Remaining;
 use wire::Error;
 use wire::http1::fields::HOP_BY_HOP;
 use wire::http1::{Framing, Mask, ResponseHead};
@@ -35,11 +36,15 @@ pub(super) fn say_head(
     let mut response = response(head.status);
     super::to_edited(&head.fields, without, extra.edits, response.headers_mut());
     response.headers_mut().insert(REQUEST_ID, value_of(id));
-    add_cookie(extra, response.headers_mut());
+    add_more(extra, response.headers_mut());
     stream.say_response(response, matches!(head.framing, Framing::None | Framing::Length(0)))
 }
 
-fn add_cookie(extra: &Extra<'_>, headers: &mut http::HeaderMap) {
+/// What is ours besides edits.
+fn add_more(extra: &Extra<'_>, headers: &mut http::HeaderMap) {
+    for (name, number) in extra.remaining.iter().flat_map(Remaining::fields) {
+        headers.insert(HeaderName::from_static(name), number.into());
+    }
     if let Some(cookie) = extra.cookie.as_deref().and_then(|cookie| HeaderValue::from_str(cookie).ok()) {
         headers.append(http::header::SET_COOKIE, cookie);
     }
@@ -57,7 +62,7 @@ pub(super) fn say_switch(
     super::to_edited(&head.fields, without, extra.edits, response.headers_mut());
     response.headers_mut().remove(websocket::ACCEPT);
     response.headers_mut().insert(REQUEST_ID, value_of(id));
-    add_cookie(extra, response.headers_mut());
+    add_more(extra, response.headers_mut());
     stream.say_response(response, false)
 }
 

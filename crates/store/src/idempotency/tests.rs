@@ -4,6 +4,8 @@ use disk::params;
 
 use super::{Claim, Claimed, Fingerprint, KEPT_MS, KeptAnswer, MOST_BYTES, MOST_KEYS, ROW};
 use crate::Store;
+use crate::db::cells;
+use crate::tests::home::{Home, on_both};
 
 fn print(text: &str) -> Fingerprint {
     Fingerprint::of(&[text.as_bytes()])
@@ -32,9 +34,15 @@ fn parts_do_not_run_into_each_other() {
     assert_ne!(Fingerprint::of(&[b"ab"]), Fingerprint::of(&[b"ab", b""]));
 }
 
-#[tokio::test]
-async fn a_key_is_claimed_once_and_answered_again() {
-    let store = Store::in_memory().unwrap();
+on_both! {
+    a_key_is_claimed_once_and_answered_again
+    a_restart_forgets_no_answer_and_knows_what_it_does_not_know
+    one_of_many_at_once_claims_a_key
+    after_a_day_a_key_is_new
+}
+
+async fn a_key_is_claimed_once_and_answered_again(home: Home) {
+    let store = home.open().await;
     let claimed = first(&store, "a").await;
     assert!(matches!(again(&store, "a").await, Claim::InFlight));
     assert!(matches!(store.claim(print("a"), print("other")).await.unwrap(), Claim::Mismatch));
@@ -51,14 +59,12 @@ async fn a_key_is_claimed_once_and_answered_again() {
     assert!(matches!(again(&store, "c").await, Claim::Unknown), "it began, and nobody said how it ended");
 }
 
-#[tokio::test]
-async fn a_restart_forgets_no_answer_and_knows_what_it_does_not_know() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+async fn a_restart_forgets_no_answer_and_knows_what_it_does_not_know(home: Home) {
+    let store = home.open().await;
     first(&store, "done").await.keep(201, Some(answer(b"yes"))).await.unwrap();
     let cut = first(&store, "cut").await;
     store.close().await;
-    let store = Store::open(dir.path()).unwrap();
+    let store = home.open().await;
     assert!(matches!(again(&store, "done").await, Claim::Done(kept) if kept == answer(b"yes")));
     assert!(matches!(again(&store, "cut").await, Claim::Unknown));
     // The first of them ends, too late: it is of a store that is closed.
@@ -66,9 +72,8 @@ async fn a_restart_forgets_no_answer_and_knows_what_it_does_not_know() {
     assert!(matches!(again(&store, "cut").await, Claim::Unknown));
 }
 
-#[tokio::test]
-async fn one_of_many_at_once_claims_a_key() {
-    let store = Store::in_memory().unwrap();
+async fn one_of_many_at_once_claims_a_key(home: Home) {
+    let store = home.open().await;
     let tasks: Vec<_> = (0..50)
         .map(|_| {
             let store = store.clone();
@@ -95,14 +100,12 @@ async fn a_claim_that_cannot_be_written_is_none() {
     first(&store, "a").await;
 }
 
-#[tokio::test]
-async fn after_a_day_a_key_is_new() {
-    let store = Store::in_memory().unwrap();
+async fn after_a_day_a_key_is_new(home: Home) {
+    let store = home.open().await;
     first(&store, "old").await.keep(201, Some(answer(b"old"))).await.unwrap();
     first(&store, "older").await.keep(201, Some(answer(b"older"))).await.unwrap();
-    let age =
-        move |c: &disk::Connection| c.execute("UPDATE idempotency SET began_at = began_at - ?1", [KEPT_MS]);
-    store.disk().write(age).await.unwrap();
+    let age = "UPDATE idempotency SET began_at = began_at - ?1";
+    store.write(move |s| s.execute(age, cells![KEPT_MS])).await.unwrap();
     first(&store, "old").await.keep(200, Some(answer(b"new"))).await.unwrap();
     assert!(matches!(again(&store, "old").await, Claim::Done(kept) if kept.body == b"new"));
     assert_eq!(counted(&store).await.0, 1, "the other went as well");
@@ -141,12 +144,9 @@ async fn the_oldest_go_when_there_are_too_many_or_they_are_too_large() {
 
 /// Keys and bytes on disk, which are what the store believes they are.
 async fn counted(store: &Store) -> (i64, i64) {
-    let count = "SELECT count(*), ifnull(sum(size), 0) FROM idempotency";
-    let real = store
-        .disk()
-        .read(move |c| c.query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?))))
-        .await
-        .unwrap();
+    let count = "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM idempotency";
+    let real = store.read(move |s| s.row(count, &[], |row| Ok((row.get(0)?, row.get(1)?)))).await;
+    let real: (i64, i64) = real.unwrap().unwrap();
     let believed = super::lock(&store.inner.under_way.kept).unwrap();
     assert_eq!(real, (believed.keys.cast_signed(), believed.bytes.cast_signed()));
     real

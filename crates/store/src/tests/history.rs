@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use disk::Connection;
 use jiff::Timestamp;
 use model::event::Event;
 use model::view::ActivityRecord;
 
+use super::home::{Home, on_both};
+use crate::db::Session;
 use crate::{ActivityFilter, EventFilter, KeptOperation, Store, activity, events};
 
 const NOW: i64 = 1_790_000_000_000_000;
@@ -58,10 +59,15 @@ async fn found(store: &Store, filter: ActivityFilter) -> Vec<ActivityRecord> {
     store.operations(filter, 1000).await.unwrap()
 }
 
-#[tokio::test]
-async fn it_is_there_after_a_restart_newest_first() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+on_both! {
+    it_is_there_after_a_restart_newest_first
+    every_filter_means_in_the_store_what_it_means_in_memory
+    the_oldest_go_first_and_no_more_than_must
+    a_store_that_is_closed_says_so
+}
+
+async fn it_is_there_after_a_restart_newest_first(home: Home) {
+    let store = home.open().await;
     assert_eq!((store.last_operation().await.unwrap(), store.last_event().await.unwrap()), (None, 0));
     keep(&store, 0..10).await;
     // A batch that is sent again, since nobody knew whether it had arrived.
@@ -69,7 +75,7 @@ async fn it_is_there_after_a_restart_newest_first() {
     store.keep_events(Arc::new(vec![event(1), event(2)])).await.unwrap();
     store.close().await;
 
-    let store = Store::open(dir.path()).unwrap();
+    let store = home.open().await;
     let all = found(&store, ActivityFilter::default()).await;
     let ids: Vec<&str> = all.iter().map(|record| record.id.as_str()).collect();
     assert_eq!(ids, (0..12).rev().map(|n| operation(n).record.id).collect::<Vec<_>>());
@@ -80,9 +86,8 @@ async fn it_is_there_after_a_restart_newest_first() {
     assert_eq!((events, store.last_event().await.unwrap()), (vec![event(2), event(1)], 2));
 }
 
-#[tokio::test]
-async fn every_filter_means_in_the_store_what_it_means_in_memory() {
-    let store = Store::in_memory().unwrap();
+async fn every_filter_means_in_the_store_what_it_means_in_memory(home: Home) {
+    let store = home.open().await;
     keep(&store, 0..60).await;
     let text = |text: &str| Some(text.to_owned());
     let at = |n| Timestamp::from_microsecond(NOW + n).ok();
@@ -121,27 +126,26 @@ async fn every_filter_means_in_the_store_what_it_means_in_memory() {
     }
 }
 
-#[tokio::test]
-async fn the_oldest_go_first_and_no_more_than_must() {
-    let store = Store::in_memory().unwrap();
-    let count = |c: &Connection| {
-        c.query_row("SELECT count(*), min(request_id) FROM activity", [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
-        })
+async fn the_oldest_go_first_and_no_more_than_must(home: Home) {
+    let store = home.open().await;
+    let count = async || {
+        let count = "SELECT count(*), min(request_id) FROM activity";
+        let counted =
+            |s: &Session<'_>| s.row(count, &[], |row| Ok((row.get::<i64>(0)?, row.get::<String>(1)?)));
+        store.read(counted).await.unwrap().unwrap()
     };
     let batch = |range: std::ops::Range<i64>| range.map(operation).collect::<Vec<_>>();
-    let write =
-        |batch: Vec<KeptOperation>, known| store.disk().write(move |c| activity::keep(c, &batch, known, 50));
+    let write = |batch: Vec<KeptOperation>, known| store.write(move |s| activity::keep(s, &batch, known, 50));
     assert_eq!(write(batch(100..140), None).await.unwrap(), 40);
     assert_eq!(write(batch(140..160), Some(40)).await.unwrap(), 50);
-    assert_eq!(store.disk().read(count).await.unwrap(), (50, "r-110".to_owned()));
+    assert_eq!(count().await, (50, "r-110".to_owned()));
     // What is known by a count is the same as what is remembered; a batch alone beyond the bound stays within it.
     assert_eq!(write(batch(160..161), None).await.unwrap(), 50);
     assert_eq!(write(batch(200..300), Some(50)).await.unwrap(), 50);
-    assert_eq!(store.disk().read(count).await.unwrap(), (50, "r-250".to_owned()));
+    assert_eq!(count().await, (50, "r-250".to_owned()));
 
     let series: Vec<Event> = (1..=70).map(event).collect();
-    store.disk().write(move |c| events::keep(c, &series, 50)).await.unwrap();
+    store.write(move |s| events::keep(s, &series, 50)).await.unwrap();
     let kept = store.events(EventFilter::default(), 100).await.unwrap();
     assert_eq!((kept.len(), kept[0].id, kept[49].id), (50, 70, 21));
 }
@@ -157,7 +161,8 @@ async fn a_filter_that_matters_has_its_index() {
         (ActivityFilter { outcome: text("error"), ..none() }, "activity_that_failed"),
         (none(), "SCAN activity"),
     ] {
-        let plan = format!("EXPLAIN QUERY PLAN {}", filter.statement());
+        let least_id = filter.least_id();
+        let plan = format!("EXPLAIN QUERY PLAN {}", filter.statement(least_id.as_ref()).0);
         let plan: Vec<String> = store
             .disk()
             .read(move |c| {
@@ -176,9 +181,8 @@ async fn a_filter_that_matters_has_its_index() {
     }
 }
 
-#[tokio::test]
-async fn a_store_that_is_closed_says_so() {
-    let store = Store::in_memory().unwrap();
+async fn a_store_that_is_closed_says_so(home: Home) {
+    let store = home.open().await;
     store.close().await;
     assert!(store.keep_operations(Arc::default()).await.is_err());
     assert!(store.keep_events(Arc::default()).await.is_err());

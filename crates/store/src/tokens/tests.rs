@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use disk::params;
 use model::{Code, Failure, Secret};
 
 use super::table::MOST_DEAD;
 use super::*;
+use crate::db::{cells, on_disk};
 use crate::migrations::{self, MIGRATIONS};
+use crate::tests::home::{Home, on_both};
 
 fn named(name: &str, role: TokenRole) -> NewToken {
     NewToken { name: name.parse().unwrap(), role, scope: None, lifetime: None }
@@ -24,8 +25,7 @@ async fn make(store: &Store, new: NewToken) -> (i64, Secret) {
 }
 
 async fn count(store: &Store) -> i64 {
-    let count = "SELECT count(*) FROM tokens";
-    store.disk().read(|c| c.query_row(count, [], |row| row.get(0))).await.unwrap()
+    store.read(|s| s.number("SELECT count(*) FROM tokens", &[])).await.unwrap()
 }
 
 /// A token as it might have been made long ago.
@@ -33,14 +33,24 @@ async fn old(store: &Store, name: String, expires_at: Option<i64>, revoked_at: O
     let insert = "INSERT INTO tokens (name, hash, role, created_at, expires_at, revoked_at)
                   VALUES (?1, ?2, 'viewer', 0, ?3, ?4)";
     let hash = *Digest::of(&name).as_bytes();
-    let made = store.disk().write(move |c| c.execute(insert, params![name, hash, expires_at, revoked_at]));
+    let made = store.write(move |s| s.execute(insert, cells![&name, &hash, expires_at, revoked_at]));
     made.await.unwrap();
 }
 
-#[tokio::test]
-async fn a_token_is_shown_once_and_kept_as_a_hash() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+on_both! {
+    a_token_is_shown_once_and_kept_as_a_hash
+    a_list_comes_in_pages_by_number
+    a_revoked_token_is_refused_at_once_and_for_good
+    neither_expired_nor_service_tokens_are_a_way_in_for_administrators
+    a_lifetime_ends
+    a_change_takes_the_uses_along
+    ended_tokens_are_forgotten_after_a_while_and_their_numbers_never_given_again
+    of_too_many_ended_tokens_the_oldest_go
+    a_creation_whose_caller_leaves_is_carried_through_in_memory_too
+}
+
+async fn a_token_is_shown_once_and_kept_as_a_hash(home: Home) {
+    let store = home.open().await;
     let (info, secret) = store.create_token(for_service("web", "shop/cache")).await.unwrap();
     let text = secret.reveal();
     assert!(text.len() == 47 && text.starts_with("thr_"), "32 bytes in base64url");
@@ -58,17 +68,17 @@ async fn a_token_is_shown_once_and_kept_as_a_hash() {
         assert!(!shown.contains(hidden), "{shown}");
     }
     for name in ["store.db", "store.db-wal"] {
-        let bytes = std::fs::read(dir.path().join(name)).unwrap();
+        let Some(dir) = home.path() else { continue };
+        let bytes = std::fs::read(dir.join(name)).unwrap();
         assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "{name} has the token");
     }
     store.close().await;
-    let again = Store::open(dir.path()).unwrap();
+    let again = home.open().await;
     assert_eq!(again.check_token(text), valid, "also after a restart");
 }
 
-#[tokio::test]
-async fn a_list_comes_in_pages_by_number() {
-    let store = Store::in_memory().unwrap();
+async fn a_list_comes_in_pages_by_number(home: Home) {
+    let store = home.open().await;
     assert!(store.tokens(0, 10).is_empty());
     for name in ["a", "b", "a"] {
         make(&store, named(name, TokenRole::Viewer)).await;
@@ -83,10 +93,8 @@ async fn a_list_comes_in_pages_by_number() {
     assert_eq!(store.token(2).unwrap().role, TokenRole::Viewer);
 }
 
-#[tokio::test]
-async fn a_revoked_token_is_refused_at_once_and_for_good() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+async fn a_revoked_token_is_refused_at_once_and_for_good(home: Home) {
+    let store = home.open().await;
     let (id, secret) = make(&store, named("ci", TokenRole::Admin)).await;
     let (kept, _) = make(&store, named("ci", TokenRole::Admin)).await;
     let (info, by_this) = store.revoke_token(id, LastAdmin::Stays).await.unwrap().unwrap();
@@ -101,13 +109,12 @@ async fn a_revoked_token_is_refused_at_once_and_for_good() {
     assert_eq!(store.token(kept).unwrap().standing, TokenStanding::Active);
     assert!(store.revoke_token(kept, LastAdmin::MayGo).await.unwrap().unwrap().1);
     store.close().await;
-    let again = Store::open(dir.path()).unwrap();
+    let again = home.open().await;
     assert_eq!(again.check_token(secret.reveal()), TokenVerdict::Revoked);
 }
 
-#[tokio::test]
-async fn neither_expired_nor_service_tokens_are_a_way_in_for_administrators() {
-    let store = Store::in_memory().unwrap();
+async fn neither_expired_nor_service_tokens_are_a_way_in_for_administrators(home: Home) {
+    let store = home.open().await;
     let (id, _) = make(&store, named("ci", TokenRole::Admin)).await;
     let short = NewToken { lifetime: Some(Duration::ZERO), ..named("short", TokenRole::Admin) };
     make(&store, short).await;
@@ -116,9 +123,8 @@ async fn neither_expired_nor_service_tokens_are_a_way_in_for_administrators() {
     assert!(matches!(store.revoke_token(id, LastAdmin::Stays).await, Err(Error::LastAdmin)));
 }
 
-#[tokio::test]
-async fn a_lifetime_ends() {
-    let store = Store::in_memory().unwrap();
+async fn a_lifetime_ends(home: Home) {
+    let store = home.open().await;
     let short = NewToken { lifetime: Some(Duration::from_millis(40)), ..named("ci", TokenRole::Viewer) };
     let (info, secret) = store.create_token(short).await.unwrap();
     let lived = info.expires_at.unwrap().as_millisecond() - info.created_at.as_millisecond();
@@ -154,9 +160,8 @@ async fn the_last_use_is_seen_at_once_and_kept_without_a_write_for_each() {
     assert_eq!((used(&again, first), used(&again, second)), seen, "and the rest before the end");
 }
 
-#[tokio::test]
-async fn a_change_takes_the_uses_along() {
-    let store = Store::in_memory().unwrap();
+async fn a_change_takes_the_uses_along(home: Home) {
+    let store = home.open().await;
     let (id, secret) = make(&store, named("a", TokenRole::Viewer)).await;
     // Spends the one write of this minute.
     assert!(store.uses_due().pass() && !store.uses_due().pass());
@@ -165,7 +170,7 @@ async fn a_change_takes_the_uses_along() {
     make(&store, named("b", TokenRole::Viewer)).await;
     assert_eq!(store.token(id).unwrap().last_used_at, Some(seen), "the next keyring knows as well");
     let kept = "SELECT last_used_at FROM tokens WHERE id = 1";
-    let kept: i64 = store.disk().read(|c| c.query_row(kept, [], |row| row.get(0))).await.unwrap();
+    let kept = store.read(|s| s.number(kept, &[])).await.unwrap();
     assert_eq!(kept, seen.as_millisecond());
 }
 
@@ -185,14 +190,13 @@ async fn tokens_in_use_are_bounded() {
     make(&store, named("one more", TokenRole::Viewer)).await;
 }
 
-#[tokio::test]
-async fn ended_tokens_are_forgotten_after_a_while_and_their_numbers_never_given_again() {
-    let store = Store::in_memory().unwrap();
+async fn ended_tokens_are_forgotten_after_a_while_and_their_numbers_never_given_again(home: Home) {
+    let store = home.open().await;
     let day = 24 * 3600 * 1000;
     let admin = store.ensure_admin_token().await.unwrap().unwrap();
     let long_ago = now() - 31 * day;
     let spoil = "UPDATE tokens SET revoked_at = ?1";
-    store.disk().write(move |c| c.execute(spoil, [long_ago])).await.unwrap();
+    store.write(move |s| s.execute(spoil, cells![long_ago])).await.unwrap();
     old(&store, "revoked lately".to_owned(), None, Some(now() - 29 * day)).await;
     old(&store, "revoked long ago".to_owned(), None, Some(long_ago)).await;
     old(&store, "expired long ago, revoked lately".to_owned(), Some(long_ago), Some(now())).await;
@@ -203,13 +207,12 @@ async fn ended_tokens_are_forgotten_after_a_while_and_their_numbers_never_given_
     assert_eq!(store.check_token(admin.reveal()), TokenVerdict::Revoked);
     assert_eq!(store.ensure_admin_token().await.unwrap(), None);
 
-    store.disk().write(|c| c.execute("DELETE FROM tokens WHERE id = 5", [])).await.unwrap();
+    store.write(|s| s.execute("DELETE FROM tokens WHERE id = 5", &[])).await.unwrap();
     assert_eq!(make(&store, named("next", TokenRole::Viewer)).await.0, 6);
 }
 
-#[tokio::test]
-async fn of_too_many_ended_tokens_the_oldest_go() {
-    let store = Store::in_memory().unwrap();
+async fn of_too_many_ended_tokens_the_oldest_go(home: Home) {
+    let store = home.open().await;
     let start = now() - MOST_DEAD - 100;
     for i in 0..MOST_DEAD + 10 {
         old(&store, format!("x{i}"), None, Some(start + i)).await;
@@ -220,9 +223,8 @@ async fn of_too_many_ended_tokens_the_oldest_go() {
     assert_eq!(store.token(id).unwrap().standing, TokenStanding::Active);
 }
 
-#[tokio::test]
-async fn a_creation_whose_caller_leaves_is_carried_through_in_memory_too() {
-    let store = Store::in_memory().unwrap();
+async fn a_creation_whose_caller_leaves_is_carried_through_in_memory_too(home: Home) {
+    let store = home.open().await;
     let leaving = tokio::spawn({
         let store = store.clone();
         async move { store.create_token(named("a", TokenRole::Viewer)).await.map(drop) }
@@ -239,14 +241,14 @@ async fn a_creation_whose_caller_leaves_is_carried_through_in_memory_too() {
 fn tokens_of_the_first_tables_are_brought_forward() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
-    let first = |c: &Connection| {
-        let ran = migrations::run(c, &MIGRATIONS[..1])?;
+    let first = |s: &Session<'_>| {
+        let ran = migrations::run(s, &MIGRATIONS[..1])?;
         let insert = "INSERT INTO tokens (id, name, hash, role, created_at, last_used_at)
                       VALUES (7, 'admin', ?1, 'admin', 5, 6)";
-        c.execute(insert, params![Digest::of("thr_old").as_bytes()])?;
+        s.execute(insert, cells![Digest::of("thr_old").as_bytes()])?;
         Ok(ran)
     };
-    let (disk, ran) = disk::Disk::open_with(&path, first).unwrap();
+    let (disk, ran) = disk::Disk::open_with(&path, |c| on_disk(c, first)).unwrap();
     assert_eq!(ran, Ok(()));
     drop(disk);
     let store = Store::open(dir.path()).unwrap();

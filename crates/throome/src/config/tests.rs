@@ -110,11 +110,31 @@ fn what_cannot_be_enforced_is_refused() {
         ("proxy: { listeners: [{ name: a, port: 1 }, { name: a, port: 2 }] }\n", "proxy.listeners[1].name"),
         ("proxy: { listeners: [{ name: a, port: 1, host: here }] }\n", "proxy.listeners[0].host"),
         ("proxy: { listeners: [{ name: a, port: 1, tls: {} }] }\n", "proxy.listeners[0].tls.certificates"),
+        ("store: { url: \"mysql://u:p@h/x\" }\n", "store.url"),
+        ("store: { url: \"sqlite:elsewhere.db\" }\n", "store.url"),
+        ("store: { pool: { max: 5 } }\n", "store.pool.max"),
     ] {
         let file = file(text);
         let faults = layered(&args(Some(file.path())), &|_| None).err().unwrap_or_else(|| panic!("{text}"));
         assert!(faults.iter().any(|fault| fault.path == part), "{text}: {faults:?}");
     }
+}
+
+#[test]
+fn where_the_store_is_is_shown_without_its_password() {
+    let file =
+        file("store: { url: \"postgres://u:${SECRET}@db/x?sslmode=require\", pool: { max: 4, idle: 1 } }\n");
+    let env = |name: &str| (name == "SECRET").then(|| "canary".to_owned());
+    let (settings, sources) = layered(&args(Some(file.path())), &env).unwrap();
+    assert_eq!(source(&sources, "store.url").0, "postgres://u:***@db:5432/x?sslmode=require");
+    assert_eq!((settings.store.pool.max, settings.store.pool.idle), (Some(4), Some(1)));
+    assert!(!format!("{settings:?}").contains("canary"));
+    let of_env = |name: &str| (name == "THROOME_STORE_URL").then(|| "postgres://u:canary@db/x".to_owned());
+    let (_, sources) = layered(&args(None), &of_env).unwrap();
+    assert!(!source(&sources, "store.url").0.contains("canary"), "{:?}", source(&sources, "store.url"));
+    let faulty = |name: &str| (name == "THROOME_STORE_URL").then(|| "postgres://u:canary@db:x/y".to_owned());
+    let faults = layered(&args(None), &faulty).err().unwrap();
+    assert!(faults.iter().all(|fault| !fault.to_string().contains("canary")), "{faults:?}");
 }
 
 #[test]

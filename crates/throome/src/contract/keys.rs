@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use adapters::DRIVERS;
 use model::cluster_fields::{
-    AFFINITY, BREAKER, CLUSTER, ENDPOINT, FALLBACK, HEADERS, HEALTH, MIRROR, OUTLIER, REDIRECT, RESPOND,
+    AFFINITY, BREAKER, CLUSTER, ENDPOINT, FALLBACK, HEADERS, HEALTH, MIRROR, OUTLIER, RATE_LIMIT, REDIRECT, RESPOND,
     RETRY, ROUTE, ROUTING, SERVICE, SPLIT,
 };
 use model::field::{Field, Shape};
@@ -33,6 +33,7 @@ fn the_keys_in_the_guide_are_those_that_are_checked_in() {
         ("`request_headers` and `response_headers` of a route", HEADERS),
         ("`affinity` of a route", AFFINITY),
         ("`fallback` of a route", FALLBACK),
+        ("`rate_limit` of a route", RATE_LIMIT),
         ("`routing`", ROUTING),
         ("`circuit_breaker` of `routing`", BREAKER),
     ];

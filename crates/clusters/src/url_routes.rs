@@ -1,0 +1,300 @@
+//! Routes from a path to a URL: kept as they were asked for, and run as routes and services like all others, in a
+//! cluster that is made of them and of nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use adapters::Registry;
+use model::cluster::ClusterSpec;
+use model::url_route::{CLUSTER, Origin, UrlRoute, UrlRouteSpec};
+use model::view::Owner;
+use model::{ClusterId, Code, Failure, HealthSpec, Problem, Problems, RouteSpec, RoutingSpec, ServiceSpec};
+use serde_json::json;
+
+use crate::change::{By, conflicts, refused};
+use crate::snapshot::{Cluster, Snapshot};
+use crate::{Clusters, Happening, build};
+
+/// What a request may take where its route says nothing, as the clients of these routes expect it.
+const TIMEOUT_MS: u64 = 30_000;
+
+/// All of them, and the last number that was given.
+#[derive(Default)]
+pub(crate) struct UrlRoutes {
+    routes: BTreeMap<i64, Arc<Kept>>,
+    last: i64,
+}
+
+/// One of them, and where it leads: each change of one looks at where all of them lead.
+struct Kept {
+    route: UrlRoute,
+    origin: Option<Origin>,
+}
+
+impl Kept {
+    fn new(route: UrlRoute) -> Arc<Kept> {
+        Arc::new(Kept { origin: route.spec.origin(), route })
+    }
+}
+
+impl Clusters {
+    /// Every one, by number.
+    #[must_use]
+    pub fn url_routes(&self) -> Vec<UrlRoute> {
+        self.0.url_routes.load().routes.values().map(|kept| kept.route.clone()).collect()
+    }
+
+    /// The one of that number.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn url_route(&self, id: i64) -> Result<UrlRoute, Failure> {
+        let all = self.0.url_routes.load();
+        all.routes.get(&id).map(|kept| kept.route.clone()).ok_or_else(|| unknown(id))
+    }
+
+    /// Makes one.
+    ///
+    /// # Errors
+    /// `invalid_request` with every problem, or `conflict` with another route.
+    pub async fn create_url_route(&self, spec: UrlRouteSpec, by: By) -> Result<UrlRoute, Failure> {
+        let _desk = self.desk_with_store().await?;
+        let id = self.0.url_routes.load().last + 1;
+        let now = now();
+        self.put_url_route(UrlRoute { id, spec, created_at: now, updated_at: now }, "created", &by).await
+    }
+
+    /// Replaces the one of that number.
+    ///
+    /// # Errors
+    /// As for creating, and `not_found`.
+    pub async fn replace_url_route(&self, id: i64, spec: UrlRouteSpec, by: By) -> Result<UrlRoute, Failure> {
+        let _desk = self.desk_with_store().await?;
+        let before = self.url_route(id)?;
+        let route = UrlRoute { spec, updated_at: now(), ..before };
+        self.put_url_route(route, "changed", &by).await
+    }
+
+    /// Deletes the one of that number.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn delete_url_route(&self, id: i64, by: By) -> Result<(), Failure> {
+        let _desk = self.desk_with_store().await?;
+        let known = self.0.url_routes.load();
+        let gone = Arc::clone(known.routes.get(&id).ok_or_else(|| unknown(id))?);
+        let mut routes = known.routes.clone();
+        routes.remove(&id);
+        let (after, _) = self.world_with(&routes, id)?;
+        self.0.store.delete_url_route(id).await?;
+        self.publish(after, UrlRoutes { routes, last: known.last });
+        if let Ok((_, spec)) = gone.route.spec.meaning(id) {
+            self.tell_route("deleted", &spec, &by);
+        }
+        Ok(())
+    }
+
+    /// Builds one into the world, keeps it and publishes it.
+    async fn put_url_route(&self, route: UrlRoute, verb: &str, by: &By) -> Result<UrlRoute, Failure> {
+        let known = self.0.url_routes.load();
+        let mut routes = known.routes.clone();
+        routes.insert(route.id, Kept::new(route.clone()));
+        let (after, spec) = self.world_with(&routes, route.id)?;
+        self.0.store.put_url_route(&route).await?;
+        self.publish(after, UrlRoutes { routes, last: known.last.max(route.id) });
+        if let Some(spec) = spec {
+            self.tell_route(verb, &spec, by);
+        }
+        Ok(route)
+    }
+
+    fn publish(&self, after: Snapshot, routes: UrlRoutes) {
+        let cluster = after.clusters.get(CLUSTER).cloned();
+        self.0.world.store(Arc::new(after));
+        self.0.url_routes.store(Arc::new(routes));
+        if let Some(cluster) = cluster {
+            settle(&cluster);
+        }
+    }
+
+    /// The world in which these are the routes, of which the one of that number is new, changed or gone.
+    fn world_with(
+        &self,
+        all: &BTreeMap<i64, Arc<Kept>>,
+        changed: i64,
+    ) -> Result<(Snapshot, Option<RouteSpec>), Failure> {
+        let before = self.snapshot().clone();
+        let asked =
+            all.get(&changed).map(|kept| kept.route.spec.meaning(changed).map_err(wrong)).transpose()?;
+        if let Some((origin, _)) = &asked {
+            service_of(origin)?;
+        }
+        let spec = asked.map(|(_, spec)| spec);
+        let cluster = self.cluster_of(&before, all)?;
+        let id = UrlRoute::route_id(changed);
+        let mut routes = before.routes.without(&id);
+        if let (Some(spec), Some(cluster)) = (&spec, &cluster) {
+            let spec = Arc::new(spec.clone());
+            let built = build::route(Arc::clone(&spec), Owner::Api, cluster)?;
+            routes = routes.with(&spec, built).map_err(|conflict| conflicts(&conflict))?;
+        }
+        let stranded = before.stranded.iter().filter(|spec| spec.id != id).cloned().collect();
+        let clusters = with_cluster(&before, cluster);
+        Ok((Snapshot { routes, clusters, stranded }, spec))
+    }
+
+    /// The cluster of the services that these lead to; the running one when it has just these.
+    fn cluster_of(
+        &self,
+        before: &Snapshot,
+        all: &BTreeMap<i64, Arc<Kept>>,
+    ) -> Result<Option<Arc<Cluster>>, Failure> {
+        let old = before.clusters.get(CLUSTER);
+        let origins: BTreeSet<&Origin> = all.values().filter_map(|kept| kept.origin.as_ref()).collect();
+        let known: BTreeMap<&str, &ServiceSpec> =
+            old.iter().flat_map(|old| &old.spec.services).map(|(name, spec)| (name.as_str(), spec)).collect();
+        let service = |origin: &Origin| {
+            let name = origin.service();
+            // One of a kind that this version does not know was kept by another.
+            let spec =
+                known.get(name.as_str()).map(|spec| (*spec).clone()).or_else(|| service_of(origin).ok())?;
+            Some((name, spec))
+        };
+        let mut services: Vec<(String, ServiceSpec)> = origins.into_iter().filter_map(service).collect();
+        services.sort_by(|(a, _), (b, _)| a.cmp(b));
+        if services.is_empty() {
+            return Ok(None);
+        }
+        if let Some(old) = old.filter(|old| old.spec.services == services) {
+            return Ok(Some(Arc::clone(old)));
+        }
+        let spec = spec_of(services, old.map(|old| old.spec.created_at))?;
+        let (old, revision) = (old.map(|old| &**old), self.next_revision());
+        build::cluster(spec, old, self.events(), revision, &self.0.data_dir).map(Arc::new).map(Some)
+    }
+
+    /// Puts what the store has of them into the world. One that cannot stand there is told of, and stays kept.
+    pub(crate) fn load_url_routes(&self, (kept, last): (Vec<UrlRoute>, i64)) -> Result<(), Failure> {
+        let before = self.snapshot().clone();
+        let all: BTreeMap<i64, Arc<Kept>> =
+            kept.into_iter().map(|route| (route.id, Kept::new(route))).collect();
+        let cluster = self.cluster_of(&before, &all)?;
+        let (mut routes, mut stranded) = (before.routes.clone(), before.stranded.clone());
+        for Kept { route, .. } in all.values().map(|kept| &**kept) {
+            let placed = route.spec.meaning(route.id).map_err(wrong).and_then(|(origin, spec)| {
+                service_of(&origin)?;
+                // What leads to a service has its cluster.
+                let cluster = cluster.as_ref().ok_or_else(|| unknown(route.id))?;
+                let spec = Arc::new(spec);
+                let built = build::route(Arc::clone(&spec), Owner::Api, cluster)?;
+                match routes.with(&spec, built) {
+                    Ok(with) => Ok(with),
+                    Err(conflict) => {
+                        stranded.push(spec);
+                        Err(conflicts(&conflict))
+                    }
+                }
+            });
+            match placed {
+                Ok(with) => routes = with,
+                Err(failure) => self.events().tell(Happening {
+                    kind: "route.stranded".to_owned(),
+                    cluster: Some(CLUSTER.to_owned()),
+                    route: Some(UrlRoute::route_id(route.id)),
+                    actor: "start".to_owned(),
+                    message: failure.detail().to_owned(),
+                    ..Happening::default()
+                }),
+            }
+        }
+        let clusters = with_cluster(&before, cluster);
+        let routes = Snapshot { routes, clusters, stranded };
+        self.publish(routes, UrlRoutes { routes: all, last });
+        Ok(())
+    }
+}
+
+/// Nobody else changes what is made of these routes.
+pub(crate) fn refuse_reserved(cluster: &str) -> Result<(), Failure> {
+    if cluster != CLUSTER {
+        return Ok(());
+    }
+    Err(Failure::client(
+        Code::Conflict,
+        format!("The cluster `{CLUSTER}` is made of the routes under `/api/routes`."),
+    )
+    .with_hint("Change those, or take another name for a cluster of your own."))
+}
+
+fn with_cluster(
+    before: &Snapshot,
+    cluster: Option<Arc<Cluster>>,
+) -> std::collections::HashMap<Arc<str>, Arc<Cluster>, foldhash::fast::RandomState> {
+    let mut clusters = before.clusters.clone();
+    match cluster {
+        Some(cluster) => clusters.insert(cluster.spec.cluster_id.shared(), cluster),
+        None => clusters.remove(CLUSTER),
+    };
+    clusters
+}
+
+fn settle(cluster: &Cluster) {
+    build::set_weights(cluster);
+    cluster.services.iter().for_each(|service| service.elect());
+}
+
+fn spec_of(
+    services: Vec<(String, ServiceSpec)>,
+    created_at: Option<jiff::Timestamp>,
+) -> Result<ClusterSpec, Failure> {
+    let cluster_id: ClusterId =
+        CLUSTER.parse().map_err(|why: String| Failure::gateway(Code::Internal, why))?;
+    Ok(ClusterSpec {
+        cluster_id,
+        name: "Routes to URLs".to_owned(),
+        description: "Made of the routes under `/api/routes`, and changed by them alone.".to_owned(),
+        created_at: created_at.unwrap_or_else(jiff::Timestamp::now),
+        services,
+        routes: Vec::new(),
+        routing: RoutingSpec { timeout_ms: TIMEOUT_MS, ..RoutingSpec::default() },
+        health: HealthSpec::default(),
+    })
+}
+
+/// The service of an origin, read as a document would be: what a kind does not know yet is refused here.
+fn service_of(origin: &Origin) -> Result<ServiceSpec, Failure> {
+    let name = origin.service();
+    let kind = adapters::of_urls().name();
+    let document = json!({ "name": name, "services": { name: origin.document(kind) } });
+    let mut problems = Problems::default();
+    let input = model::read::read_creation(&document, &Registry, &mut problems);
+    match input.and_then(|mut input| input.services.pop()) {
+        Some((_, service)) => Ok(service),
+        None => Err(wrong(problems.into_vec().into_iter().map(of_target).collect())),
+    }
+}
+
+/// What is wrong with the service is wrong with the URL.
+fn of_target(problem: Problem) -> Problem {
+    let key = problem.path.rsplit('.').next().unwrap_or_default();
+    let message = format!("{key} {}", problem.message);
+    Problem { path: "target_url".to_owned(), message, ..problem }
+}
+
+fn wrong(problems: Vec<Problem>) -> Failure {
+    if problems.iter().all(|problem| problem.not_built) {
+        return refused(problems);
+    }
+    Failure::invalid(Code::InvalidRequest, problems)
+}
+
+/// As fine as the store keeps it: a restart shows the same.
+fn now() -> jiff::Timestamp {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}
+
+fn unknown(id: i64) -> Failure {
+    Failure::client(Code::NotFound, format!("There is no route {id}."))
+        .with_hint("`GET /api/routes` lists them.")
+}

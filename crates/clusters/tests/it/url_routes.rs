@@ -1,0 +1,139 @@
+//! Routes to URLs: they outlive a restart, share what leads to the same place, and touch nothing else.
+
+use std::sync::Arc;
+
+use model::url_route::UrlRouteSpec;
+use serde_json::json;
+
+use crate::{World, by, open};
+
+fn to(path: &str, target_url: &str) -> UrlRouteSpec {
+    UrlRouteSpec {
+        path: path.to_owned(),
+        target_url: target_url.to_owned(),
+        method: "*".to_owned(),
+        enabled: true,
+        rate_limit: 3,
+        timeout: 7,
+    }
+}
+
+impl World {
+    fn leads(&self) -> Vec<(String, String)> {
+        let routes = self.clusters.routes().into_iter();
+        routes.map(|route| (route.spec.id, route.spec.service)).collect()
+    }
+}
+
+#[tokio::test]
+async fn they_outlive_a_restart() {
+    let world = World::new().await;
+    for path in ["/a", "/b/*", "/c"] {
+        world.clusters.create_url_route(to(path, "http://127.0.0.1:9/x"), by()).await.unwrap();
+    }
+    world.clusters.delete_url_route(3, by()).await.unwrap();
+    let kept = world.clusters.url_routes();
+    let leads = world.leads();
+    assert_eq!(leads.len(), 2);
+    let World { clusters, dir } = world;
+    drop(clusters);
+    let clusters = open(&dir).await;
+    let world = World { clusters, dir };
+    assert_eq!((world.clusters.url_routes(), world.leads()), (kept, leads));
+    let next = world.clusters.create_url_route(to("/d", "http://127.0.0.1:9"), by()).await.unwrap();
+    assert_eq!(next.id, 4, "also the number of one that is gone is never given again");
+    let route = world.clusters.snapshot().routes.get("url-1").cloned().unwrap();
+    assert_eq!((route.tactics().timeout.as_secs(), route.limit.is_some()), (7, true));
+}
+
+#[tokio::test]
+async fn a_change_touches_nothing_else() {
+    let world = World::new().await;
+    world.create(json!({
+        "name": "Shop", "cluster_id": "shop", "services": { "web": { "type": "http", "host": "127.0.0.1", "port": 9 } },
+        "routes": [{ "id": "own", "path": "/own", "service": "web" }],
+    }))
+    .await;
+    let (one, other) = (to("/a", "http://127.0.0.1:8/x"), to("/b", "http://127.0.0.1:8/y"));
+    world.clusters.create_url_route(one, by()).await.unwrap();
+    let before = world.clusters.snapshot().clone();
+    world.clusters.create_url_route(other, by()).await.unwrap();
+    world.clusters.create_url_route(to("/c", "http://127.0.0.1:7/"), by()).await.unwrap();
+    let after = world.clusters.snapshot().clone();
+    for id in ["own", "url-1"] {
+        assert!(Arc::ptr_eq(before.routes.get(id).unwrap(), after.routes.get(id).unwrap()), "{id}");
+    }
+    let service = |id: &str| Arc::clone(&after.routes.get(id).unwrap().service);
+    assert!(Arc::ptr_eq(&service("url-1"), &service("url-2")), "one origin, one service");
+    assert_eq!(after.cluster("url-routes").unwrap().services.len(), 2);
+
+    world.clusters.replace_url_route(1, to("/a", "http://127.0.0.1:7/z"), by()).await.unwrap();
+    world.clusters.delete_url_route(2, by()).await.unwrap();
+    let world_now = world.clusters.snapshot().clone();
+    assert_eq!(
+        world_now.cluster("url-routes").unwrap().services.len(),
+        1,
+        "nobody leads to the other any more"
+    );
+    for id in [1, 3] {
+        world.clusters.delete_url_route(id, by()).await.unwrap();
+    }
+    assert!(
+        world.clusters.snapshot().cluster("url-routes").is_err(),
+        "without routes there is no cluster of them"
+    );
+    let told = world.events("route.");
+    assert_eq!(told.len(), 7, "{told:?}");
+}
+
+#[tokio::test]
+async fn what_clients_have_used_stays_when_their_route_changes() {
+    let world = World::new().await;
+    world.clusters.create_url_route(to("/a", "http://127.0.0.1:8/x"), by()).await.unwrap();
+    let ask = || {
+        let route = world.clusters.snapshot().routes.get("url-1").cloned().unwrap();
+        let now = throome_clusters::clock::now();
+        route.limit.as_ref().unwrap().ask("192.0.2.1".parse().unwrap(), |_| None, now).is_ok()
+    };
+    assert_eq!([ask(), ask(), ask(), ask()], [true, true, true, false]);
+    world.clusters.replace_url_route(1, to("/a", "http://127.0.0.1:8/y"), by()).await.unwrap();
+    world.clusters.create_url_route(to("/b", "http://127.0.0.1:7/"), by()).await.unwrap();
+    assert!(!ask());
+}
+
+#[tokio::test]
+async fn one_that_another_stands_in_the_way_of_changes_nothing() {
+    let world = World::new().await;
+    world.create(json!({
+        "name": "Shop", "cluster_id": "shop", "services": { "web": { "type": "http", "host": "127.0.0.1", "port": 9 } },
+        "routes": [{ "id": "own", "path": "/own", "service": "web" }],
+    }))
+    .await;
+    let failure = world.clusters.create_url_route(to("/own", "http://127.0.0.1:8"), by()).await.unwrap_err();
+    assert!(failure.detail().contains("route `own`"), "{failure}");
+    assert!(
+        world.clusters.snapshot().cluster("url-routes").is_err() && world.clusters.url_routes().is_empty()
+    );
+
+    // One that was kept, and whose place a file takes before the next start.
+    let World { clusters, dir } = world;
+    clusters.create_url_route(to("/mine", "http://127.0.0.1:8"), by()).await.unwrap();
+    drop(clusters);
+    let file = dir.path().join("shop/config.yaml");
+    let text = std::fs::read_to_string(&file).unwrap().replace("/own", "/mine");
+    std::fs::write(&file, text).unwrap();
+    let clusters = open(&dir).await;
+    assert_eq!(clusters.url_routes().len(), 1, "it is kept");
+    assert_eq!(clusters.snapshot().stranded.len(), 1);
+    clusters.replace_url_route(1, to("/free", "http://127.0.0.1:8"), by()).await.unwrap();
+    assert!(clusters.snapshot().stranded.is_empty() && clusters.snapshot().routes.get("url-1").is_some());
+}
+
+#[tokio::test]
+async fn a_file_does_not_take_the_name_of_their_cluster() {
+    let dir = tempfile::TempDir::new().unwrap();
+    std::fs::create_dir_all(dir.path().join("url-routes")).unwrap();
+    std::fs::write(dir.path().join("url-routes/config.yaml"), "services: {}\n").unwrap();
+    let problems = throome_clusters::Clusters::check_files(dir.path()).unwrap();
+    assert!(problems[0].message.contains("/api/routes"), "{problems:?}");
+}
