@@ -25,9 +25,9 @@ mod snapshot;
 // A service as it runs.
 mod endpoint;
 mod lead;
+mod limit;
 mod room;
 mod route_meter;
-mod limit;
 mod service;
 
 // The world's beginning, its changes, and what is shown of it.

@@ -17,7 +17,8 @@ use crate::history::History;
 use crate::snapshot::Snapshot;
 use crate::url_routes::refuse_reserved;
 use crate::{
-    Activity, Clusters, Events, Happening, Inner, build, clock, doors, files, history, late, live, probe, watch,
+    Activity, Clusters, Events, Happening, Inner, build, clock, doors, files, history, late, live, probe,
+    watch,
 };
 
 /// Where the world is kept.

@@ -83,8 +83,7 @@ impl Route {
         };
         let leads = Leads::new(&spec, find)?;
         let tactics = Tactics::of_route(&spec, &cluster.spec.routing).map(Box::new);
-        let extras =
-            Extras::new(&spec, &leads, cluster, find)?;
+        let extras = Extras::new(&spec, &leads, cluster, find)?;
         let meter = RouteMeter::new(&cluster.route_meters);
         Ok(Route { id: spec.id.as_str().into(), owner, leads, meter, tactics, extras, spec })
     }
@@ -207,8 +206,7 @@ impl Extras {
     ) -> Result<Option<Box<Self>>, Failure> {
         let mut extras = Extras::default();
         let strategy = spec.strategy.unwrap_or(cluster.spec.routing.strategy);
-        extras.limit =
-            spec.rate_limit.as_ref().map(|limit| Limit::new(limit, &spec.id, &cluster.clients));
+        extras.limit = spec.rate_limit.as_ref().map(|limit| Limit::new(limit, &spec.id, &cluster.clients));
         if let Some(mirror) = &spec.mirror {
             extras.mirror = Some(Mirror { service: find(&mirror.service)?, shares: share(mirror.share) });
         }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use policy::Remaining;
 use wire::http1::server;
 use wire::http1::{BodyReader, BodyWriter, Framing, Pump, RequestHead, ResponseHead};
-use policy::Remaining;
 use wire::{Alarm, Body, Error, Line, Socket};
 
 use crate::door::Options;
@@ -146,7 +146,14 @@ impl Peer {
                 identity.fields().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
             lines.into()
         });
-        Peer { address: ip, ip: ip.to_string(), node, trusted: options.trusted_proxies.trusts(ip), scheme, identity }
+        Peer {
+            address: ip,
+            ip: ip.to_string(),
+            node,
+            trusted: options.trusted_proxies.trusts(ip),
+            scheme,
+            identity,
+        }
     }
 }
 
