@@ -58,7 +58,7 @@ impl Client {
             .max_send_buffer_size(budgets.unsent)
             .max_concurrent_reset_streams(budgets.resets)
             .max_local_error_reset_streams(Some(budgets.faults));
-        let (sender, connection) = builder.handshake(Io(conn)).await?;
+        let (sender, connection) = builder.handshake(Io::new(conn)).await?;
         let shared = Arc::new(Shared::default());
         Ok((Client { sender, shared: Arc::clone(&shared) }, Driver { connection, shared }))
     }
