@@ -4,7 +4,7 @@
 # scripts/servers.sh starts its own.
 set -euo pipefail
 
-packages=(nginx-light haproxy webdis redis-server postgresql pgbouncer wrk openssl iproute2)
+packages=(nginx-light haproxy webdis redis-server postgresql pgbouncer wrk openssl iproute2 nghttp2-client curl)
 # Kafka has no package: Maven fetches it, and Java runs it.
 if ! command -v java >/dev/null; then
     # The version that it is tried with, where the system still has it.

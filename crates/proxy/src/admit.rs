@@ -183,7 +183,6 @@ impl Passage {
         endpoint: &str,
         stream: &mut Stream,
     ) -> Result<(), Error> {
-        const MALFORMED: Error = Error::Malformed("a head that HTTP/2 cannot carry");
         let target = self.target.as_deref().unwrap_or(head.path_and_query());
         let host = head.host().unwrap_or(endpoint);
         let edits = self.route.request_edits();
@@ -193,9 +192,9 @@ impl Passage {
             .path_and_query(target)
             .build();
         let mut request = http::Request::new(());
-        *request.uri_mut() = uri.map_err(|_| MALFORMED)?;
+        *request.uri_mut() = uri.map_err(|_| Error::Unsayable)?;
         let method = if head.upgrade { "CONNECT" } else { head.method() };
-        *request.method_mut() = http::Method::from_bytes(method.as_bytes()).map_err(|_| MALFORMED)?;
+        *request.method_mut() = http::Method::from_bytes(method.as_bytes()).map_err(|_| Error::Unsayable)?;
         if head.upgrade {
             wire::http2::ask_for_websocket(&mut request);
         }
@@ -207,7 +206,7 @@ impl Passage {
         let mut forwarding = Vec::with_capacity(256);
         say_forwarding(head, peer, host, &mut forwarding);
         take_lines(&forwarding, headers);
-        headers.insert("x-request-id", HeaderValue::from_str(id.as_str()).map_err(|_| MALFORMED)?);
+        headers.insert("x-request-id", HeaderValue::from_str(id.as_str()).map_err(|_| Error::Unsayable)?);
         if head.wants_trailers() {
             headers.insert(http::header::TE, HeaderValue::from_static("trailers"));
         }

@@ -317,6 +317,12 @@ fn pass_interim(client: &mut Client) {
 
 /// A stream that could not be opened: nothing has left.
 pub(crate) fn of_opening(error: &Error) -> Fault {
+    if matches!(error, Error::Unsayable) {
+        // The service is not to blame, or whoever sends such heads could have it taken for dead.
+        let detail =
+            "The service speaks HTTP/2, which cannot carry the path or host of this request as it is.";
+        return Fault::of_client(Failure::client(Code::InvalidRequest, detail));
+    }
     let detail = format!("cannot open a stream: {error}");
     Fault::of_service(RetryOn::Connect, Code::BadGateway, detail).unreached()
 }

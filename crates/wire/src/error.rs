@@ -28,6 +28,9 @@ pub enum Error {
     /// Not HTTP/1 as RFC 9112 has it.
     #[error("{0}")]
     Malformed(&'static str),
+    /// A head of HTTP/1 that has no form in HTTP/2.
+    #[error("HTTP/2 cannot carry this head")]
+    Unsayable,
     /// The peer has reset the stream, with this code of HTTP/2.
     #[error("the stream was reset: {}", h2::Reason::from(*.0))]
     Reset(u32),

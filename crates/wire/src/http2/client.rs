@@ -62,7 +62,7 @@ impl Client {
             .max_concurrent_reset_streams(budgets.resets)
             .max_local_error_reset_streams(Some(budgets.faults));
         let shared = Arc::new(Shared { is_secure: conn.socket.is_secure(), ..Shared::default() });
-        let (sender, connection) = builder.handshake(Io(conn)).await?;
+        let (sender, connection) = builder.handshake(Io::new(conn)).await?;
         Ok((Client { sender, shared: Arc::clone(&shared) }, Driver { connection, shared }))
     }
 

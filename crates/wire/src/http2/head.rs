@@ -52,7 +52,8 @@ impl RequestHead {
             return Err(Error::Malformed("a path that is none"));
         }
         self.target = target;
-        take_authority(&mut self.fields, parts)?;
+        check_request(parts)?;
+        take_authority(&mut self.fields, parts);
         take_headers(&mut self.fields, &parts.headers, limits)?;
         let facts = Facts::gather(&mut self.fields, 1)?;
         self.host = Some(facts.host.ok_or(Error::Malformed("a request without :authority"))?);
@@ -135,20 +136,39 @@ fn line(fields: &mut Fields, name: &[u8], value: &[u8], known: Known) {
     fields.lines.push(FieldAt { name, value, line_end, known, named: false });
 }
 
-/// The host is what `:authority` says; a `Host` that says something else is a second one.
-fn take_authority(fields: &mut Fields, parts: &request::Parts) -> Result<(), Error> {
-    let host = parts.headers.get(http::header::HOST);
+/// What RFC 9113 forbids and the crate lets pass: white space around a value (8.2.1), an empty scheme (8.3.1), and hosts
+/// that are not what `:authority` says.
+fn check_request(parts: &request::Parts) -> Result<(), Error> {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    if parts
+        .headers
+        .values()
+        .any(|value| is_space(value.as_bytes().first()) || is_space(value.as_bytes().last()))
+    {
+        return Err(Error::Malformed("white space around a value"));
+    }
+    if parts.uri.scheme_str() == Some("") {
+        return Err(Error::Malformed("an empty :scheme"));
+    }
+    let mut hosts = parts.headers.get_all(http::header::HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Err(Error::Malformed("more than one host"));
+    }
     match (parts.uri.authority(), host) {
         (Some(authority), Some(host))
             if !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
         {
             Err(Error::Malformed(":authority and Host that differ"))
         }
-        (Some(authority), _) => {
-            line(fields, b"host", authority.as_str().as_bytes(), Known::Host);
-            Ok(())
-        }
-        (None, _) => Ok(()),
+        _ => Ok(()),
+    }
+}
+
+/// The host is what `:authority` says.
+fn take_authority(fields: &mut Fields, parts: &request::Parts) {
+    if let Some(authority) = parts.uri.authority() {
+        line(fields, b"host", authority.as_str().as_bytes(), Known::Host);
     }
 }
 

@@ -42,7 +42,7 @@ impl Server {
             .max_pending_accept_reset_streams(budgets.resets)
             .max_local_error_reset_streams(Some(budgets.faults))
             .enable_connect_protocol();
-        Ok(Server(builder.handshake(Io(conn)).await?))
+        Ok(Server(builder.handshake(Io::new(conn)).await?))
     }
 
     /// The next request; also moves everything that is under way on the connection. `None` is its end.
