@@ -10,6 +10,7 @@ use policy::{Asked, Asker, Match, Progress, Request, Work, may_rerun};
 use serde_json::{Value, json};
 
 use crate::endpoint::Standing;
+use crate::room::Occupancy;
 use crate::route::{Leads, Rescue, Route};
 use crate::service::{Service, Tactics};
 use crate::{Access, Clusters, choice, clock, lead};
@@ -134,7 +135,11 @@ fn policies(tactics: &Tactics, rerun: bool, service: &Service, route: &Route) ->
             "reset_timeout": breaker.reset_timeout,
         }),
     ];
-    limit.into_iter().chain(others).collect()
+    let room = service.room.as_ref().map(|room| {
+        let Occupancy { most, inside, waiting } = room.occupancy();
+        json!({ "policy": "limits", "max_requests": most, "in_flight": inside, "pending": waiting })
+    });
+    limit.into_iter().chain(others).chain(room).collect()
 }
 
 /// What the route does to the request, its answer and its way, where it does anything.

@@ -90,7 +90,6 @@ pub(crate) fn admit(
         Some(query) => format!("{path}?{query}"),
         None => path,
     });
-    drop(found);
     Ok(Passage { route, way, target, key, remaining })
 }
 

@@ -1,6 +1,9 @@
 //! The try loop of a request: endpoint after endpoint, until one answers.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use clusters::{Access, Attempt, Miss, Order, Outcome, RequestId, Service, Settled, Shape, Tries};
@@ -43,7 +46,7 @@ pub(crate) async fn forward(
         tries.end_within(limit);
     }
     loop {
-        let mut attempt = tries.next().await.map_err(|failure| fail(&mut tries, failure))?;
+        let mut attempt = next(client, &mut tries).await.map_err(|failure| fail(&mut tries, failure))?;
         let mut result = ask(client, door, passage, id, &mut attempt, rerun).await;
         if result.is_ok() && tries.rather_again(client.response.status) {
             let detail = format!("answered {}", client.response.status);
@@ -57,6 +60,25 @@ pub(crate) async fn forward(
             Err(failure) => return Err(fail(&mut tries, failure)),
         }
     }
+}
+
+/// The next attempt, for which a service with a limit may have to be waited: a client that leaves meanwhile waits no more.
+async fn next(client: &mut Client, tries: &mut Tries) -> Result<Attempt, Failure> {
+    let line = &mut client.line;
+    let mut next = pin!(tries.next());
+    poll_fn(|cx| {
+        if let Poll::Ready(next) = next.as_mut().poll(cx) {
+            return Poll::Ready(next);
+        }
+        match line.poll_broken(cx) {
+            Some(error) => {
+                let detail = format!("The client left before its request was sent: {error}.");
+                Poll::Ready(Err(Failure::client(Code::RequestTimeout, detail)))
+            }
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// Whether the request may be sent once more after all of it has left.

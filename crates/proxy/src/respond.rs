@@ -7,6 +7,8 @@ mod http2;
 
 mod own;
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use clusters::{Fixed, HeaderEdits, Leads, RequestId};
 use http::{HeaderName, HeaderValue};
@@ -156,7 +158,7 @@ pub(crate) async fn redirect(
     let mut own = Own::new(status, None, Bytes::new());
     own.add("location", location.to_owned());
     own.edits = passage.route.response_edits();
-    say_own(client, door, own, id).await;
+    say_of_route(client, door, passage, own, id).await;
     Ok(())
 }
 
@@ -183,8 +185,16 @@ pub(crate) async fn fixed_as(
 ) -> Result<(), Failure> {
     let mut own = Own::new(fixed.status, fixed.content_type.as_deref(), fixed.body.clone());
     own.edits = passage.route.response_edits();
-    say_own(client, door, own, id).await;
+    say_of_route(client, door, passage, own, id).await;
     Ok(())
+}
+
+/// An answer without a service, counted with its route.
+async fn say_of_route(client: &mut Client, door: &Door, passage: &Passage, own: Own<'_>, id: &RequestId) {
+    let began = Instant::now();
+    passage.route.meter.begin();
+    say_own(client, door, own, id).await;
+    passage.route.meter.end(began.elapsed(), None, 0);
 }
 
 async fn say_own(client: &mut Client, door: &Door, mut own: Own<'_>, id: &RequestId) {

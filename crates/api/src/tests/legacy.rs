@@ -81,6 +81,7 @@ async fn every_breaker_is_listed_with_what_it_counted() {
             rerun: true,
             uploads: false,
             patience: std::time::Duration::ZERO,
+            key: None,
             request_id: clusters::RequestId::make(),
         };
         let activity = gateway.clusters.activity().clone();

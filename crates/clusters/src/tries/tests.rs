@@ -20,7 +20,7 @@ fn route_spec(hedge: Option<HedgeSpec>, attempts: u32) -> RouteSpec {
         serde_json::json!({ "id": "all", "cluster": "shop", "path": "/*", "service": "web" }),
     )
     .unwrap();
-    spec.retry = Some(RetrySpec { attempts, hedge, ..RetrySpec::default() });
+    spec.retry = Some(RetrySpec { attempts, hedge, ..RetrySpec::default() }.into());
     spec
 }
 
@@ -48,7 +48,7 @@ fn world(endpoints: u16, hedge: Option<Duration>, attempts: u32) -> World {
     };
     let cluster = build::cluster(spec, None, &Events::default(), 1, Path::new("/nowhere")).unwrap();
     let hedge = hedge.map(|after| HedgeSpec { after: Span(after) });
-    let route = build::route(route_spec(hedge, attempts), Owner::Api, &cluster).unwrap();
+    let route = build::route(route_spec(hedge, attempts).into(), Owner::Api, &cluster).unwrap();
     World { cluster, route, activity: Activity::default() }
 }
 
@@ -61,6 +61,7 @@ impl World {
             rerun,
             uploads: false,
             patience: Duration::ZERO,
+            key: None,
             request_id: RequestId::make(),
         };
         let service = Arc::clone(self.cluster.service("web").unwrap());

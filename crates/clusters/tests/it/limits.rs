@@ -19,6 +19,7 @@ fn document(limits: &Value, ports: &[u16]) -> Value {
     }
     json!({
         "cluster_id": "c", "name": "C", "services": { "web": web },
+        "routes": [{ "id": "all", "path": "/*", "service": "web" }],
         "health": { "enabled": false }, "routing": { "timeout_ms": 400 },
     })
 }
@@ -111,6 +112,15 @@ async fn a_place_is_held_over_all_tries_and_given_back_however_they_end() {
 async fn a_changed_limit_holds_for_what_is_under_way() {
     let World { clusters, dir: _dir } = world(json!({ "max_requests": 1 })).await;
     let first = under_way(&clusters).await;
+    let asked = model::view::ExplainRequest {
+        method: "GET".to_owned(),
+        host: String::new(),
+        path: "/".to_owned(),
+        headers: Default::default(),
+    };
+    let told = clusters.explain(&asked).unwrap();
+    let limits = json!({ "policy": "limits", "max_requests": 1, "in_flight": 1, "pending": 0 });
+    assert!(told.policies.contains(&limits), "{:?}", told.policies);
     let waits = tokio::spawn({
         let clusters = clusters.clone();
         async move { under_way(&clusters).await }

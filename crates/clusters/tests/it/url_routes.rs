@@ -21,7 +21,7 @@ fn to(path: &str, target_url: &str) -> UrlRouteSpec {
 impl World {
     fn leads(&self) -> Vec<(String, String)> {
         let routes = self.clusters.routes().into_iter();
-        routes.map(|route| (route.spec.id, route.spec.service)).collect()
+        routes.map(|route| (route.spec.id.clone(), route.spec.service.clone())).collect()
     }
 }
 
@@ -43,7 +43,10 @@ async fn they_outlive_a_restart() {
     let next = world.clusters.create_url_route(to("/d", "http://127.0.0.1:9"), by()).await.unwrap();
     assert_eq!(next.id, 4, "also the number of one that is gone is never given again");
     let route = world.clusters.snapshot().routes.get("url-1").cloned().unwrap();
-    assert_eq!((route.tactics().timeout.as_secs(), route.limit.is_some()), (7, true));
+    assert_eq!(
+        (route.tactics(route.pick_service(0).unwrap()).timeout.as_secs(), route.limit().is_some()),
+        (7, true)
+    );
 }
 
 #[tokio::test]
@@ -63,7 +66,7 @@ async fn a_change_touches_nothing_else() {
     for id in ["own", "url-1"] {
         assert!(Arc::ptr_eq(before.routes.get(id).unwrap(), after.routes.get(id).unwrap()), "{id}");
     }
-    let service = |id: &str| Arc::clone(&after.routes.get(id).unwrap().service);
+    let service = |id: &str| Arc::clone(after.routes.get(id).unwrap().pick_service(0).unwrap());
     assert!(Arc::ptr_eq(&service("url-1"), &service("url-2")), "one origin, one service");
     assert_eq!(after.cluster("url-routes").unwrap().services.len(), 2);
 
@@ -93,7 +96,7 @@ async fn what_clients_have_used_stays_when_their_route_changes() {
     let ask = || {
         let route = world.clusters.snapshot().routes.get("url-1").cloned().unwrap();
         let now = throome_clusters::clock::now();
-        route.limit.as_ref().unwrap().ask("192.0.2.1".parse().unwrap(), |_| None, now).is_ok()
+        route.limit().unwrap().ask("192.0.2.1".parse().unwrap(), |_| None, now).is_ok()
     };
     assert_eq!([ask(), ask(), ask(), ask()], [true, true, true, false]);
     world.clusters.replace_url_route(1, to("/a", "http://127.0.0.1:8/y"), by()).await.unwrap();

@@ -6,6 +6,7 @@
 
 use super::{Balancer, Candidates, Load, two_choices::TwoChoices};
 use crate::seed::mix;
+use crate::time::Time;
 
 /// An endpoint has at most this much more in flight than its share, as a fraction: what one key brings beyond goes to
 /// the endpoint that drew second.
@@ -22,21 +23,22 @@ pub(super) struct Hash;
 impl Balancer for Hash {
     fn pick(&self, candidates: &Candidates<'_>, seed: u64) -> usize {
         match candidates.key {
-            Some(key) => by_key(candidates.loads, key),
+            Some(key) => by_key(candidates, key),
             None => TwoChoices.pick(candidates, seed),
         }
     }
 }
 
-fn by_key(loads: &[&Load], key: u64) -> usize {
+fn by_key(candidates: &Candidates<'_>, key: u64) -> usize {
+    let Candidates { loads, now, .. } = *candidates;
     // Who is named has what the client comes back for, and is asked however busy it is.
     if let Some(named) = loads.iter().position(|load| load.name() == key) {
         return named;
     }
-    let whole = Whole::of(loads);
+    let whole = Whole::of(loads, now);
     let mut best: Option<(bool, f64, usize)> = None;
     for (index, load) in loads.iter().enumerate() {
-        let drawn = (whole.has_room(load), draw(load, key), index);
+        let drawn = (whole.has_room(load, now), draw(load, key), index);
         if best.is_none_or(|best| (drawn.0, drawn.1) > (best.0, best.1)) {
             best = Some(drawn);
         }
@@ -55,20 +57,20 @@ fn draw(load: &Load, key: u64) -> f64 {
 /// All endpoints together.
 struct Whole {
     in_flight: u64,
-    weight: u64,
+    /// The shares of all: one that rises is given less, and its keys stay its own.
+    share: u64,
 }
 
 impl Whole {
-    fn of(loads: &[&Load]) -> Self {
+    fn of(loads: &[&Load], now: Time) -> Self {
         Whole {
             in_flight: loads.iter().map(|load| u64::from(load.in_flight())).sum(),
-            weight: loads.iter().map(|load| u64::from(load.weight().max(1))).sum(),
+            share: loads.iter().map(|load| load.share(now)).sum(),
         }
     }
 
-    fn has_room(&self, load: &Load) -> bool {
-        let weight = u64::from(load.weight().max(1));
-        let share = ((self.in_flight + 1) * weight * MORE.0).div_ceil(self.weight * MORE.1);
+    fn has_room(&self, load: &Load, now: Time) -> bool {
+        let share = ((self.in_flight + 1) * load.share(now) * MORE.0).div_ceil(self.share * MORE.1);
         u64::from(load.in_flight()) < share + SLACK
     }
 }

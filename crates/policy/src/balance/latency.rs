@@ -26,9 +26,7 @@ impl Balancer for Latency {
 fn wait(load: &Load, unknown: f64, now: Time) -> f64 {
     let latency = load.latency(now).as_secs_f64();
     let latency = if latency == 0.0 { unknown } else { latency };
-    #[expect(clippy::cast_precision_loss, reason = "a weight times 1024")]
-    let share = load.share(now) as f64;
-    latency * f64::from(load.in_flight() + 1) / share
+    latency * f64::from(load.in_flight() + 1) / load.share(now) as f64
 }
 
 /// The mean of what is known, for those of which nothing is: they are neither avoided nor flooded.

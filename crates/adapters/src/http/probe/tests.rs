@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use super::super::pool::Protocol;
 use super::*;
+use crate::http::WebSockets;
 
 /// Answers one connection with these pieces, each written by itself; leaves the connection open when it `lingers`.
 async fn server(pieces: Vec<Vec<u8>>, lingers: bool) -> (Pool, Arc<Mutex<String>>) {
@@ -31,7 +32,7 @@ async fn server(pieces: Vec<Vec<u8>>, lingers: bool) -> (Pool, Arc<Mutex<String>
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
     });
-    (Pool::new(Address::new("127.0.0.1", port), Protocol::Http1), asked)
+    (Pool::of(Address::new("127.0.0.1", port), Protocol::Http1, None, WebSockets::default()).unwrap(), asked)
 }
 
 fn wants(body: &str) -> Probe {
