@@ -54,7 +54,9 @@ async fn serve(mut client: Line, service: SocketAddr) {
             Ok(false) => return linger(conn(&mut client), &mut alarm, PATIENCE).await,
             Err(error) => {
                 let status = match error {
-                    Error::Malformed(_) | Error::Unsayable | Error::Reset(_) | Error::Refused => "400 Bad Request",
+                    Error::Malformed(_) | Error::Unsayable | Error::Reset(_) | Error::Refused => {
+                        "400 Bad Request"
+                    }
                     Error::HeadTooLarge => "431 Request Header Fields Too Large",
                     Error::BodyTooLarge => "413 Content Too Large",
                     Error::TimedOut | Error::Trickle => "408 Request Timeout",
