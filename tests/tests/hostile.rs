@@ -11,7 +11,9 @@ use throome_e2e::Layout;
 
 #[test]
 fn what_is_hostile_is_refused_and_what_is_odd_arrives_whole() {
-    let cases = runner::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile"));
+    let mut cases = runner::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile"));
+    // The codec refuses the preface of HTTP/2; the door speaks it, and h2spec asks it what may follow.
+    cases.retain(|case| case.name != "protocols/http-2-preface");
     let service = runner::Service::start();
     let layout = Layout::default();
     let port = service.address.port();

@@ -326,3 +326,9 @@ pub(crate) fn of_opening(error: &Error) -> Fault {
     let detail = format!("cannot open a stream: {error}");
     Fault::of_service(RetryOn::Connect, Code::BadGateway, detail).unreached()
 }
+
+/// A service that was asked for what it does not offer. It is well, and whoever asks on must not have it taken for dead.
+pub(crate) fn of_no_websocket() -> Fault {
+    let detail = "The service takes no WebSocket over HTTP/2, which is all that it speaks.";
+    Fault::of_client(Failure::client(Code::InvalidRequest, detail))
+}

@@ -162,6 +162,12 @@ async fn ask(
                 connected.map_err(|fault| fault.bound_if(is_bound).into_miss(attempt))?
             }
         };
+        if client.request.upgrade
+            && let Line::Http2(stream) = &service
+            && !stream.offers_websocket().await
+        {
+            return Err(exchange::of_no_websocket().into_miss(attempt));
+        }
         match &mut service {
             Line::Http1(conn) if !unsent.is_empty() => conn.outbox = std::mem::take(&mut unsent),
             line => passage

@@ -112,7 +112,7 @@ def play(case):
 # What HTTP/2 cannot carry is refused, and what is not asked in it is another theme's.
 OTHERWISE = {
     "paths/unwise": ["answered", "400"],
-    # Any 2xx agrees to a WebSocket in HTTP/2, and this service says 200; websockets.py holds what comes too soon.
+    # This service offers no WebSocket; websockets_pass.py holds what comes too soon for one that does.
     "connection/upgrade-premature": None,
     # The door speaks it: what follows is no HTTP/2, and is told so in HTTP/2.
     "protocols/http-2-preface": None,
@@ -140,6 +140,25 @@ def what_cannot_be_carried_is_nobodys_fault():
     RECORDER.take(1)
 
 
+def what_is_not_offered_is_nobodys_fault():
+    """The same for WebSockets before a service that takes none over HTTP/2: it is never asked (RFC 8441 3)."""
+    asked = AFTER.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                          b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    for _ in range(10):
+        with socket.create_connection(("127.0.0.1", DOOR)) as sock:
+            sock.sendall(asked)
+            check(statuses(sock, 1) == [400], "was not refused")
+    check(not RECORDER.take(0.1), "it was asked")
+    with socket.create_connection(("127.0.0.1", DOOR)) as sock:
+        sock.sendall(AFTER)
+        check(statuses(sock, 1) == [200], "its breaker is open")
+    RECORDER.take(1)
+
+
 paths = [path for path in sorted(FOLDER.glob("*/*.http")) if OTHERWISE.get(named(path), True)]
 cases = [(named(path), lambda path=path: play(case_of(path))) for path in paths]
-run([*cases, ("breaker/what-cannot-be-carried", what_cannot_be_carried_is_nobodys_fault)])
+run([
+    # First, on a connection that has not heard what the service offers.
+    ("breaker/what-is-not-offered", what_is_not_offered_is_nobodys_fault), *cases,
+    ("breaker/what-cannot-be-carried", what_cannot_be_carried_is_nobodys_fault),
+])

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 
-from frames import CONNECT_PROTOCOL, PREFACE, Gone, Peer, field
+from frames import PREFACE, Gone, Peer, field
 
 
 class Seen:
@@ -27,10 +27,10 @@ SLOW = 1
 
 
 class Recorder:
-    """Listens on a port; `protocol` is `http1` or `h2c`."""
+    """Listens on a port; `protocol` is `http1` or `h2c`. `settings` is what it says of itself in HTTP/2."""
 
-    def __init__(self, port, protocol):
-        self.protocol, self.seen = protocol, queue.Queue()
+    def __init__(self, port, protocol, settings=None):
+        self.protocol, self.seen, self.settings = protocol, queue.Queue(), settings
         self.connections = []
         self.listener = socket.create_server(("127.0.0.1", port), backlog=256)
         threading.Thread(target=self.accept, daemon=True).start()
@@ -157,7 +157,7 @@ def say_http1(sock, seen):
 
 class H2c(Peer):
     def __init__(self, sock, recorder):
-        super().__init__(sock, {CONNECT_PROTOCOL: 1})
+        super().__init__(sock, recorder.settings)
         self.recorder, self.requests = recorder, {}
 
     def came(self, number, what):

@@ -5,12 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use http::uri::Scheme;
 use http::{Request, Uri};
+use tokio::time::Instant;
 
 use super::Budgets;
 use super::io::Io;
@@ -32,6 +34,8 @@ struct Shared {
     open: AtomicUsize,
     /// By TLS, which requests name as their scheme.
     is_secure: bool,
+    /// The service has answered something, and with its first frame it has said what it offers.
+    is_heard: AtomicBool,
 }
 
 impl std::fmt::Debug for Client {
@@ -111,10 +115,29 @@ pub struct Opening {
     place: Place,
 }
 
+/// How long, and in which steps, a service is waited for that has just been connected to, to say what it offers.
+const FIRST_FRAME: Duration = Duration::from_secs(1);
+const STEP: Duration = Duration::from_millis(2);
+
 /// A stream's place on its connection, while it is there.
 pub(super) struct Place(Arc<Shared>);
 
 impl Opening {
+    /// Whether the service takes WebSockets (RFC 8441 3), which may be said to nobody else. It says so in its first frame,
+    /// for which a new connection waits here.
+    pub(super) async fn offers_websocket(&self) -> bool {
+        let end = Instant::now() + FIRST_FRAME;
+        loop {
+            if self.client.sender.is_extended_connect_protocol_enabled() {
+                return true;
+            }
+            if self.client.is_over() || self.place.0.is_heard.load(Relaxed) || Instant::now() >= end {
+                return false;
+            }
+            tokio::time::sleep(STEP).await;
+        }
+    }
+
     /// Opens it. The place is to be kept while anything is said or read on it.
     pub(super) fn send(
         mut self,
@@ -133,6 +156,11 @@ impl Opening {
 }
 
 impl Place {
+    /// The service has answered.
+    pub(super) fn hear(&self) {
+        self.0.is_heard.store(true, Relaxed);
+    }
+
     /// Opens no further stream on the connection.
     pub(super) fn retire_connection(&self) {
         self.0.is_over.store(true, Relaxed);

@@ -76,6 +76,14 @@ impl Stream {
         Stream::new(State::Opening(opening), None)
     }
 
+    /// Whether a service that nothing was said to yet takes WebSockets over HTTP/2.
+    pub async fn offers_websocket(&self) -> bool {
+        match &self.state {
+            State::Opening(opening) => opening.offers_websocket().await,
+            _ => false,
+        }
+    }
+
     /// Opens no further stream on its connection.
     pub fn retire_connection(&self) {
         if let Some(place) = &self.place {
@@ -194,6 +202,9 @@ impl Stream {
             return Poll::Ready(head.take_http2(&parts, true, limits, to_head));
         }
         let (parts, body) = ready!(Pin::new(answer).poll(cx))?.into_parts();
+        if let Some(place) = &self.place {
+            place.hear();
+        }
         let taken = head.take_http2(&parts, body.is_end_stream(), limits, to_head);
         self.incoming = Some(body);
         self.state = match std::mem::replace(&mut self.state, State::Broken) {
