@@ -78,7 +78,7 @@ pub(crate) fn admit(
         Leads::Fixed(_) => Way::Fixed,
         Leads::Redirect(redirect) => {
             let asked = Asked {
-                scheme: if peer.came_by_tls(head) { "https" } else { "http" },
+                scheme: peer.scheme_of(head),
                 authority: head.host().unwrap_or_default(),
                 path: head.path(),
                 query: head.query(),

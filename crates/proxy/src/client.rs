@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use model::route::SCHEMES;
 use policy::Remaining;
 use wire::http1::server;
 use wire::http1::{BodyReader, BodyWriter, Framing, Pump, RequestHead, ResponseHead};
@@ -133,6 +134,11 @@ impl Peer {
     pub(crate) fn came_by_tls(&self, head: &RequestHead) -> bool {
         let said = head.fields.get("x-forwarded-proto").filter(|_| self.trusted);
         said.unwrap_or(self.scheme).eq_ignore_ascii_case(b"https")
+    }
+
+    /// The scheme by which it came.
+    pub(crate) fn scheme_of(&self, head: &RequestHead) -> &'static str {
+        SCHEMES[usize::from(self.came_by_tls(head))]
     }
 
     pub(crate) fn new(address: SocketAddr, socket: &Socket, options: &Options) -> Self {

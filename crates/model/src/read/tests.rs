@@ -308,6 +308,7 @@ fn tables_and_specs_have_the_same_keys() {
     route.strip_prefix = true;
     route.timeout = Some(crate::Span::secs(1));
     route.strategy = Some(crate::Strategy::Weighted);
+    route.rate_limit = Some(serde_json::from_value(json!({ "requests": 1, "burst": 1 })).unwrap());
     set_parts(&mut route);
     same(keys(json!(route)), table(ROUTE, &[]));
     same(keys(json!(route.split[0])), table(SPLIT, &[]));
