@@ -13,7 +13,7 @@ use http::{Request, Response};
 use super::client::{Opening, Place};
 use super::head;
 use crate::error::Error;
-use crate::http1::{HeadLimits, ResponseHead};
+use crate::http1::{Framing, HeadLimits, ResponseHead};
 
 /// One stream.
 pub struct Stream {
@@ -29,6 +29,8 @@ pub struct Stream {
     place: Option<Place>,
     /// Bytes of the peer's body that were used.
     taken: u64,
+    /// How many there are, where its head says so.
+    announced: Option<u64>,
 }
 
 enum State {
@@ -62,6 +64,7 @@ impl Stream {
             is_read: false,
             place: None,
             taken: 0,
+            announced: None,
         }
     }
 
@@ -106,7 +109,16 @@ impl Stream {
                 return Poll::Ready(Ok(0));
             }
             match ready!(incoming.poll_data(cx)) {
-                Some(frame) => self.frame = frame?,
+                Some(Ok(frame)) => self.frame = frame,
+                // It has said all of its answer and wants no more of the request (RFC 9113 8.1). That the stream ended before
+                // is forgotten by then, so that what was announced is compared with what came.
+                Some(Err(error)) if is_contented(&error) => {
+                    if self.announced.is_some_and(|length| self.taken < length) {
+                        return Poll::Ready(Err(Error::Truncated));
+                    }
+                    self.is_read = true;
+                }
+                Some(Err(error)) => return Poll::Ready(Err(error.into())),
                 None => {
                     if let Some(trailers) = ready!(incoming.poll_trailers(cx))? {
                         head::write_trailers(&trailers, &mut self.trailers)?;
@@ -206,6 +218,7 @@ impl Stream {
             place.hear();
         }
         let taken = head.take_http2(&parts, body.is_end_stream(), limits, to_head);
+        self.announced = if head.framing == Framing::None { None } else { head.length };
         self.incoming = Some(body);
         self.state = match std::mem::replace(&mut self.state, State::Broken) {
             State::Awaiting(_, send) => State::Sending(send),
@@ -317,4 +330,9 @@ impl Stream {
             State::Opening(_) | State::Said(..) | State::Broken => {}
         }
     }
+}
+
+/// Whether the peer has reset the stream without any fault: it needs nothing more.
+fn is_contented(error: &h2::Error) -> bool {
+    error.is_reset() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR)
 }
