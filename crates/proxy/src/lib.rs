@@ -17,6 +17,7 @@ mod handle;
 mod http1;
 mod http2;
 mod mirror;
+mod onward;
 mod relay;
 mod respond;
 mod server;

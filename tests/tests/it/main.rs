@@ -31,6 +31,7 @@ mod outages;
 mod peers;
 mod pressure;
 mod protocol;
+mod route_actions;
 mod routing;
 mod samples;
 mod secrets;

@@ -26,7 +26,7 @@ pub struct GrpcDriver;
 /// What a user of such services should know.
 const FACTS: &[Fact] = &[
     Fact {
-        name: "calls",
+        name: "protocol",
         says: "Unary calls and streams of all three forms, with trailers. A client speaks HTTP/2 to the gateway, and the \
                gateway to the service. How a call ended is read from its `grpc-status`: UNKNOWN, DEADLINE_EXCEEDED, \
                INTERNAL, UNAVAILABLE and DATA_LOSS count against the endpoint.",
