@@ -93,8 +93,8 @@ fn redirects_and_fixed_answers_need_no_service() {
     assert_eq!(down.field("content-type"), Some("text/plain"));
     assert!(get(&mut client, "/down", "").expect(503).keeps_alive());
     assert!(services.iter().all(|service| service.deeds().iter().all(|deed| deed.what == "accepted")));
-    let shown = gateway.get("/metrics").text();
-    assert!(shown.contains(r#"throome_route_requests_total{cluster="shop",route="down"} 2"#), "{shown}");
+    let shown = gateway.call("GET", "/metrics", None).text();
+    assert!(shown.contains(r#"throome_route_requests_total{cluster_id="shop",route="down"} 2"#), "{shown}");
 }
 
 #[test]
