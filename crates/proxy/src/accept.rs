@@ -104,12 +104,14 @@ async fn secure(stream: TcpStream, door: &Door) -> Option<Socket> {
 
 /// Finds out what the client speaks, and serves it.
 async fn welcome(socket: Socket, peer: Arc<Peer>, idle: Arc<AtomicBool>, stay: &Stay) {
+    // What HTTP/2 needs for a connection is apart, so that those of HTTP/1 hold no room for it.
+    let farewell = Arc::clone(&stay.guests.farewell);
     if socket.is_secure() {
         // By TLS it was agreed on in the handshake, and nothing else is spoken.
         return if socket.alpn() == Some(b"h2") {
             // It hears of the door's closing by itself.
             idle.store(false, Relaxed);
-            http2::serve(Conn::new(socket), &stay.door, peer, Arc::clone(&stay.guests.farewell)).await;
+            Box::pin(http2::serve(Conn::new(socket), &stay.door, peer, farewell)).await;
         } else {
             http1::serve(Client::new(Conn::new(socket).into(), peer, idle), &stay.door).await;
         };
@@ -121,7 +123,7 @@ async fn welcome(socket: Socket, peer: Arc<Peer>, idle: Arc<AtomicBool>, stay: &
         Ok(true) => {
             let Client { line, peer, .. } = *client;
             if let Line::Http1(conn) = line {
-                http2::serve(conn, &stay.door, peer, Arc::clone(&stay.guests.farewell)).await;
+                Box::pin(http2::serve(conn, &stay.door, peer, farewell)).await;
             }
         }
     }

@@ -29,16 +29,19 @@ pub(crate) async fn handle(client: &mut Client, door: &Door, id: &RequestId) -> 
         Way::Service(service) => service,
         // The gateway answers by itself.
         Way::Redirect { status, location } => {
-            return respond::redirect(client, door, &passage, *status, location, id).await;
+            return Box::pin(respond::redirect(client, door, &passage, *status, location, id)).await;
         }
-        Way::Fixed => return respond::fixed(client, door, &passage, id).await,
+        Way::Fixed => return Box::pin(respond::fixed(client, door, &passage, id)).await,
     };
     // A copy of it, where the route has it so, goes its own way.
-    mirror::mirror(client, door, &passage, id).await?;
+    if let Some(mirror) = passage.route.mirror(clusters::seed()) {
+        Box::pin(mirror::mirror(client, door, &passage, mirror, id)).await?;
+    }
     // The try loop: an endpoint that answers, or the reason why none does.
     let answer = match forward::forward(client, door, &passage, service, id).await {
         Ok(answer) => answer,
-        Err(failure) => return rescue(client, door, &passage, failure, id).await,
+        // Rare, and as large as all the rest: an idle connection would hold the room for it.
+        Err(failure) => return Box::pin(rescue(client, door, &passage, failure, id)).await,
     };
     // Its head, then its body to the last byte or the break; only then is the outcome settled.
     relay::relay(client, door, &passage, answer, id).await

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use clusters::{Access, Attempt, Ending, Miss, Order, Outcome, RequestId, Settled, Shape, Tries};
+use clusters::{Access, Attempt, Ending, Miss, Order, Outcome, RequestId, Service, Settled, Shape, Tries};
 use model::route::RetryOn;
 use model::{Code, Failure};
 use wire::body::Next;
@@ -46,14 +46,14 @@ impl Drop for Place {
     }
 }
 
-/// Sends a copy where the route has it so. A body that is copied has arrived whole afterwards.
+/// Sends a copy to this service. A body that is copied has arrived whole afterwards.
 pub(crate) async fn mirror(
     client: &mut Client,
     door: &Door,
     passage: &Passage,
+    service: &Arc<Service>,
     id: &RequestId,
 ) -> Result<(), Failure> {
-    let Some(service) = passage.route.mirror(clusters::seed()) else { return Ok(()) };
     let copied = match client.request.framing {
         _ if client.request.upgrade || client.request.expects_continue => return Ok(()),
         Framing::None => Bytes::new(),

@@ -37,7 +37,7 @@ pub(crate) async fn relay(
     let Answer { mut service, attempt, mut tries } = answer;
     if client.request.upgrade && upgrade::is_agreed(&service, client.response.status) {
         let extra = extra(client, passage, &attempt);
-        return upgrade::tunnel(client, door, service, attempt, tries, &extra, id).await;
+        return Box::pin(upgrade::tunnel(client, door, service, attempt, tries, &extra, id)).await;
     }
     if client.response.status == 101 {
         let failure =
