@@ -65,7 +65,7 @@ const MISTAKES: &[Mistake] = &[
         at: "4:35",
         says: &["`wed`", "did you mean `web`"],
     },
-    Mistake { text: "services: {}\nrouting: { strategy: hash }\n", at: "2:22", says: &["not built yet"] },
+    Mistake { text: "services: {}\nrouting: { strategy: adaptive }\n", at: "2:22", says: &["not built yet"] },
     Mistake { text: "cluster_id: elsewhere\nservices: {}\n", at: "1:13", says: &["directory"] },
 ];
 
