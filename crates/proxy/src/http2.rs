@@ -11,7 +11,7 @@ use clusters::RequestId;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use wire::http1::{Known, server};
-use wire::http2::{Budgets, Request, Server};
+use wire::http2::{Budgets, Request, Server, Stream};
 use wire::{Alarm, Conn, Error, Line};
 
 use crate::client::{Client, Peer};
@@ -35,7 +35,7 @@ pub(crate) async fn serve(conn: Conn, door: &Door, peer: Arc<Peer>, farewell: Ar
         ..Budgets::default()
     };
     let Ok(Ok(server)) = timeout(limits.head_timeout, Server::handshake(conn, budgets)).await else { return };
-    let streams = Streams(Arc::default());
+    let streams = Streams::default();
     Connection { server, door: door.clone(), peer, streams, alarm: Alarm::default() }.run(farewell).await;
 }
 
@@ -47,15 +47,31 @@ struct Connection {
     alarm: Alarm,
 }
 
-/// How many streams are under way on a connection.
-#[derive(Clone)]
-struct Streams(Arc<AtomicUsize>);
+/// What is counted of a connection's streams.
+#[derive(Clone, Default)]
+struct Streams(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    under_way: AtomicUsize,
+    ended: AtomicUsize,
+    /// Of those that ended, how many their client has reset.
+    given_up: AtomicUsize,
+}
+
+/// After so many requests those that were taken have their turn, so that none is held that was given up long ago.
+const AT_ONCE: usize = 8;
+
+/// So many requests a client may give up before it is looked at how many it did not. A page that is left gives up what it
+/// has under way; who gives up most of what it asks for asks to keep us busy (rapid reset).
+const FORGIVEN: usize = 200;
 
 impl Connection {
     async fn run(mut self, farewell: Arc<Notify>) {
         let idle_timeout = self.door.options().limits.idle_timeout;
         let mut told = pin!(farewell.notified());
         // A door that closed before this could be told has said it to nobody here.
+        let mut taken = 0;
         let mut closing = self.door.is_closing();
         if closing {
             self.server.close();
@@ -73,7 +89,16 @@ impl Connection {
                 alarm.poll(cx).map(|()| Event::Alarm)
             });
             match next.await {
-                Event::Request(Some(Ok(request))) => self.begin(request),
+                Event::Request(Some(Ok(request))) => {
+                    self.begin(request);
+                    if self.streams.are_a_flood() {
+                        self.server.end();
+                    }
+                    taken += 1;
+                    if taken % AT_ONCE == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
                 Event::Request(Some(Err(_)) | None) => return,
                 Event::Farewell => {
                     closing = true;
@@ -97,19 +122,27 @@ impl Connection {
     /// A stream goes its own way.
     fn begin(&mut self, request: Request) {
         self.alarm.set_after(self.door.options().limits.idle_timeout);
-        let Request { head, has_body, stream } = request;
+        let Request { head, has_body, mut stream } = request;
+        // A client may open anew at once what it has reset, while the request is still being let go of: that counts, too.
+        if self.streams.count() >= self.door.options().limits.streams as usize {
+            return stream.refuse();
+        }
         let (door, peer) = (self.door.clone(), Arc::clone(&self.peer));
         let stay = self.streams.enter();
         tokio::spawn(async move {
-            let _stay = stay;
+            let stay = stay;
             let mut client = Client::new(Line::Http2(stream), peer, Arc::default());
             let limits = &door.options().limits;
             let taken = client.request.take_http2(&head, has_body, limits.head);
             drop(head);
             match taken.and_then(|()| client.begin(limits.body)) {
                 Ok(()) => {
-                    if let Next::Cut = serve_one(&mut client, &door).await {
-                        return client.line.http2().into_iter().for_each(wire::http2::Stream::reset);
+                    let next = serve_one(&mut client, &door).await;
+                    if client.line.http2().is_some_and(Stream::is_given_up) {
+                        stay.0.0.given_up.fetch_add(1, Relaxed);
+                    }
+                    if let Next::Cut = next {
+                        return client.line.http2().into_iter().for_each(Stream::reset);
                     }
                 }
                 Err(error) => refuse(&mut client, &door, &error).await,
@@ -142,12 +175,22 @@ async fn refuse(client: &mut Client, door: &Door, error: &Error) {
 }
 
 impl Streams {
+    fn count(&self) -> usize {
+        self.0.under_way.load(Relaxed)
+    }
+
+    fn are_a_flood(&self) -> bool {
+        let Counts { ended, given_up, .. } = &*self.0;
+        let given_up = given_up.load(Relaxed);
+        given_up > FORGIVEN && given_up * 2 > ended.load(Relaxed)
+    }
+
     fn is_idle(&self) -> bool {
-        self.0.load(Relaxed) == 0
+        self.count() == 0
     }
 
     fn enter(&self) -> Stay {
-        self.0.fetch_add(1, Relaxed);
+        self.0.under_way.fetch_add(1, Relaxed);
         Stay(self.clone())
     }
 }
@@ -157,6 +200,8 @@ struct Stay(Streams);
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Relaxed);
+        let Counts { under_way, ended, .. } = &*self.0.0;
+        under_way.fetch_sub(1, Relaxed);
+        ended.fetch_add(1, Relaxed);
     }
 }

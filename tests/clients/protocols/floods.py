@@ -17,8 +17,10 @@ from report import check, run
 
 DOOR, SERVICE, PROTOCOL, PID = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 RECORDER = Recorder(SERVICE, PROTOCOL)
-# Of the gateway's memory beyond what it was: dozens of connections with a hundred streams each come and go.
+# Of the gateway's memory beyond what it was: dozens of connections with a hundred streams each come and go. The first time
+# such floods are met, what so many requests at once need is taken from the system, and kept; the same again takes little.
 MOST_KIB = 48 * 1024
+FIRST_KIB = 192 * 1024
 # How long an attacker goes on, if he is let.
 LONG = 1.0
 # An honest client waits no longer meanwhile; most of it is the queue of connections before the recorder, which is slow.
@@ -64,13 +66,13 @@ class Others:
         self.thread.join()
         RECORDER.take()
 
-    def hold(self):
+    def hold(self, most):
         grew = self.most - self.before
-        check(grew < MOST_KIB, f"the gateway grew by {grew} KiB")
+        check(grew < most, f"the gateway grew by {grew} KiB")
         check(not self.wrong and self.asked > 0, f"of {self.asked} others {self.wrong[:5]}")
 
 
-def flood(frames, ends=True, reads=True):
+def flood(frames, ends=True, reads=True, most=MOST_KIB):
     """Sends what `frames` yields for a while, on one connection after the other, as the gateway ends them. `ends` says that
     it does; `reads` that the client takes what it is told in return."""
 
@@ -92,7 +94,7 @@ def flood(frames, ends=True, reads=True):
                 except Gone:
                     ended += 1
                 client.close()
-        others.hold()
+        others.hold(most)
         check(ended or not ends, "it was taken in for as long as it was sent")
         LOG.append(f"{ended} connections ended, {others.asked} others asked, the slowest {others.slowest:.2f} s, "
                    f"{others.most - others.before} KiB more")
@@ -242,7 +244,8 @@ def what_does_not_end():
 
 
 MEANS = [
-    ("rapid-reset", flood(rapid_reset)), ("made-you-reset", flood(made_you_reset)),
+    ("rapid-reset", flood(rapid_reset, most=FIRST_KIB)), ("made-you-reset", flood(made_you_reset, most=FIRST_KIB)),
+    ("rapid-reset-again", flood(rapid_reset)), ("made-you-reset-again", flood(made_you_reset)),
     ("continuations", flood(continuations)), ("empty-continuations", flood(empty_continuations)),
     ("hpack-bomb", flood(bomb, ends=False)), ("empty-data", flood(empty_data)), ("small-data", flood(small_data)),
     ("padded-data", flood(padded_data, ends=False)), ("many-streams", flood(many_streams, ends=False)),

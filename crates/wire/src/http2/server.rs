@@ -58,6 +58,11 @@ impl Server {
         })
     }
 
+    /// Ends the connection at once: its peer asks for too much.
+    pub fn end(&mut self) {
+        self.0.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+    }
+
     /// Takes no further request; those under way are finished.
     pub fn close(&mut self) {
         self.0.graceful_shutdown();

@@ -322,6 +322,18 @@ impl Stream {
         };
     }
 
+    /// Whether the peer has given the exchange up, as far as is known without waiting.
+    pub fn is_given_up(&mut self) -> bool {
+        self.poll_broken(&mut Context::from_waker(std::task::Waker::noop())).is_some()
+    }
+
+    /// Refuses a request of which nothing was done.
+    pub fn refuse(&mut self) {
+        if let State::Asked(respond) = &mut self.state {
+            respond.send_reset(Reason::REFUSED_STREAM);
+        }
+    }
+
     /// Gives the exchange up, so that what was said of it is never taken for the whole.
     pub fn reset(&mut self) {
         match &mut self.state {

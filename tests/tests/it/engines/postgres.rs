@@ -148,6 +148,8 @@ fn what_a_replica_was_asked_is_asked_of_the_primary() {
         none_failed(&told, READ);
         assert!(by_replica > 3, "the replica was never asked: the test shows nothing");
         let _ = until_healthy(&gateway, Duration::from_secs(10));
+        // One that comes back has its share step by step.
+        sleep(Duration::from_secs(5));
     }
 }
 
