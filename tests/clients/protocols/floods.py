@@ -244,11 +244,9 @@ def what_does_not_end():
 
 
 MEANS = [
-    ("rapid-reset", flood(rapid_reset, most=FIRST_KIB)), ("made-you-reset", flood(made_you_reset, most=FIRST_KIB)),
-    ("rapid-reset-again", flood(rapid_reset)), ("made-you-reset-again", flood(made_you_reset)),
     ("continuations", flood(continuations)), ("empty-continuations", flood(empty_continuations)),
     ("hpack-bomb", flood(bomb, ends=False)), ("empty-data", flood(empty_data)), ("small-data", flood(small_data)),
-    ("padded-data", flood(padded_data, ends=False)), ("many-streams", flood(many_streams, ends=False)),
+    ("padded-data", flood(padded_data, ends=False)), ("many-streams", flood(many_streams, ends=False, most=FIRST_KIB)),
     # These cost what they cost the sender, and are answered one by one; a client that does not read is not read.
     ("pings", flood(pings, ends=False)), ("settings", flood(settings, ends=False)),
     ("priorities", flood(priorities, ends=False)), ("windows", flood(windows, ends=False)),
@@ -256,5 +254,8 @@ MEANS = [
     ("pings-unread", flood(pings, False, False)), ("settings-unread", flood(settings, False, False)),
     ("rapid-reset-unread", flood(rapid_reset, False, False)),
     ("answers-that-nobody-takes", answers_that_nobody_takes), ("what-does-not-end", what_does_not_end),
+    # Last, since they reach the service, which is slow, and may well set it aside for a while.
+    ("rapid-reset", flood(rapid_reset, most=FIRST_KIB)), ("rapid-reset-again", flood(rapid_reset)),
+    ("made-you-reset", flood(made_you_reset, most=FIRST_KIB)),
 ]
 run(MEANS, LOG)

@@ -30,7 +30,7 @@ fn floods_cost_little_and_others_are_served() {
     let short = "proxy: { limits: { write_timeout: 2s, head_timeout: 2s, idle_timeout: 3s } }\n";
     let (gateway, mut args) = before("http1", short);
     args.push(gateway.pid().to_string());
-    peers::run("floods.py", &args, 21);
+    peers::run("floods.py", &args, 20);
 }
 
 /// Cases of `tests/hostile`, but for two that HTTP/2 has no like of; `corpus.py` names them.
