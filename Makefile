@@ -3,7 +3,7 @@
 # What `make run` and the end-to-end tests build: optimised, without a link-time pass. `make install` takes `release`.
 PROFILE ?= fast
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
-BIN     := $(abspath $(TARGET))/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/throome
+BIN      = $(abspath $(TARGET))/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/throome
 # Arguments of what is run: make run ARGS="--port 9001", make test-unit ARGS="-p throome-policy"
 ARGS    ?=
 PREFIX  ?= /usr/local
@@ -27,6 +27,14 @@ run: build-gateway ## Build, then `throome dev`; ARGS are its flags
 
 dev: ## The same, built and started again whenever a source changes
 	@exec scripts/watch.sh $(MAKE) --no-print-directory run ARGS="$(ARGS)"
+
+.PHONY: mock example
+mock: ## Start the mock servers: HTTP 3000, WebSocket 3001, server-sent events 3002
+	@exec test/mock/run.sh
+
+example: ## Run an example with all that it needs: NAME=basic, websocket-chat, sse-dashboard or microservices
+	@[ -x "examples/$(NAME)/run.sh" ] || { echo "say which: make example NAME=basic (examples/README.md has all)" >&2; exit 2; }
+	@exec "examples/$(NAME)/run.sh"
 
 # Building
 
@@ -62,14 +70,20 @@ create-cluster: build-cli ## Create a cluster in a running gateway: NAME=Shop [F
 	@[ -n "$(NAME)" ] || { echo "say which: make create-cluster NAME=Shop [FILE=cluster.yaml]" >&2; exit 2; }
 	@bin/throome-cli cluster create --name "$(NAME)" $(if $(FILE),--file "$(FILE)")
 
-# Testing. One profile for checks and tests, another for the program that the end-to-end tests run: what a test
-# asks of itself is written to be quick unoptimised, what it asks of the program is not.
+# Testing. A whole run builds everything once, and unoptimised: the program with all its assertions on, and its tests. A
+# part of it asks the program that `make run` has.
 
 # Servers that tests need are started by scripts/servers.sh. Those that several tests share are left running, unless it
 # was `make test` that started them.
 
-.PHONY: test test-unit test-integration e2e test-verbose test-watch test-setup test-teardown
-test: deps check build-gateway ## Install what the tests need, start servers, run all tests, stop the servers
+# Containers run on an engine of scripts/docker.sh, from images that it makes: .cache/images.
+
+.PHONY: test test-unit test-integration e2e test-verbose test-watch test-setup test-teardown test-images
+# Many of them wait for what takes its time.
+test: export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n < 3 ? 3 : n)))
+test: PROFILE := dev
+test: deps check ## Install what the tests need, start servers, run all tests, stop the servers
+	cargo build --workspace --all-targets
 	THROOME_BIN="$(BIN)" scripts/servers.sh with all -- cargo test --workspace --no-fail-fast
 
 test-unit: ## Tests of the crates, which do not need the built program; ARGS go to cargo test
@@ -86,9 +100,16 @@ test-watch: ## The unit tests, again whenever a source changes
 
 test-setup: deps ## Install what building and testing need, and start the servers of the tests; they run on
 	@scripts/servers.sh start all
+	@scripts/docker.sh start
 
-test-teardown: ## Stop the servers that scripts/servers.sh started
+test-teardown: ## Stop the servers that scripts/servers.sh and scripts/docker.sh started
+	@scripts/docker.sh stop
 	@scripts/servers.sh stop
+
+test-images: export THROOME_TEST_IMAGES = official
+test-images: ## The tests of provisioning on the official images, which the engine pulls; ARGS go to cargo test
+	scripts/servers.sh with redis -- cargo test --package throome-engines --test images $(ARGS)
+	scripts/servers.sh with redis -- cargo test --package throome-provision $(ARGS)
 
 .PHONY: test-coverage
 test-coverage: ## Coverage of the tests; needs cargo-llvm-cov
@@ -126,18 +147,29 @@ deps-update: ## Newer versions of what we depend on, within Cargo.toml's bounds
 generate swagger: ## Write what is generated and checked in: contract/*.json
 	cargo xtask generate
 
-bench benchmark: ## Compare with nginx, HAProxy and webdis; ARGS are those of scripts/bench.sh
+bench benchmark: ## Compare with nginx, HAProxy, Envoy, Traefik, Caddy, webdis; ARGS are those of scripts/bench.sh
 	@scripts/bench.sh $(ARGS)
+
+.PHONY: docker-build docker-run docker-test release
+docker-build: ## Build the image akshitmadan/throome:latest; ARGS are those of deploy/docker/build.sh
+	@deploy/docker/build.sh $(ARGS)
+
+docker-run: ## Run that image here, with Compose
+	docker compose --file deploy/docker/docker-compose.yml up
+
+docker-test: ## Start that image, and wait until it says that it is healthy
+	@deploy/docker/test.sh
+
+release: ## Make what is shipped, in dist/: archive, bill of materials, image, sums; ARGS are those of cargo xtask release
+	cargo xtask release $(ARGS)
 
 # Known names whose part is not built yet, or never will be: each says so in a line, and exits with 2.
 
-.PHONY: web proto docker-build docker-run docker-test test-race migrate-up migrate-down
+.PHONY: web proto test-race migrate-up migrate-down
 web:
 	@echo "web: the dashboard is not built yet; ROADMAP.md says when" >&2; exit 2
 proto:
 	@echo "proto: gRPC is not built yet; ROADMAP.md says when" >&2; exit 2
-docker-build docker-run docker-test:
-	@echo "$@: images come with provisioning, which is not built yet; ROADMAP.md says when" >&2; exit 2
 test-race:
 	@echo "test-race: there is no race detector to run: without unsafe code, which is forbidden here, a data race does not compile" >&2; exit 2
 migrate-up migrate-down:

@@ -4,7 +4,7 @@
 # scripts/servers.sh starts its own.
 set -euo pipefail
 
-packages=(nginx-light haproxy webdis redis-server postgresql pgbouncer wrk openssl iproute2 nghttp2-client curl)
+packages=(nginx-light haproxy webdis redis-server postgresql pgbouncer wrk openssl iproute2 nghttp2-client curl busybox-static)
 # Kafka has no package: Maven fetches it, and Java runs it.
 if ! command -v java >/dev/null; then
     # The version that it is tried with, where the system still has it.
@@ -15,12 +15,21 @@ if ! command -v java >/dev/null; then
     fi
 fi
 command -v mvn >/dev/null || packages+=(maven)
+# An engine of another maker is as good, and Debian's would take its place.
+is_installed() { # package
+    dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'
+}
+if ! command -v dockerd >/dev/null && [ ! -S /var/run/docker.sock ] && ! is_installed docker-ce-cli; then
+    packages+=(docker.io)
+fi
+# Newer systems have its command line apart.
+if ! command -v docker >/dev/null && apt-cache show docker-cli >/dev/null 2>&1; then
+    packages+=(docker-cli)
+fi
 
 missing=()
 for package in "${packages[@]}"; do
-    if ! dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
-        missing+=("$package")
-    fi
+    is_installed "$package" || missing+=("$package")
 done
 if [ "${#missing[@]}" -eq 0 ]; then
     echo "all installed: ${packages[*]}"
@@ -55,6 +64,7 @@ if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
     for package in "${missing[@]}"; do
         case "$package" in
             nginx-light) systemctl disable --now nginx ;;
+            docker.io) systemctl disable --now docker.service docker.socket containerd.service ;;
             haproxy | webdis | redis-server | postgresql | pgbouncer) systemctl disable --now "$package" ;;
         esac
     done

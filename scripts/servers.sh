@@ -10,7 +10,8 @@
 #   scripts/servers.sh stop NAME…                       ends it as it wishes to be ended; its data stays
 #   scripts/servers.sh restart NAME…                    on the same port and data, as `start` does after kill or stop
 #   scripts/servers.sh promote postgres-replica         no standby any more: it takes writes
-#   scripts/servers.sh stop                             all of them, with all their files
+#   scripts/servers.sh stop                             all of them, with all their files; also what scripts/docker.sh
+#                                                       has started beside them
 #   scripts/servers.sh with NAME… -- COMMAND…           runs it with servers of its own, which end with it
 #   scripts/servers.sh fetch                            downloads what has no package: Kafka; `start` would too
 #   scripts/servers.sh kafka CLASS ARGUMENTS…           runs a program of Kafka's own, such as
@@ -36,6 +37,7 @@
 #                            reader/reader-secret (may only SELECT there); `certified` (TLS with the client certificate)
 #   kafka                    by PLAIN plain/plain-secret; by SCRAM-SHA-256 and -512 scram/scram-secret
 set -euo pipefail
+umask_of_caller=$(umask)
 umask 077
 
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -152,12 +154,10 @@ restart() { # name
     run "$1"
 }
 
-require_up() { # name
-    is_up "$1" || refuse "$1 is not running; say: start $1"
-}
-
 stop_all() {
     local at
+    # The engine of scripts/docker.sh, where one was started beside these.
+    [ ! -d "$home/docker" ] || THROOME_SERVERS_DIR=$home "$scripts/docker.sh" stop
     for ((at = ${#known[@]} - 1; at >= 0; at--)); do
         remove "${known[at]}"
     done
@@ -188,13 +188,15 @@ with() { # name… -- command…
     own=$(mktemp -d)
     # See `lock`: those who are not root must find the way.
     [ "$(id -u)" -ne 0 ] || chmod 711 "$own"
-    export THROOME_SERVERS_DIR=$own/servers
+    # Of its own, and yet what all that is run here share: scripts/docker.sh asks.
+    export THROOME_SERVERS_DIR=$own/servers THROOME_SERVERS_SHARED=1
     # shellcheck disable=SC2064
     trap "'$scripts/servers.sh' stop; rm -rf '$own'" EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
     "$scripts/servers.sh" start "${names[@]}" >/dev/null
-    "$@" || status=$?
+    # What is run here makes its files as whoever asks for it would.
+    (umask "$umask_of_caller" && exec "$@") || status=$?
     return "$status"
 }
 
@@ -268,7 +270,7 @@ case "$verb" in
         lock
         stop_all
         # The set was its caller's alone, who is gone.
-        rm -f "$home.lock"
+        rm -f "$home.lock" "$home.docker.lock"
         ;;
     tell) tell ;;
     directory) echo "$home" ;;

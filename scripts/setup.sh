@@ -54,5 +54,7 @@ fi
 scripts/install-peers.sh
 # Kafka comes from Maven Central, here and not while tests run.
 scripts/servers.sh fetch
+# Images are made of what is installed now.
+scripts/docker.sh fetch
 # h2spec, grpc-go's interop programs and peers from PyPI: Go installs the first two, and must be there.
 scripts/protocol-tools.sh

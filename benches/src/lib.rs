@@ -37,9 +37,6 @@ pub mod redis_benchmark;
 /// PostgreSQL under its own load program.
 pub mod pgbench;
 
-/// Open-loop load: requests at the times a schedule says, late or not.
-pub mod openload;
-
 /// When the requests of an open loop are due.
 pub mod schedule;
 
@@ -60,6 +57,21 @@ pub mod histogram;
 
 /// One blocking HTTP/1.1 connection.
 pub mod client;
+
+/// Frames of HTTP/2.
+pub mod frames;
+
+/// Protocols as clients speak them, without input or output of their own.
+pub mod speak;
+
+/// Thousands of WebSockets, both ends of them.
+pub mod sockets;
+
+/// One question and its whole answer, to check contestants with.
+pub mod ask;
+
+/// Load over many connections from one thread, by any protocol.
+pub mod crowd;
 
 /// The service behind the proxies: fixed answers, as fast as a core gives them.
 pub mod backend;

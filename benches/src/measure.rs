@@ -10,7 +10,7 @@ use crate::timings::Timings;
 use crate::wrk::{Outcome, Requests};
 
 /// Above this share of a core it is busy all the time.
-const SATURATED: f64 = 0.97;
+pub(crate) const SATURATED: f64 = 0.97;
 /// Below this share the contestant was waiting for work.
 const WAITING: f64 = 0.90;
 /// What others may use of the contestant's core before the report says so.

@@ -16,6 +16,13 @@ pub fn table(rig: &Rig) -> Table {
     }
     row("nginx", first_line("nginx", &["-v"]));
     row("HAProxy", first_line("haproxy", &["-v"]));
+    for (name, program, argument) in [
+        ("Envoy", &rig.tools.envoy, "--version"),
+        ("Traefik", &rig.tools.traefik, "version"),
+        ("Caddy", &rig.tools.caddy, "version"),
+    ] {
+        row(name, program.as_ref().map_or_else(unknown, |program| short(&first_line(program, &[argument]))));
+    }
     row("webdis", package("webdis"));
     row("Redis", first_line("redis-server", &["--version"]));
     row("PostgreSQL", first_line(postgres(), &["--version"]));
@@ -32,6 +39,13 @@ pub fn table(rig: &Rig) -> Table {
     row("kernel", read("/proc/sys/kernel/osrelease"));
     row("compiler", first_line("rustc", &["--version"]));
     table
+}
+
+/// Some say where they lie first, and a checksum last.
+fn short(said: &str) -> String {
+    let words =
+        said.rsplit_once("version: ").map_or(said, |(_, version)| version).trim_start_matches("Version:");
+    words.split(" h1:").next().unwrap_or(words).trim().to_owned()
 }
 
 /// Servers print their version on either output.

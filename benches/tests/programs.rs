@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use engines::{Engines, secrets};
-use throome_bench::openload::Report;
+use throome_bench::crowd;
 use throome_bench::timings::Timings;
 
 /// Ends with the test, whatever becomes of it.
@@ -29,8 +29,8 @@ fn start_backend() -> (Running, String) {
     (running, address.trim().to_owned())
 }
 
-fn openload(arguments: &[&str]) -> std::process::Output {
-    Command::new(env!("CARGO_BIN_EXE_openload")).args(arguments).output().expect("openload starts")
+fn crowd(arguments: &[&str]) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_crowd")).args(arguments).output().expect("crowd starts")
 }
 
 fn timings(program: &str, arguments: &[&str]) -> Timings {
@@ -105,11 +105,13 @@ fn direct_publishes_to_a_kafka_all_that_it_counts() {
 }
 
 #[test]
-fn openload_reports_what_the_backend_answered() {
+fn crowd_asks_the_backend_at_a_rate_and_as_fast_as_it_answers() {
     let (_backend, address) = start_backend();
-    let output = openload(&[&address, "--rate=500", "--seconds=1", "--warm-up=0.2", "--connections=8"]);
+    let address = format!("--address={address}");
+    let common = [&address, "--seconds=1", "--warm-up=0.2", "--connections=8"];
+    let output = crowd(&[&["open", "--rate=500"], &common[..]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let report: Report = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let report: crowd::tally::Report = serde_json::from_slice(&output.stdout).expect("one JSON document");
     // A Poisson count of 500 has a standard deviation of 22.
     assert!((350..650).contains(&report.completed), "{report:?}");
     assert_eq!(report.errors, 0, "{report:?}");
@@ -117,12 +119,19 @@ fn openload_reports_what_the_backend_answered() {
         report.p50_us > 0.0 && report.p50_us <= report.p99_us && report.p99_us <= report.max_us,
         "{report:?}"
     );
+    let own = format!("--watch={}", std::process::id());
+    let output = crowd(&[&["closed", "--speech=websocket", &own], &common[..]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: crowd::Report = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert!(report.completed > 500 && report.errors == 0, "{report:?}");
 }
 
 #[test]
-fn openload_refuses_what_it_cannot_do() {
-    for arguments in [["127.0.0.1:1", "--rate=0"], ["127.0.0.1:1", "--rate=10"]] {
-        let output = openload(&arguments);
+fn crowd_refuses_what_it_cannot_do() {
+    for arguments in
+        [&["open", "--rate=0"][..], &["closed", "--at-once=0"], &["closed", "--connections=0"], &[]]
+    {
+        let output = crowd(arguments);
         assert!(!output.status.success() && output.stdout.is_empty(), "{arguments:?}");
     }
 }

@@ -8,6 +8,10 @@ require() { # program package
         refuse "$1 is not installed; run scripts/install-peers.sh as root, or: apt-get install $2"
 }
 
+require_up() { # name
+    is_up "$1" || refuse "$1 is not running; say: start $1"
+}
+
 port_of() { # name
     cat "$home/$1/port"
 }
@@ -67,9 +71,16 @@ last_words() { # name
 
 # Runs a server in the background, in its directory, and waits until it takes connections on its port.
 launch() { # name program arguments…
-    local name=$1 port pid fd
+    local port
+    port=$(port_of "$1")
+    spawn "$@"
+    until_it "takes connections on port $port" "$1" listens "$(pid_of "$1")" "$port"
+}
+
+# Runs a server in the background, in its directory.
+spawn() { # name program arguments…
+    local name=$1 pid fd
     shift
-    port=$(port_of "$name")
     (
         cd "$home/$name"
         # Neither our lock nor a pipe of our caller's, who may wait for its end.
@@ -81,7 +92,6 @@ launch() { # name program arguments…
     pid=$!
     birth_of "$pid" >"$home/$name/birth"
     echo "$pid" >"$home/$name/pid"
-    until_it "takes connections on port $port" "$name" listens "$pid" "$port"
 }
 
 # Waits until a command succeeds, as long as the server lives: a minute, for busy machines.

@@ -40,6 +40,12 @@ impl Connection {
         Connection { stream, inbox: Vec::new() }
     }
 
+    /// Of a stream that is open already.
+    #[must_use]
+    pub fn of(stream: TcpStream) -> Connection {
+        Connection { stream, inbox: Vec::new() }
+    }
+
     /// Sends; whether it could.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()

@@ -185,9 +185,11 @@ impl Gateway {
             assert!(gone.is_none(), "the gateway stopped at its start ({gone:?}): {}", self.log());
             assert!(Instant::now() < end, "the gateway does not answer: {}", self.log());
             if let Ok(stream) = TcpStream::connect(self.control) {
-                drop(stream);
-                let health = self.control().ask(request(self.control, "GET", "/health", None));
-                if health.status == 200 {
+                stream.set_read_timeout(Some(START)).unwrap();
+                let mut control = Connection::of(stream);
+                control.send(request(self.control, "GET", "/health", None));
+                // What a gateway had just begun to start when it was killed has its sockets for a moment more.
+                if control.try_reply("GET").is_ok_and(|health| health.status == 200) {
                     return;
                 }
             }

@@ -5,6 +5,7 @@
 
 pub mod calls;
 pub mod connection;
+pub mod counting;
 pub mod fixture;
 pub mod gateway;
 pub mod idle;
@@ -17,6 +18,7 @@ pub mod service;
 pub mod turn;
 
 pub use connection::{Broken, Connection};
+pub use counting::Counting;
 pub use gateway::{Gateway, Layout};
 pub use reply::Reply;
 pub use service::Service;

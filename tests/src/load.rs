@@ -1,5 +1,7 @@
 //! Load that does not wait for answers: requests leave when their time has come, whatever became of those before.
 
+mod grpc;
+
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use tokio::runtime;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use self::grpc::Caller;
 use crate::idle::{Idle, Unanswered};
 use crate::process::now_us;
 use crate::reply::Reply;
@@ -43,7 +46,7 @@ pub struct Shot {
 pub enum Ending {
     /// A whole answer of this service, every byte as it should be.
     Good { service: String },
-    /// A whole answer that says it failed.
+    /// A whole answer that says it failed; of gRPC its status and message.
     Failed { status: u16, code: String },
     /// A whole answer with bytes that are not its own.
     Wrong { what: String },
@@ -64,11 +67,24 @@ impl Load {
     /// Begins to send to the door, for this host, to `/load`.
     #[must_use]
     pub fn begin(door: SocketAddr, host: &str, rate: Rate) -> Load {
+        let host = host.to_owned();
+        Load::of(rate, move || Gun::Http1 { host, idle: Idle::to(door) })
+    }
+
+    /// Begins to make calls of gRPC, on one connection of HTTP/2; all of them are unsafe.
+    #[must_use]
+    pub fn begin_grpc(door: SocketAddr, host: &str, per_second: u32) -> Load {
+        let host = host.to_owned();
+        let rate = Rate { safe: 0, unsafe_: per_second };
+        Load::of(rate, move || Gun::Grpc(Caller::new(door, &host)))
+    }
+
+    fn of(rate: Rate, gun: impl FnOnce() -> Gun + Send + 'static) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
-        let (host, stopped) = (host.to_owned(), Arc::clone(&stop));
+        let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            LocalSet::new().block_on(&runtime, fire(door, &host, rate, &stopped))
+            LocalSet::new().block_on(&runtime, fire(gun(), rate, &stopped))
         });
         Load { stop, thread }
     }
@@ -81,8 +97,8 @@ impl Load {
     }
 }
 
-async fn fire(door: SocketAddr, host: &str, rate: Rate, stop: &AtomicBool) -> Vec<Shot> {
-    let gun = Rc::new(Gun { host: host.to_owned(), idle: Idle::to(door) });
+async fn fire(gun: Gun, rate: Rate, stop: &AtomicBool) -> Vec<Shot> {
+    let gun = Rc::new(gun);
     let per_second = rate.safe + rate.unsafe_;
     let (began, began_us) = (Instant::now(), now_us());
     let mut under_way = Vec::new();
@@ -109,26 +125,35 @@ async fn fire(door: SocketAddr, host: &str, rate: Rate, stop: &AtomicBool) -> Ve
     shots
 }
 
-struct Gun {
-    host: String,
-    idle: Idle,
+enum Gun {
+    Http1 { host: String, idle: Idle },
+    Grpc(Caller),
 }
 
 impl Gun {
     async fn shoot(&self, id: &str, safe: bool) -> Ending {
-        let host = &self.host;
-        let request = if safe {
-            format!("GET /load HTTP/1.1\r\nHost: {host}\r\nX-Shot: {id}\r\n\r\n")
-        } else {
-            format!("POST /load HTTP/1.1\r\nHost: {host}\r\nX-Shot: {id}\r\nContent-Length: 4\r\n\r\nbody")
+        let shot = async {
+            match self {
+                Gun::Http1 { host, idle } => ask(host, idle, id, safe).await,
+                Gun::Grpc(caller) => caller.shoot(id).await,
+            }
         };
-        match tokio::time::timeout(PATIENCE, self.idle.ask(&request)).await {
-            Ok(Ok(reply)) => judge(&reply, id),
-            Ok(Err(Unanswered::Cut)) => Ending::Cut,
-            Ok(Err(Unanswered::Wrong(what))) => Ending::Wrong { what },
-            Ok(Err(Unanswered::Nothing(why))) => Ending::Nothing { why },
-            Err(_) => Ending::Nothing { why: format!("no answer in {PATIENCE:?}") },
-        }
+        let late = |_| Ending::Nothing { why: format!("no answer in {PATIENCE:?}") };
+        tokio::time::timeout(PATIENCE, shot).await.unwrap_or_else(late)
+    }
+}
+
+async fn ask(host: &str, idle: &Idle, id: &str, safe: bool) -> Ending {
+    let request = if safe {
+        format!("GET /load HTTP/1.1\r\nHost: {host}\r\nX-Shot: {id}\r\n\r\n")
+    } else {
+        format!("POST /load HTTP/1.1\r\nHost: {host}\r\nX-Shot: {id}\r\nContent-Length: 4\r\n\r\nbody")
+    };
+    match idle.ask(&request).await {
+        Ok(reply) => judge(&reply, id),
+        Err(Unanswered::Cut) => Ending::Cut,
+        Err(Unanswered::Wrong(what)) => Ending::Wrong { what },
+        Err(Unanswered::Nothing(why)) => Ending::Nothing { why },
     }
 }
 
@@ -140,10 +165,14 @@ fn judge(reply: &Reply, id: &str) -> Ending {
     if reply.status != 200 {
         return Ending::Failed { status: reply.status, code: code() };
     }
-    let own = format!("{id} ").into_bytes();
-    let is_own = reply.body.len() == 2_048 && reply.body.chunks(own.len()).all(|part| own.starts_with(part));
-    if !is_own || reply.field("x-shot") != Some(id) {
+    if !is_own(&reply.body, id) || reply.field("x-shot") != Some(id) {
         return Ending::Wrong { what: reply.to_string() };
     }
     Ending::Good { service: reply.field("x-service").unwrap_or_default().to_owned() }
+}
+
+/// Whether it is the id over and over, as services answer.
+fn is_own(body: &[u8], id: &str) -> bool {
+    let own = format!("{id} ").into_bytes();
+    body.len() == 2_048 && body.chunks(own.len()).all(|part| own.starts_with(part))
 }

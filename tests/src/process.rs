@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 /// `THROOME_BIN`, or the gateway that `cargo build --profile fast -p throome` has made.
@@ -29,19 +30,34 @@ pub fn service_binary() -> PathBuf {
     path
 }
 
-/// A port of the loopback that nobody listens on. Tests that run side by side are not given the same one.
+/// A port of the loopback that nobody listens on, and that nobody else is given: neither by tests that run side by side,
+/// nor by another run of them on the same machine. A port is free for a moment before its server listens, and gateways that
+/// listen on the same port by SO_REUSEPORT share what comes.
 #[must_use]
 pub fn free_port() -> u16 {
     use std::sync::atomic::{AtomicU16, Ordering};
-    // Below the range from which the kernel takes the ports of connections: none of them can take it meanwhile.
+    static BLOCK: OnceLock<TcpListener> = OnceLock::new();
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let base = 10_000 + u16::try_from(std::process::id() % 199).unwrap() * 100;
+    let base = BLOCK.get_or_init(own_block).local_addr().unwrap().port();
     loop {
-        let port = base + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let port = base + 1 + NEXT.fetch_add(1, Ordering::Relaxed) % (PORTS - 1);
+        // On every address: a server that a test puts on all of them wants it there.
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
             return port;
         }
     }
+}
+
+/// Ports of a process. They are below the range from which the kernel takes the ports of connections, and the first five
+/// blocks are below those that `scripts/servers.sh` takes.
+const PORTS: u16 = 500;
+const BLOCKS: u16 = 20;
+
+/// A block of ports that no other run of tests has, for as long as this process lives: who listens on its first one has it.
+fn own_block() -> TcpListener {
+    (0..BLOCKS)
+        .find_map(|at| TcpListener::bind(("127.0.0.1", 10_000 + at * PORTS)).ok())
+        .expect("there are not as many runs of tests at once")
 }
 
 /// Sends a signal (`TERM`, `KILL`, `STOP`, `CONT`) to a process.

@@ -15,6 +15,8 @@ use crate::process::{service_binary, signal};
 pub struct Service {
     pub name: String,
     pub address: SocketAddr,
+    /// `http1`, `h2c` or `grpc`.
+    protocol: &'static str,
     dir: TempDir,
     running: Option<Running>,
 }
@@ -42,9 +44,15 @@ impl Service {
     /// Starts one on a free port.
     #[must_use]
     pub fn start(name: &str) -> Service {
+        Service::speaking("http1", name)
+    }
+
+    /// Starts one that speaks this protocol: `http1`, `h2c` or `grpc`.
+    #[must_use]
+    pub fn speaking(protocol: &'static str, name: &str) -> Service {
         let dir = tempfile::tempdir().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], crate::process::free_port()));
-        let mut service = Service { name: name.to_owned(), address, dir, running: None };
+        let mut service = Service { name: name.to_owned(), address, protocol, dir, running: None };
         service.restart();
         service
     }
@@ -55,6 +63,7 @@ impl Service {
         let mut process = Command::new(service_binary())
             .args([&self.name, &self.address.port().to_string()])
             .arg(self.log_file())
+            .arg(self.protocol)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

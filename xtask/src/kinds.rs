@@ -10,7 +10,17 @@ use crate::{files, root, shown};
 /// Files outside `crates/adapters` that may, and why.
 pub const MAY: &[(&str, &str)] = &[
     ("crates/model/src/kind.rs", "the names of abilities, one of which is spelt like a kind"),
+    ("crates/model/src/cluster_fields.rs", "the keys of `run`, one of which is spelt like a kind"),
     ("crates/model/src/route/parts.rs", "the schemes of an address, one of which is spelt like a kind"),
+    (
+        "crates/provision/src/docker/dial.rs",
+        "the schemes of an engine's address, two of which are spelt like kinds",
+    ),
+    ("crates/throome/src/listeners.rs", "what a listener takes, two words that are spelt like kinds"),
+    ("crates/cli/src/import/engine.rs", "a key of limits, spelt like a kind"),
+    ("crates/cli/src/import/known.rs", "which images of a Compose file are of which kind"),
+    ("crates/cli/src/import/ports.rs", "a protocol of published ports, spelt like a kind"),
+    ("crates/provision/src/process/place.rs", "a directory of a service, spelt like a kind"),
     ("crates/throome/src/dev.rs", "writes the sample cluster and the lines to try"),
 ];
 

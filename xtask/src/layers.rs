@@ -11,7 +11,8 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("throome-telemetry", &["throome-model"]),
     ("throome-policy", &["throome-model"]),
     ("throome-adapters", &["throome-model", "throome-wire", "throome-disk"]),
-    ("throome-store", &["throome-model", "throome-disk"]),
+    ("throome-provision", &["throome-model"]),
+    ("throome-store", &["throome-model", "throome-disk", "throome-wire"]),
     (
         "throome-clusters",
         &[
@@ -20,6 +21,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "throome-wire",
             "throome-policy",
             "throome-adapters",
+            "throome-provision",
             "throome-store",
         ],
     ),
@@ -47,6 +49,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "throome-telemetry",
             "throome-wire",
             "throome-adapters",
+            "throome-provision",
             "throome-store",
             "throome-clusters",
             "throome-proxy",
@@ -71,8 +74,11 @@ pub const IN_TESTS: &[(&str, &str, &str)] = &[
         "clusters are opened with a store, also by the tests of a door to them",
     ),
     ("throome-adapters", "throome-engines", "drivers are tried on the servers that they are for"),
+    ("throome-adapters", "throome-provision", "what drivers say of running such servers is carried out"),
     ("throome-store", "throome-engines", "so is the store"),
+    ("throome-provision", "throome-engines", "so is what runs them, on a real engine of containers"),
     ("throome-bench", "throome-engines", "so are the peers of data calls"),
+    ("throome-clusters", "throome-disk", "a store is made to fail for a moment, below its back"),
 ];
 
 /// Other people's crates that have one place: who may use each, and who may in its tests only.
@@ -94,16 +100,23 @@ pub const PLACES: &[Place] = &[
     Place::of("hyper-util", &["throome-api", "throome-sdk"]).in_tests(&["throome-wire"]),
     Place::of("http-body-util", &["throome-api", "throome-sdk"]).in_tests(&["throome-wire"]),
     Place::of("rustyline", &["throome-cli"]),
+    Place::of("terminal_size", &["throome-cli"]),
     Place::of("httparse", &["throome-wire"]),
     Place::of("notify", &["throome-clusters"]),
     Place::of("prometheus-client", &["throome-telemetry"]),
     Place::of("tracing-subscriber", &["throome-telemetry"]),
-    Place::of("aws-lc-rs", &["throome-store", "throome-wire", "throome-proxy"]),
-    Place::of("rustls", &["throome-wire", "throome-adapters", "throome-store"]).in_tests(&["throome-e2e"]),
-    Place::of("tokio-rustls", &["throome-wire", "throome-adapters", "throome-store"]),
+    Place::of("aws-lc-rs", &["throome-store", "throome-wire", "throome-proxy", "throome-clusters"]),
+    // The client stands alone, as it is published. PostgreSQL's driver takes a hash from it, of what it binds a proof to.
+    Place::of("rustls", &["throome-wire", "throome-sdk", "throome-adapters"]).in_tests(&["throome-e2e"]),
+    // Load comes by TLS too.
+    Place::of("tokio-rustls", &["throome-wire", "throome-sdk", "throome-bench"]),
+    Place::of("rustls-native-certs", &["throome-wire", "throome-sdk"]),
+    Place::of("bollard", &["throome-provision"]),
+    Place::of("tar", &["throome-provision"]),
     Place::of("instant-acme", &["throome"]),
-    Place::of("rcgen", &["throome"]).in_tests(&["throome-wire", "throome-e2e"]),
-    Place::of("h2", &["throome-wire"]),
+    Place::of("rcgen", &["throome"]).in_tests(&["throome-wire", "throome-sdk", "throome-e2e"]),
+    // The tests and the benchmarks have services and clients of their own that speak it.
+    Place::of("h2", &["throome-wire", "throome-e2e", "throome-bench"]),
     Place::of("quick_cache", &["throome-adapters"]),
     Place::of("saphyr-parser", &["throome-model"]),
     Place::of("clap", &["throome-cli", "throome", "throome-bench", "xtask"]),

@@ -4,6 +4,7 @@
 
 pub mod kinds;
 pub mod layers;
+pub mod release;
 pub mod source;
 pub mod tidy;
 

@@ -3,3 +3,4 @@
 mod kinds;
 mod layers;
 mod tidy;
+mod workflows;

@@ -25,6 +25,22 @@ struct Arguments {
     /// is there, sections that were not asked for stay
     #[arg(long)]
     output: Option<PathBuf>,
+    /// Rounds in each comparison, instead of the usual number
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Seconds of each round, instead of the usual ones
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Whom it is compared with; all of them when left out, without the last two in a quick run
+    #[arg(long, value_enum, value_delimiter = ',')]
+    peers: Vec<Peer>,
+    /// The peers that come from no package; scripts/bench-peers.sh fetches them and says where they are
+    #[arg(long, env = "ENVOY")]
+    envoy: Option<PathBuf>,
+    #[arg(long, env = "TRAEFIK")]
+    traefik: Option<PathBuf>,
+    #[arg(long, env = "CADDY")]
+    caddy: Option<PathBuf>,
     /// The throome binary; by default the one beside this program
     #[arg(long)]
     throome: Option<PathBuf>,
@@ -56,8 +72,15 @@ struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
+    /// All that is proxied, with 50,000 routes: http, latency, tls, http2, grpc, websocket, events and routes
+    Proxy,
     Http,
     Latency,
+    Tls,
+    Http2,
+    Grpc,
+    Websocket,
+    Events,
     Routes,
     Cache,
     Sql,
@@ -65,12 +88,45 @@ enum What {
     Fanout,
     Start,
     Idle,
+    Websockets,
+    Edits,
 }
 
 impl What {
     /// What has no meaning for a peer in Throome's place.
     fn is_about_data(self) -> bool {
-        matches!(self, Self::Cache | Self::Sql | Self::Publish | Self::Fanout)
+        matches!(self, Self::Cache | Self::Sql | Self::Publish | Self::Fanout | Self::Edits)
+    }
+
+    fn is_about_proxying(self) -> bool {
+        match self {
+            Self::Http
+            | Self::Latency
+            | Self::Tls
+            | Self::Http2
+            | Self::Grpc
+            | Self::Websocket
+            | Self::Events
+            | Self::Routes => true,
+            Self::Proxy
+            | Self::Cache
+            | Self::Sql
+            | Self::Publish
+            | Self::Fanout
+            | Self::Start
+            | Self::Idle
+            | Self::Websockets
+            | Self::Edits => false,
+        }
+    }
+
+    fn is_asked_for(self, arguments: &Arguments) -> bool {
+        let asked = &arguments.what;
+        // A peer in Throome's place has no data API to compare, unless that was asked for by name.
+        let applies = matches!(arguments.subject, Subject::Throome) || !self.is_about_data();
+        asked.contains(&self)
+            || (asked.is_empty() && applies)
+            || (asked.contains(&Self::Proxy) && self.is_about_proxying())
     }
 }
 
@@ -79,6 +135,27 @@ enum Subject {
     Throome,
     Nginx,
     Haproxy,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Peer {
+    Nginx,
+    Haproxy,
+    Envoy,
+    Traefik,
+    Caddy,
+}
+
+impl From<Peer> for Proxy {
+    fn from(peer: Peer) -> Self {
+        match peer {
+            Peer::Nginx => Self::Nginx,
+            Peer::Haproxy => Self::Haproxy,
+            Peer::Envoy => Self::Envoy,
+            Peer::Traefik => Self::Traefik,
+            Peer::Caddy => Self::Caddy,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -109,8 +186,8 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let directory = tempfile::Builder::new().prefix("throome-bench-").tempdir()?;
     stop_on_signals(directory.path())?;
-    let rig = rig(&arguments, directory.path())?;
-    let (sections, failures) = run_all(&arguments, &rig);
+    let mut rig = rig(&arguments, directory.path())?;
+    let (sections, failures) = run_all(&arguments, &mut rig);
     let page = report::page("Benchmarks", &introduction(&arguments), &with_versions(&rig, sections));
     match &arguments.output {
         Some(path) if failures.is_empty() => write_whole(path, &beside_what_stays(path, &arguments, page)?)?,
@@ -122,31 +199,54 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run_all(arguments: &Arguments, rig: &Rig) -> (Vec<Section>, Vec<String>) {
+fn run_all(arguments: &Arguments, rig: &mut Rig) -> (Vec<Section>, Vec<String>) {
     let (mut sections, mut failures) = (Vec::new(), Vec::new());
     for what in What::value_variants() {
-        // A peer in Throome's place has no data API to compare, unless that was asked for by name.
-        let applies = rig.tools.throome.is_some() || !what.is_about_data();
-        if arguments.what.contains(what) || (arguments.what.is_empty() && applies) {
+        if *what != What::Proxy && what.is_asked_for(arguments) {
+            rig.pace = pace(*what, arguments);
             match run(*what, arguments, rig) {
                 Ok(its) => sections.extend(its),
                 Err(error) => failures.push(format!("{what:?}: {error:#}")),
             }
         }
     }
+    // Of a few parts it would take the place of one that has them all.
+    if arguments.what.is_empty() || arguments.what.contains(&What::Proxy) {
+        let glance = scenarios::glance::section(&sections, subject(arguments).name());
+        sections.splice(0..0, glance);
+    }
     (sections, failures)
 }
 
-fn run(what: What, arguments: &Arguments, rig: &Rig) -> anyhow::Result<Vec<Section>> {
-    let lineup = Lineup::of(match arguments.subject {
+fn subject(arguments: &Arguments) -> Proxy {
+    match arguments.subject {
         Subject::Throome => Proxy::Throome,
         Subject::Nginx => Proxy::Nginx,
         Subject::Haproxy => Proxy::Haproxy,
-    });
+    }
+}
+
+fn run(what: What, arguments: &Arguments, rig: &Rig) -> anyhow::Result<Vec<Section>> {
+    let peers = match (&arguments.peers[..], arguments.quick) {
+        ([], false) => Peer::value_variants(),
+        ([], true) => &[Peer::Nginx, Peer::Haproxy, Peer::Envoy],
+        (named, _) => named,
+    };
+    let peers: Vec<Proxy> = peers.iter().map(|peer| (*peer).into()).collect();
+    let lineup = Lineup::of(subject(arguments), &peers);
+    let packaged = Lineup::of(subject(arguments), &[Proxy::Nginx, Proxy::Haproxy]);
     let section = match what {
         What::Http => scenarios::http::run(rig, &lineup),
         What::Latency => scenarios::latency::run(rig, &lineup),
-        What::Routes if arguments.many_routes => {
+        What::Proxy => bail!("`proxy` stands for several parts"),
+        What::Tls => scenarios::tls::run(rig, &lineup),
+        What::Http2 => scenarios::http2::run(rig, &lineup),
+        What::Grpc => scenarios::grpc::run(rig, &lineup),
+        What::Websocket => scenarios::websocket::run(rig, &lineup),
+        What::Events => scenarios::events::run(rig, &lineup),
+        What::Routes
+            if arguments.many_routes || (arguments.what.contains(&What::Proxy) && !arguments.quick) =>
+        {
             scenarios::routes::run(rig, &lineup, &[1, 500, 5_000, 50_000])
         }
         What::Routes => scenarios::routes::run(rig, &lineup, &[1, 500, 5_000]),
@@ -155,8 +255,10 @@ fn run(what: What, arguments: &Arguments, rig: &Rig) -> anyhow::Result<Vec<Secti
             return arguments.queue_services.iter().map(|its| publish::run(rig, (*its).into())).collect();
         }
         What::Fanout => scenarios::fanout::run(rig),
-        What::Start => scenarios::start::run(rig, &lineup),
-        What::Idle => scenarios::idle::run(rig, &lineup),
+        What::Start => scenarios::start::run(rig, &packaged),
+        What::Idle => scenarios::idle::run(rig, &packaged),
+        What::Websockets => scenarios::websockets::run(rig, &packaged),
+        What::Edits => scenarios::edits::run(rig),
         What::Cache => {
             let door = |door: &CacheDoor| match door {
                 CacheDoor::Control => Door::Control,
@@ -215,15 +317,34 @@ fn rig(arguments: &Arguments, directory: &Path) -> anyhow::Result<Rig> {
     };
     let tools = Tools {
         backend: beside.join("backend"),
-        openload: beside.join("openload"),
         closedloop: beside.join("closedloop"),
         consumers: beside.join("consumers"),
         direct: beside.join("direct"),
+        crowd: beside.join("crowd"),
+        envoy: arguments.envoy.clone(),
+        traefik: arguments.traefik.clone(),
+        caddy: arguments.caddy.clone(),
         throome,
     };
     let cores = Cores { load: arguments.load_core, contestant: arguments.contestant_core };
-    let pace = if arguments.quick { Pace::QUICK } else { Pace::FULL };
-    Ok(Rig::new(directory, tools, cores, pace))
+    Ok(Rig::new(directory, tools, cores, Pace::FULL))
+}
+
+/// Parts with many rows have shorter rounds, and so has everything in a run of all that is proxied.
+fn pace(what: What, arguments: &Arguments) -> Pace {
+    let is_long = matches!(what, What::Tls | What::Http2 | What::Grpc | What::Websocket | What::Events);
+    let is_proxy = arguments.what.contains(&What::Proxy);
+    let mut pace = match arguments.quick {
+        false if is_proxy || is_long => Pace::PROXY,
+        false => Pace::FULL,
+        true if is_proxy => Pace::LOOK,
+        true => Pace::QUICK,
+    };
+    pace.rounds = arguments.rounds.unwrap_or(pace.rounds).max(1);
+    if let Some(seconds) = arguments.seconds {
+        (pace.seconds, pace.short_seconds) = (seconds.max(1), seconds.max(1));
+    }
+    pace
 }
 
 fn introduction(arguments: &Arguments) -> String {
@@ -234,9 +355,10 @@ fn introduction(arguments: &Arguments) -> String {
     };
     format!(
         "Written by `make bench`. Absolute figures belong to one machine and one hour; read the ratios. A ratio is \
-         taken round by round against whichever peer was better in that round, and the median of the rounds stands \
+         taken round by round against whichever peer was best in that round, and the median of the rounds stands \
          here. CPU is user and system time of all processes of a program, from the process counters, divided by \
-         completed requests. One error in any round makes a ratio void. Where the load core was full while a contestant \
+         completed requests. One error in any round makes a ratio void, unless it is of a peer that costs over 1.5 times the \
+         best one's processor time, which is in no ratio. Where the load core was full while a contestant \
          used under 90 % of its own in most rounds, the contestant was not at its limit: for a peer that makes the ratio \
          void, for Throome it makes it a bound (\"≥\"). Void ratios stay, in brackets. Rows that we lose stay too.{pace}"
     )

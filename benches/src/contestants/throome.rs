@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::{Launch, Routes, Setup, USUAL_CONNECTIONS};
+use super::{Launch, Routes, Service, Setup, USUAL_CONNECTIONS};
 use crate::process::Invocation;
 use crate::rig::Rig;
 
@@ -23,12 +23,18 @@ pub enum Door {
 /// A gateway that routes to one `http` service.
 pub fn proxy(rig: &Rig, setup: &Setup) -> anyhow::Result<Launch> {
     let cluster = proxy_cluster(setup);
-    let limits = if setup.connections > USUAL_CONNECTIONS {
-        format!("  limits: {{ connections: {} }}\n", setup.connections)
-    } else {
-        String::new()
-    };
-    let (launch, traffic) = prepare(rig, "throome", &cluster, &limits, "")?;
+    let mut extra = String::new();
+    if setup.connections > USUAL_CONNECTIONS {
+        extra = format!("  limits: {{ connections: {} }}\n", setup.connections);
+    }
+    if setup.front.is_secure() {
+        let made = rig.certificate()?;
+        let (certificate, key) = (made.certificate.display(), made.key.display());
+        extra.push_str(&format!(
+            "  tls: {{ min_version: \"1.3\", certificates: [ {{ cert: \"{certificate}\", key: \"{key}\" }} ] }}\n"
+        ));
+    }
+    let (launch, traffic) = prepare(rig, "throome", &cluster, &extra, "")?;
     Ok(Launch { address: traffic, ..launch })
 }
 
@@ -119,9 +125,13 @@ fn invocation(
 
 fn proxy_cluster(setup: &Setup) -> String {
     let (host, port) = (setup.backend.ip(), setup.backend.port());
+    let (kind, health) = match setup.service {
+        Service::Web | Service::WebSocket | Service::Events => ("http", "{ path: /200b, interval: 5s }"),
+        Service::Grpc => ("grpc", "{ interval: 5s }"),
+    };
     let mut text = format!(
-        "cluster_id: {CLUSTER}\nname: Bench\nservices:\n  web:\n    type: http\n    host: {host}\n    port: {port}\n\
-         \x20   health: {{ path: /200b, interval: 5s }}\nroutes:\n"
+        "cluster_id: {CLUSTER}\nname: Bench\nservices:\n  web:\n    type: {kind}\n    host: {host}\n    port: {port}\n\
+         \x20   health: {health}\nroutes:\n"
     );
     match setup.routes {
         Routes::All => text.push_str("  - { id: all, path: \"/*\", service: web }\n"),
@@ -147,5 +157,12 @@ mod tests {
             "    type: http\n    host: 127.0.0.1\n    port: 3000\n    health: { path: /200b, interval: 5s }\nroutes:\n\
              \x20 - { id: r0, path: \"/r0/*\", service: web }\n  - { id: r1, path: \"/r1/*\", service: web }\n"
         ));
+    }
+
+    #[test]
+    fn grpc_has_its_own_kind() {
+        let plain = Setup::plain(([127, 0, 0, 1], 3000).into());
+        let text = proxy_cluster(&Setup { service: Service::Grpc, ..plain });
+        assert!(text.contains("type: grpc\n") && !text.contains("/200b"), "{text}");
     }
 }

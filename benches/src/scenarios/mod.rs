@@ -3,16 +3,26 @@
 
 pub mod cache;
 mod calls;
+pub mod edits;
+pub mod events;
 pub mod fanout;
+mod field;
+pub mod glance;
+pub mod grpc;
 pub mod http;
+pub mod http2;
 pub mod idle;
 pub mod latency;
 pub mod publish;
 pub mod routes;
+mod rows;
 pub mod sql;
 pub mod start;
+pub mod tls;
+pub mod websocket;
+pub mod websockets;
 
-use crate::contestants::{Contestant, Proxy, Setup};
+use crate::contestants::Proxy;
 use crate::measure::{Better, Sample, disturbances, is_starved, median, ratio, starved_rounds, void_reasons};
 use crate::process::Placement;
 use crate::report::Table;
@@ -26,10 +36,10 @@ pub struct Lineup {
 }
 
 impl Lineup {
-    /// Throome against nginx and HAProxy; or, to try the measurement itself, one of these against the other.
+    /// Throome against the given peers; or, to try the measurement itself, one of these against the others.
     #[must_use]
-    pub fn of(subject: Proxy) -> Self {
-        let peers = [Proxy::Nginx, Proxy::Haproxy].into_iter().filter(|peer| *peer != subject).collect();
+    pub fn of(subject: Proxy, peers: &[Proxy]) -> Self {
+        let peers = peers.iter().copied().filter(|peer| *peer != subject).collect();
         Self { subject, peers }
     }
 
@@ -39,14 +49,16 @@ impl Lineup {
     }
 
     fn require_programs(&self) -> anyhow::Result<()> {
-        for program in ["nginx", "haproxy", "wrk", "taskset", "setpriv"] {
+        let of_proxy = |proxy| match proxy {
+            Proxy::Nginx => Some("nginx"),
+            Proxy::Haproxy => Some("haproxy"),
+            // These come by path, and say so themselves where they are not there.
+            Proxy::Throome | Proxy::Envoy | Proxy::Traefik | Proxy::Caddy => None,
+        };
+        for program in self.all().filter_map(of_proxy).chain(["wrk", "taskset", "setpriv", "openssl"]) {
             require_program(program)?;
         }
         Ok(())
-    }
-
-    fn start(&self, rig: &Rig, setup: &Setup) -> anyhow::Result<Vec<Contestant>> {
-        self.all().map(|proxy| proxy.start(rig, setup)).collect()
     }
 
     /// Goals are the product's; a peer in its place has none.
@@ -98,12 +110,18 @@ impl Judged<'_> {
     }
 }
 
+/// A peer that costs more than so many times the best one's processor time does not become the best by a disturbance.
+const FAR: f64 = 1.5;
+
 /// What ratios of the first to the others are worth. A contestant that waits for work spends more on each request, not
 /// less, since fewer of them share a wake-up. So if the subject starved, it is at least as good as it looks; if a peer
-/// did, the subject may look better than it is.
+/// did, the subject may look better than it is. A peer that is far from being the best one is in no ratio, and voids none.
 fn worth(samples: &[Vec<Sample>]) -> Worth {
-    let failed = samples.iter().any(|its| !void_reasons(its).is_empty());
+    let cost = |its: &[Sample]| median(its.iter().map(Sample::cpu_per_request));
     let (subject, peers) = samples.split_at(samples.len().min(1));
+    let best = peers.iter().map(|its| cost(its)).fold(f64::INFINITY, f64::min);
+    let peers: Vec<&Vec<Sample>> = peers.iter().filter(|its| cost(its) <= best * FAR).collect();
+    let failed = subject.iter().chain(peers.iter().copied()).any(|its| !void_reasons(its).is_empty());
     if failed || peers.iter().any(|its| is_starved(its)) {
         Worth::Void
     } else if subject.iter().any(|its| is_starved(its)) {
@@ -124,9 +142,9 @@ const LOAD_HEAD: [&str; 9] = [
     "program",
     "CPU µs each",
     "least to most",
-    "CPU against the better peer",
+    "CPU against the best peer",
     "a second",
-    "throughput against the better peer",
+    "throughput against the best peer",
     "own core",
     "load core",
     "errors",
@@ -196,15 +214,25 @@ fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-fn names(contestants: &[Contestant]) -> Vec<String> {
-    contestants.iter().map(|contestant| contestant.name.clone()).collect()
-}
-
 fn core_of(placement: Placement) -> String {
     match placement {
         Placement::Core(core) => format!("core {core}"),
         Placement::Anywhere => "any core".to_owned(),
     }
+}
+
+/// The same for load that is our own.
+fn crowd_words(rig: &Rig) -> String {
+    format!(
+        "One worker each, no access log, connections kept on both sides. Our own load, one thread, and the service behind \
+         are on {}, the contestant is on {}; {} connections unless a table says otherwise; {} interleaved rounds of {} s, counted when \
+         all connections stand and have been under load for half a second. Every answer's status and length is checked.",
+        core_of(rig.load_core()),
+        core_of(rig.contestant_core()),
+        crate::rig::CONNECTIONS,
+        rig.pace.rounds,
+        rig.pace.seconds,
+    )
 }
 
 /// How the figures of closed-loop load come about, for the sections that have them.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::field::{Absent, tell_absent};
 use super::{Judged, Lineup, Worth, closed_loop_words, notes, per_round, worth};
 use crate::contestants::{Contestant, Proxy, Routes, Setup};
 use crate::measure::{Better, Sample, interleave, median, sample, void_reasons};
@@ -14,8 +15,13 @@ use crate::wrk::{Requests, route_prefix};
 /// Throughput may fall by this share at most between one route and many.
 const GOAL_KEPT: f64 = 0.95;
 
+/// With more routes than this, those who look through all of them one by one are left out: their start and each of
+/// their answers take a time that grows with the number, as the smaller ones show.
+const MANY: usize = 5_000;
+
 /// One contestant with a number of routes.
 struct Entry {
+    proxy: Proxy,
     contestant: Contestant,
     routes: usize,
     memory: Memory,
@@ -26,13 +32,17 @@ pub fn run(rig: &Rig, lineup: &Lineup, counts: &[usize]) -> anyhow::Result<Secti
     lineup.require_programs()?;
     let backend = rig.start_backend()?;
     let mut entries = Vec::new();
+    let mut absent = Vec::new();
     for &routes in counts {
-        for proxy in lineup.all() {
-            entries.push(start(
-                rig,
-                proxy,
-                &Setup { routes: Routes::Prefixes(routes), ..Setup::plain(backend.address) },
-            )?);
+        for proxy in lineup.all().filter(|proxy| routes <= MANY || !looks_through_all(*proxy)) {
+            let setup = Setup { routes: Routes::Prefixes(routes), ..Setup::plain(backend.address) };
+            match start(rig, proxy, &setup) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => absent.push(Absent {
+                    name: format!("{}, {routes}", proxy.name()),
+                    reason: format!("{error:#}"),
+                }),
+            }
         }
     }
     for entry in &entries {
@@ -45,12 +55,21 @@ pub fn run(rig: &Rig, lineup: &Lineup, counts: &[usize]) -> anyhow::Result<Secti
     })?;
     let about = format!(
         "Each route is one prefix; requests go to all of them in a scattered order, 200 B answers. nginx has a \
-         `location` for each, HAProxy a `map_beg` file. {} Memory is what the program holds besides its \
+         `location` for each, HAProxy a `map_beg` file, Envoy a map of prefixes, Traefik a router and Caddy a matcher for \
+         each; the last two look through all of them and are left out with more than {MANY}. {} Memory is what the program holds besides its \
          files, just after the start, shared pages divided; a route's is the growth against one route.",
         closed_loop_words(rig, rig.pace.short_seconds)
     );
-    let table = table(lineup, &entries, &samples);
+    let mut table = table(lineup, &entries, &samples);
+    tell_absent(&absent, &mut table);
     Ok(Section { title: "Many routes".to_owned(), about, tables: vec![table] })
+}
+
+fn looks_through_all(proxy: Proxy) -> bool {
+    match proxy {
+        Proxy::Traefik | Proxy::Caddy => true,
+        Proxy::Throome | Proxy::Nginx | Proxy::Haproxy | Proxy::Envoy => false,
+    }
 }
 
 fn start(rig: &Rig, proxy: Proxy, setup: &Setup) -> anyhow::Result<Entry> {
@@ -59,14 +78,14 @@ fn start(rig: &Rig, proxy: Proxy, setup: &Setup) -> anyhow::Result<Entry> {
     let memory = proc::memory(&contestant.pids()?)?;
     let routes = setup.routes.prefixes().count();
     contestant.check_answer(&format!("{}200b", route_prefix(routes - 1)), 200)?;
-    Ok(Entry { contestant, routes, memory })
+    Ok(Entry { proxy, contestant, routes, memory })
 }
 
-const HEAD: [&str; 9] = [
+pub(super) const HEAD: [&str; 9] = [
     "program and routes",
     "CPU µs each",
     "against one route",
-    "against the better peer",
+    "against the best peer",
     "a second",
     "against one route",
     "own memory MiB",
@@ -81,10 +100,11 @@ fn table(lineup: &Lineup, entries: &[Entry], samples: &[Vec<Sample>]) -> Table {
     table.notes = notes(&names, samples);
     let cpu = per_round(samples, Sample::cpu_per_request);
     let throughput = per_round(samples, Sample::throughput);
-    // Entries lie in groups of one count each, the subject first in its group.
-    let group = 1 + lineup.peers.len();
     for (index, entry) in entries.iter().enumerate() {
-        let (first, own_first) = (index - index % group, index % group);
+        // With as many routes, the subject first if it is there; and the same program with the fewest.
+        let group: Vec<usize> =
+            (0..entries.len()).filter(|other| entries[*other].routes == entry.routes).collect();
+        let own_first = entries.iter().position(|other| other.proxy == entry.proxy).unwrap_or(index);
         let pair = [samples[index].clone(), samples[own_first].clone()];
         let pair_worth = worth(&pair);
         // Both starving alike says nothing of throughput, and still something of what a request costs.
@@ -95,18 +115,19 @@ fn table(lineup: &Lineup, entries: &[Entry], samples: &[Vec<Sample>]) -> Table {
             let judged = Judged { figures: &pair, better, goal, worth };
             if index == own_first { String::new() } else { judged.cell(0) }
         };
-        let peers = Judged {
-            figures: &cpu[first..first + group],
-            better: Better::Lower,
-            goal: None,
-            worth: worth(&samples[first..first + group]),
-        };
-        let goal = if own_first == 0 { lineup.goal(GOAL_KEPT) } else { None };
+        let is_judged = group.first().is_some_and(|first| entries[*first].proxy == lineup.subject);
+        let compared: &[usize] = if is_judged { &group } else { &[] };
+        let figures: Vec<Vec<f64>> = compared.iter().map(|other| cpu[*other].clone()).collect();
+        let group_samples: Vec<Vec<Sample>> = compared.iter().map(|other| samples[*other].clone()).collect();
+        let peers =
+            Judged { figures: &figures, better: Better::Lower, goal: None, worth: worth(&group_samples) };
+        let row = group.iter().position(|other| *other == index).unwrap_or_default();
+        let goal = if entry.proxy == lineup.subject { lineup.goal(GOAL_KEPT) } else { None };
         table.rows.push(vec![
             names[index].clone(),
             format!("{:.1}", median(cpu[index].iter().copied())),
             against_own(&cpu, Better::Lower, None, pair_cost_worth),
-            peers.cell(index - first),
+            peers.cell(row),
             format!("{:.0}", median(throughput[index].iter().copied())),
             against_own(&throughput, Better::Higher, goal, pair_worth),
             format!("{:.1}", entry.memory.own_kib as f64 / 1024.0),

@@ -28,7 +28,7 @@ pub fn run(rig: &Rig, lineup: &Lineup) -> anyhow::Result<Section> {
     let milliseconds = interleave(&launches, rig.pace.starts, |launch, _| {
         Ok(time_to_health(launch).with_context(|| launch.name.clone())?.as_secs_f64() * 1e3)
     })?;
-    let mut table = Table::new("", &["program", "ms", "least to most", "against the better peer"]);
+    let mut table = Table::new("", &["program", "ms", "least to most", "against the best peer"]);
     let judged = Judged { figures: &milliseconds, better: Better::Lower, goal: None, worth: Worth::Sound };
     for (row, launch) in launches.iter().enumerate() {
         let its = &milliseconds[row];

@@ -35,6 +35,13 @@ fn the_subject_is_judged_against_the_better_peer() {
 }
 
 #[test]
+fn a_peer_that_is_far_from_the_best_voids_nothing() {
+    let table = table(&[rounds(1_000, 0), rounds(2_000, 0), rounds(4_000, 3)]);
+    assert_eq!(table.rows[0][3], "**0.50** (met ≤ 0.95)");
+    assert_eq!(table.notes, ["**Void**: HAProxy: 9 errors."]);
+}
+
+#[test]
 fn a_lost_comparison_says_so_and_an_error_anywhere_voids_it() {
     let lost = table(&[rounds(2_000, 0), rounds(2_000, 0), rounds(1_000, 0)]);
     assert_eq!(lost.rows[0][3], "**2.00** (missed ≤ 0.95)");

@@ -3,6 +3,7 @@
 //! A change of a service makes its new adapter while the old one still works. Both must stand on one engine:
 //! two writers with memories of their own would contradict each other.
 
+pub mod gate;
 pub(crate) mod place;
 
 use std::collections::HashMap;
@@ -97,7 +98,12 @@ impl<T: Send + Sync + 'static> Slot<T> {
         }
         let slot = Arc::clone(self);
         let spawned = std::thread::Builder::new().name("embedded-open".to_owned()).spawn(move || {
-            let opened = make_directory(&slot.path).and_then(|()| (slot.open)(&slot.path));
+            let ours = slot.path.starts_with(NO_FILE) || gate::wait();
+            let opened = if ours {
+                make_directory(&slot.path).and_then(|()| (slot.open)(&slot.path))
+            } else {
+                Err(disk::Error::Closed)
+            };
             slot.state.send_if_modified(|state| {
                 let wanted = matches!(state, State::Opening);
                 if wanted {

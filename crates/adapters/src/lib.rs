@@ -4,13 +4,15 @@
 //! it can be probed, and offers the abilities it has. Adding a kind is one folder and one line of `DRIVERS`.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::kind::{Ability, KindCheck, Kinds};
+use model::recipe::{Recipe, Site};
 use model::{EndpointSpec, Failure, Seen, ServiceSpec};
+use wire::proxy_protocol::Version;
 
 // The abilities, each with the suite of its contract.
 pub mod key_value;
@@ -30,12 +32,16 @@ pub mod log;
 pub mod memory;
 mod options;
 pub mod postgres;
+mod recipe;
 pub mod redis;
 mod size;
 pub mod sqlite;
+pub mod tcp;
 mod tls;
 
+pub use embedded::gate;
 pub use key_value::KeyValue;
+pub use model::provision::settle;
 pub use queue::Queue;
 pub use sql::Sql;
 
@@ -83,6 +89,11 @@ pub trait Adapter: Send + Sync {
         None
     }
 
+    /// How it is told whose connection it is given, where a client's bytes are passed on as they are.
+    fn introduces(&self) -> Option<Version> {
+        None
+    }
+
     /// HTTP requests, if it can carry them.
     fn http(&self) -> Option<&http::Pool> {
         None
@@ -106,6 +117,18 @@ pub trait Adapter: Send + Sync {
     /// Lets go of files in good order, for good: when the gateway stops, or the service is deleted. Later calls
     /// fail. Nothing that was acknowledged depends on it.
     fn close(&self) -> Call<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Leaves in this file what would end with the process, for the one that takes its place. Called before
+    /// [`Adapter::close`]; what is asked from then on is refused. What takes longer than `until` is given up, and it may be
+    /// done without a pause: the caller's thread is one that may wait.
+    fn leave(&self, _file: &Path, _until: Instant) -> Call<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Takes what the process before has left in this file, in the same way. Called before anybody asks for anything.
+    fn take_up(&self, _file: &Path, _until: Instant) -> Call<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 
@@ -152,6 +175,12 @@ pub trait Driver: KindCheck {
         false
     }
 
+    /// What runs such a service at this site, once it is settled. `None` for a kind that the gateway does not run, and for
+    /// a service that is not settled.
+    fn recipe(&self, _service: &ServiceSpec, _site: &Site) -> Option<Recipe> {
+        None
+    }
+
     /// Makes the adapter of one endpoint. Does not wait for the endpoint: health will say.
     ///
     /// # Errors
@@ -175,6 +204,7 @@ pub static DRIVERS: &[&dyn Driver] = &[
     &postgres::POSTGRES,
     &redis::REDIS,
     &sqlite::SQLITE,
+    &tcp::TCP,
 ];
 
 /// Kinds that are known and not built yet, and what each waits for.

@@ -9,9 +9,10 @@ pub(crate) fn check(service: &Node, problems: &mut Problems) {
     let adapts = limits.get("adaptive").is_some_and(|adaptive| matches!(adaptive.value, Value::Bool(true)));
     if let Some(pending) = limits.get("max_pending")
         && limits.get("max_requests").is_none()
+        && limits.get("max_connections").is_none()
         && !adapts
     {
-        let message = "says how many wait beyond `max_requests`, which is not said";
+        let message = "says how many wait beyond `max_requests` or `max_connections`, which is not said";
         problems.add("limits.max_pending", pending.at, message);
     }
 }

@@ -1,21 +1,14 @@
-//! `tls` of a service: what a document says of it, and what rustls makes of that. Kinds whose client brings a TLS of
-//! its own take the files from here and nothing else.
+//! `tls` of a service: what a document says of it. What is made of that is `wire::tls`; kinds whose client brings a TLS
+//! of its own take the files from here and nothing else.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::path::PathBuf;
 
 use model::check::Problems;
 use model::field::{Field, Shape, field};
-use model::tree::Node;
+use model::tree::{Node, Value};
 use model::{Code, Failure, ServiceSpec};
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use wire::tls::Stamp;
+pub(crate) use wire::tls::Trust;
+use wire::tls::{Client, Connector, Pair, Stamp};
 
 use crate::options::Said;
 
@@ -46,23 +39,10 @@ const FIELDS: &[Field] = &[
 /// What is said of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tls {
-    pub(crate) ca: Option<PathBuf>,
-    /// Certificate and private key.
-    pub(crate) pair: Option<(PathBuf, PathBuf)>,
+    /// Whom we trust, and what we show.
+    pub(crate) client: Client,
+    /// The name that the service's certificate must have, over that of its host.
     pub(crate) sni: Option<String>,
-    pub(crate) trust: Trust,
-}
-
-/// How far the service's certificate is checked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Trust {
-    /// Its authority and its name.
-    #[default]
-    Full,
-    /// Its authority alone.
-    Authority,
-    /// Not at all.
-    Anyone,
 }
 
 /// Whether a document asks for it, as [`of`] will find.
@@ -70,7 +50,8 @@ pub(crate) fn is_wanted(service: &Node) -> bool {
     let Some(tls) = service.get(TLS) else { return false };
     match tls.get("enabled").map(Node::to_json) {
         Some(serde_json::Value::Bool(enabled)) => enabled,
-        _ => !tls.entries().is_empty(),
+        // What is no mapping is wrong, and still wants it.
+        _ => !tls.is_null() && (!tls.entries().is_empty() || !matches!(tls.value, Value::Map(_))),
     }
 }
 
@@ -105,12 +86,12 @@ pub(crate) fn of(service: &ServiceSpec) -> Result<Option<Tls>, Failure> {
         return Ok(None);
     }
     let pair = match (cert, key) {
-        (Some(cert), Some(key)) => Some((cert, key)),
+        (Some(cert), Some(key)) => Some(Pair { cert, key }),
         (None, None) => None,
         _ => return Err(wrong("tls: `cert` and `key` belong together")),
     };
     let trust = if verify { Trust::Full } else { Trust::Anyone };
-    Ok(Some(Tls { ca, pair, sni: said.text("sni"), trust }))
+    Ok(Some(Tls { client: Client { ca, pair, trust }, sni: said.text("sni") }))
 }
 
 impl Tls {
@@ -118,7 +99,7 @@ impl Tls {
     ///
     /// # Errors
     /// `invalid_config`, naming the file that cannot be read or has nothing of the kind in it.
-    pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, Failure> {
+    pub(crate) fn client(&self) -> Result<Connector, Failure> {
         self.client_of(&[])
     }
 
@@ -126,161 +107,21 @@ impl Tls {
     ///
     /// # Errors
     /// As [`Tls::client`].
-    pub(crate) fn client_of(&self, protocols: &[&str]) -> Result<Arc<ClientConfig>, Failure> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| wrong(format!("tls: {error}")))?;
-        let verifier: Arc<dyn ServerCertVerifier> = match self.trust {
-            Trust::Full => self.verifier(&provider)?,
-            Trust::Authority => Arc::new(NoName(self.verifier(&provider)?)),
-            Trust::Anyone => Arc::new(NoCheck(provider)),
-        };
-        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-        let mut config = match &self.pair {
-            None => builder.with_no_client_auth(),
-            Some((cert, key)) => {
-                let chain = certificates(cert)?;
-                let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
-                builder.with_client_auth_cert(chain, private).map_err(|error| unreadable(cert, &error))?
-            }
-        };
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        Ok(Arc::new(config))
+    pub(crate) fn client_of(&self, protocols: &[&str]) -> Result<Connector, Failure> {
+        self.client.connector(protocols).map_err(|fault| {
+            let dot = if fault.key.is_empty() { "" } else { "." };
+            wrong(format!("{TLS}{dot}{fault}"))
+        })
     }
 
     /// Its files as they are now.
     pub(crate) fn stamp(&self) -> Stamp {
-        let pair = self.pair.iter().flat_map(|(cert, key)| [&**cert, &**key]);
-        Stamp::of(self.ca.as_deref().into_iter().chain(pair))
+        self.client.stamp()
     }
-
-    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, Failure> {
-        let roots = match &self.ca {
-            None => Arc::clone(MACHINE.get_or_init(|| Arc::new(of_machine()))),
-            Some(ca) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates(ca)? {
-                    roots.add(certificate).map_err(|error| unreadable(ca, &error))?;
-                }
-                Arc::new(roots)
-            }
-        };
-        WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
-            .build()
-            .map_err(|_| wrong("tls: this machine trusts no authority; name one with `ca`"))
-    }
-}
-
-/// Whom this machine trusts. There are many of them, so they are read once.
-static MACHINE: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-
-fn of_machine() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    // One that cannot be read takes nothing from the others.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let all: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).map_err(|error| unreadable(path, &error))?.collect();
-    let all = all.map_err(|error| unreadable(path, &error))?;
-    if all.is_empty() {
-        return Err(unreadable(path, &"there is no certificate in it"));
-    }
-    Ok(all)
-}
-
-fn unreadable(path: &Path, error: &dyn fmt::Display) -> Failure {
-    wrong(format!("tls: {}: {error}", path.display()))
 }
 
 fn wrong(detail: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
     Failure::client(Code::InvalidConfig, detail)
-}
-
-/// Asks for the authority and not for the name.
-#[derive(Debug)]
-struct NoName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for NoName {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        match self.0.verify_server_cert(certificate, chain, name, ocsp, now) {
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            verdict => verdict,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-}
-
-/// Takes whatever is shown, as long as who shows it has its key.
-#[derive(Debug)]
-struct NoCheck(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for NoCheck {
-    fn verify_server_cert(
-        &self,
-        _certificate: &CertificateDer<'_>,
-        _chain: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]
@@ -304,7 +145,7 @@ mod tests {
             (serde_json::json!({ "enabled": false, "ca": "ca.pem" }), None),
             (serde_json::json!({ "insecure_skip_verify": false }), None),
         ] {
-            assert_eq!(of(&service(tls.clone())).unwrap().map(|tls| tls.trust), trust, "{tls}");
+            assert_eq!(of(&service(tls.clone())).unwrap().map(|tls| tls.client.trust), trust, "{tls}");
         }
     }
 

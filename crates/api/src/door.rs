@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::Options;
 use crate::body::is_plain;
 use crate::compat;
+use crate::control::backups;
 use crate::data::Data;
 use crate::guard::{Caller, Open, changes};
 use crate::idempotency;
@@ -32,8 +33,10 @@ pub(crate) struct Door {
     pub(crate) options: Options,
     pub(crate) data: Data,
     telling: Telling,
-    /// No new connections are taken.
+    /// The gateway stops.
     pub(crate) closing: AtomicBool,
+    /// No new connections are taken here, and each answer is the last of its own.
+    parting: AtomicBool,
     /// The store did not answer when it was last looked at, and that was said.
     pub(crate) store_failed: AtomicBool,
     /// Streams without an end end when this says so.
@@ -75,9 +78,10 @@ impl Door {
         let data = options.data.clone();
         let telling = Telling { timeout_status: options.timeout_status };
         let streams = Arc::new(Semaphore::new((options.limits.connections / 2).max(1)));
-        let (closing, closed) = (AtomicBool::new(false), watch::Sender::new(false));
+        let (closing, parting) = (AtomicBool::new(false), AtomicBool::new(false));
+        let closed = watch::Sender::new(false);
         let store_failed = AtomicBool::new(false);
-        Door { options, data, telling, closing, store_failed, closed, streams }
+        Door { options, data, telling, closing, parting, store_failed, closed, streams }
     }
 
     pub(crate) fn clusters(&self) -> &Clusters {
@@ -85,10 +89,15 @@ impl Door {
     }
 
     /// No new connection is taken, and streams end.
-    pub(crate) fn close(&self) {
-        self.closing.store(true, Relaxed);
+    pub(crate) fn part(&self) {
+        self.parting.store(true, Relaxed);
         self.closed.send_replace(true);
         self.data.close();
+    }
+
+    /// The gateway stops, and says so to whoever asks how it is.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Relaxed);
     }
 
     /// Says when the door closes.
@@ -166,6 +175,9 @@ pub(crate) async fn pass(State(door): State<Arc<Door>>, request: Request, next: 
         response = compat::enveloped(response).await;
     }
     respond::finish(response.headers_mut(), &id);
+    if door.parting.load(Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(Refused(code)) = response.extensions().get::<Refused>() {
         door.clusters().control().refuse(*code);
     }
@@ -183,11 +195,15 @@ async fn enter(door: &Door, request: Request, id: RequestId) -> Result<Request, 
         tracing::info!(token = %name, request_id = %id, method = %head.method, path = head.uri.path(), "asked");
     }
     is_plain(&head.headers)?;
-    let body = door.body(body).await?;
+    let body = if backups::is_upload(&head.method, head.uri.path()) {
+        body
+    } else {
+        Body::from(door.body(body).await?)
+    };
     head.extensions.insert(by(&caller, id));
     head.extensions.insert(caller);
     head.extensions.insert(id);
-    Ok(Request::from_parts(head, Body::from(body)))
+    Ok(Request::from_parts(head, body))
 }
 
 async fn collect(mut body: Body, most: usize, read_timeout: Duration) -> Result<Bytes, Failure> {

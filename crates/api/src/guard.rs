@@ -155,12 +155,17 @@ fn needed(method: &Method, path: &str) -> TokenRole {
     if Data::is_at(path) {
         return TokenRole::Operator;
     }
-    if !changes(method) {
-        return TokenRole::Viewer;
-    }
     // The whole path counts, and not its end: clusters and routes may have these words as their ids.
     let path: Vec<&str> = path.split('/').collect();
     match (method, path.as_slice()) {
+        // What there is of other gateways is nothing that everybody looks at.
+        (_, ["", "api", "v1", "orphans", ..]) => TokenRole::Admin,
+        // All of a service's data are in there.
+        (
+            &Method::GET | &Method::HEAD,
+            ["", "api", "v1", "clusters", _, "services", _, "backups", _, "file"],
+        ) => TokenRole::Operator,
+        _ if !changes(method) => TokenRole::Viewer,
         // Their method says change, and their work is looking.
         (
             &Method::POST,
@@ -177,7 +182,7 @@ fn needed(method: &Method, path: &str) -> TokenRole {
                 _,
                 "services",
                 _,
-                "restart" | "drain" | "undrain" | "reset-breaker",
+                "restart" | "stop" | "start" | "drain" | "undrain" | "reset-breaker" | "backups",
             ],
         ) => TokenRole::Operator,
         _ => TokenRole::Admin,

@@ -19,6 +19,7 @@ use store::{Claim, Claimed, Fingerprint, KeptAnswer, Store};
 use wire::Body;
 use wire::body::Frames;
 
+use crate::control::backups::is_upload;
 use crate::data::Data;
 use crate::door::{Door, Told};
 use crate::guard::{Caller, changes};
@@ -262,7 +263,9 @@ pub(crate) async fn at_the_door(
     let keyed = request.headers().contains_key(IDEMPOTENCY_KEY)
         && changes(request.method())
         && !Data::is_at(request.uri().path())
-        && !only_looks(request.uri().path());
+        && !only_looks(request.uri().path())
+        // A file is taken once anyway: its id is in its path.
+        && !is_upload(request.method(), request.uri().path());
     if !keyed {
         return next.run(request).await;
     }

@@ -36,13 +36,13 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post};
 use axum::{Router, middleware};
 
 use compat::routes as url_routes;
 use control::{
-    activity, clusters, events, explain, health, kinds, later, legacy, live, metrics, routes, services,
-    tokens, validate,
+    activity, backups, clusters, events, explain, health, kinds, later, legacy, live, logs, metrics,
+    operations, orphans, routes, services, tokens, validate,
 };
 use door::Door;
 
@@ -90,6 +90,21 @@ fn routes_of(door: &Arc<Door>) -> Router {
         .route("/api/v1/clusters/{id}/services/{name}/drain", post(services::drain))
         .route("/api/v1/clusters/{id}/services/{name}/undrain", post(services::undrain))
         .route("/api/v1/clusters/{id}/services/{name}/reset-breaker", post(services::reset_breaker))
+        .route("/api/v1/clusters/{id}/services/{name}/restart", post(services::restart))
+        .route("/api/v1/clusters/{id}/services/{name}/stop", post(services::stop))
+        .route("/api/v1/clusters/{id}/services/{name}/start", post(services::start))
+        .route("/api/v1/clusters/{id}/services/{name}/logs", get(logs::show))
+        .route("/api/v1/clusters/{id}/services/{name}/backups", get(backups::list).post(backups::create))
+        .route("/api/v1/clusters/{id}/services/{name}/backups/{backup}", get(backups::show).delete(backups::delete))
+        .route("/api/v1/clusters/{id}/services/{name}/backups/{backup}/file", get(backups::download).put(backups::upload))
+        .route("/api/v1/clusters/{id}/services/{name}/restore", post(backups::restore))
+
+        .route("/api/v1/operations", get(operations::list))
+        .route("/api/v1/operations/{id}", get(operations::show).delete(operations::cancel))
+        .route("/api/v1/operations/{id}/events", get(operations::events))
+
+        .route("/api/v1/orphans", get(orphans::list))
+        .route("/api/v1/orphans/{provisioner}/{cluster}/{service}", delete(orphans::delete))
 
         .route("/api/v1/routes", get(routes::list).post(routes::create))
         .route("/api/v1/routes/{id}", get(routes::show).put(routes::replace).delete(routes::delete))
@@ -114,11 +129,6 @@ fn routes_of(door: &Arc<Door>) -> Router {
         .route("/api/routes/{id}", get(url_routes::show).put(url_routes::replace).delete(url_routes::delete))
 
         // What later stages bring.
-        .route("/api/v1/clusters/{id}/services/{name}/logs", get(later::not_built))
-        .route("/api/v1/clusters/{id}/services/{name}/restart", post(later::not_built))
-        .route("/api/v1/operations", get(later::not_built))
-        .route("/api/v1/operations/{id}", get(later::not_built).delete(later::not_built))
-        .route("/api/v1/operations/{id}/events", get(later::not_built))
         .route("/api/v1/auth/login", post(later::not_built))
         .route("/api/v1/users", get(later::not_built).post(later::not_built))
         .route("/api/v1/users/{id}", get(later::not_built).delete(later::not_built))

@@ -17,8 +17,8 @@ use crate::compat::routes as url_routes;
 use crate::control::services::{Reason, Reset};
 use crate::control::tokens::TokenRequest;
 use crate::control::{
-    activity, clusters, events, explain, health, kinds, legacy, live, metrics, routes, services, tokens,
-    validate,
+    activity, backups, clusters, events, explain, health, kinds, legacy, live, logs, metrics, operations,
+    orphans, routes, services, tokens, validate,
 };
 use crate::data::cache::{calls as cache, keys};
 use crate::data::db::bodies::BeginBody;
@@ -60,11 +60,16 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
         clusters::list, clusters::create, clusters::show, clusters::replace, clusters::delete, clusters::plan,
         clusters::health, clusters::metrics, validate::check,
         services::show, services::drain, services::undrain, services::reset_breaker,
+        services::restart, services::stop, services::start, logs::show,
+        backups::list, backups::create, backups::show, backups::delete, backups::download, backups::upload,
+        backups::restore,
         tokens::list, tokens::create, tokens::show, tokens::revoke,
         routes::list, routes::create, routes::show, routes::replace, routes::delete, explain::explain,
         url_routes::list, url_routes::create, url_routes::show, url_routes::replace, url_routes::delete,
         activity::list, activity::requests, activity::of_cluster, activity::of_service, events::list,
         live::follow,
+        operations::list, operations::show, operations::cancel, operations::events,
+        orphans::list, orphans::delete,
         cache::get, cache::set, cache::delete, cache::incr, cache::expire, cache::ttl,
         keys::scan, keys::get, keys::put, keys::delete,
         upstash::command, upstash::pipeline, upstash::multi_exec,
@@ -82,6 +87,8 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
         (name = "routes", description = "Which requests lead to which service."),
         (name = "compat", description = "What earlier clients ask, in the envelope that they read."),
         (name = "tokens", description = "What clients are known by: shown once, and kept as hashes."),
+        (name = "operations", description = "Changes that take a while: watched, cancelled and found again."),
+        (name = "orphans", description = "What is run or kept that no cluster asks for."),
         (name = "activity", description = "What was asked of services, and what has changed."),
         (name = "cache", description = "Keys and values in a cluster's cache."),
         (name = "queue", description = "Topics of a cluster's queue: publishing, streams of messages, groups."),

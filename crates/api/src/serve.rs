@@ -31,14 +31,15 @@ const HEAD: usize = 64 << 10;
 const REST: Duration = Duration::from_millis(50);
 
 /// Serves the control door until `closing` ends; then takes no new connection, lets requests under way finish
-/// for at most `grace`, and returns.
+/// for at most `grace`, and returns. `closing` says for how long an idle connection may bring one more request, whose answer
+/// says that it is the last.
 ///
 /// # Errors
 /// The listener cannot be used at all. A connection that fails ends by itself.
 pub async fn serve(
     listener: std::net::TcpListener,
     options: Options,
-    closing: impl Future<Output = ()>,
+    closing: impl Future<Output = Duration>,
     grace: Duration,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
@@ -49,21 +50,23 @@ pub async fn serve(
     let (close, closed) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut closing = pin!(closing);
-    loop {
+    let patience = loop {
         // A connection beyond the cap waits in the system's queue, not here.
         let accepting = async {
             let permit = Arc::clone(&permits).acquire_owned().await.map_err(io::Error::other)?;
             listener.accept().await.map(|(stream, _)| (stream, permit))
         };
         tokio::select! {
-            () = &mut closing => break,
+            patience = &mut closing => break patience,
             Some(_) = connections.join_next() => {}
             accepted = accepting => match accepted {
                 Ok((stream, permit)) => {
                     let service = TowerToHyperService::new(router.clone());
                     let (door, closed) = (Arc::clone(&door), closed.clone());
+                    // From now on, not from its first turn: whoever waits for the last of them must not miss one.
+                    let open = Counted::new(&door);
                     connections.spawn(async move {
-                        let _permit = permit;
+                        let (_permit, _open) = (permit, open);
                         converse(stream, service, &door, closed).await;
                     });
                 }
@@ -73,11 +76,20 @@ pub async fn serve(
                 }
             },
         }
+    };
+    // Whoever may ask once more is served by the program that takes this one's place: the gateway does not stop.
+    if patience.is_zero() {
+        door.close();
     }
-    door.close();
+    door.part();
     drop(listener);
-    drop(close);
-    let all = async { while connections.join_next().await.is_some() {} };
+    let all = async {
+        let gone = async { while connections.join_next().await.is_some() {} };
+        // Those who ask once more meanwhile are told in their answers.
+        let _ = timeout(patience, gone).await;
+        drop(close);
+        while connections.join_next().await.is_some() {}
+    };
     if timeout(grace, all).await.is_err() {
         tracing::warn!(
             left = connections.len(),
@@ -94,12 +106,12 @@ async fn converse(
     mut closed: watch::Receiver<()>,
 ) {
     let limits = &door.options.limits;
-    let _open = Counted::new(door);
     let greeted = tokio::select! {
         greeted = secure(stream, door) => greeted,
         _ = closed.changed() => return,
     };
     let Some(socket) = greeted else { return };
+    let peek = socket.peek();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.read_timeout)
@@ -109,7 +121,10 @@ async fn converse(
     let ended = tokio::select! {
         ended = &mut connection => ended,
         _ = closed.changed() => {
-            connection.as_mut().graceful_shutdown();
+            // A request that has just come is answered, and its answer ends the connection.
+            if !peek.is_ok_and(|peek| peek.has_unread()) {
+                connection.as_mut().graceful_shutdown();
+            }
             connection.await
         }
     };
@@ -136,16 +151,16 @@ async fn secure(stream: TcpStream, door: &Door) -> Option<Socket> {
 }
 
 /// Counts a connection as open while it lives.
-struct Counted<'d>(&'d Door);
+struct Counted(Arc<Door>);
 
-impl<'d> Counted<'d> {
-    fn new(door: &'d Door) -> Self {
+impl Counted {
+    fn new(door: &Arc<Door>) -> Self {
         door.clusters().control().connections.fetch_add(1, Relaxed);
-        Counted(door)
+        Counted(Arc::clone(door))
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.clusters().control().connections.fetch_sub(1, Relaxed);
     }

@@ -10,6 +10,7 @@ mod legacy;
 mod lists;
 mod live;
 mod neon;
+mod operations;
 mod queue;
 mod random;
 mod served;
@@ -66,6 +67,8 @@ pub(crate) async fn options() -> (Options, TempDir) {
         dir: dir.path().to_owned(),
         store: store.clone(),
         data_dir: dir.path().join(".throome"),
+        listeners: Default::default(),
+        provisioning: clusters::Provisioning::default(),
     })
     .await
     .unwrap();

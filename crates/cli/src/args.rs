@@ -7,8 +7,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    cache, cluster, completion, config, consume, declare, explain, group, history, kind, legacy, publish,
-    route, service, sql, status, tap, token, topic, validate,
+    backup, cache, cluster, completion, config, consume, declare, explain, group, health, history, import,
+    kind, legacy, operation, orphan, publish, route, service, sql, status, tap, token, topic, validate,
 };
 use crate::complete;
 use crate::examples;
@@ -37,6 +37,15 @@ pub(crate) struct Global {
     /// Where the gateway is [env: THROOME_URL] [default: http://127.0.0.1:9000]
     #[arg(long, global = true, env = "THROOME_URL", hide_env = true)]
     pub(crate) url: Option<String>,
+    /// PEM file of the authorities to trust [env: THROOME_CA]
+    #[arg(long, global = true, env = "THROOME_CA", hide_env = true, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// PEM file of the certificate to show [env: THROOME_CLIENT_CERT]
+    #[arg(long, global = true, env = "THROOME_CLIENT_CERT", hide_env = true, value_name = "FILE")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// PEM file of its private key [env: THROOME_CLIENT_KEY]
+    #[arg(long, global = true, env = "THROOME_CLIENT_KEY", hide_env = true, value_name = "FILE")]
+    pub(crate) client_key: Option<PathBuf>,
     /// What the gateway knows you by [env: THROOME_TOKEN]
     #[arg(long, global = true, env = "THROOME_TOKEN", hide_env = true)]
     pub(crate) token: Option<String>,
@@ -60,6 +69,9 @@ pub(crate) struct Global {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Output")]
     pub(crate) color: Color,
+    /// Say nothing on standard error but what went wrong
+    #[arg(short, long, global = true, conflicts_with = "debug", help_heading = "Output")]
+    pub(crate) quiet: bool,
     /// Tell every request on standard error, without secrets
     #[arg(long, global = true, alias = "verbose", short_alias = 'v', help_heading = "Output")]
     pub(crate) debug: bool,
@@ -112,6 +124,8 @@ pub(crate) enum Command {
     Plan(declare::PlanArgs),
     /// Create or replace what a file describes
     Apply(declare::ApplyArgs),
+    /// Make a cluster's file of a Compose file
+    Import(import::Import),
     /// Clusters: groups of services
     #[command(subcommand, visible_alias = "clusters")]
     Cluster(cluster::Cluster),
@@ -124,6 +138,15 @@ pub(crate) enum Command {
     /// Routes: which requests lead to which service
     #[command(subcommand, visible_alias = "routes")]
     Route(route::Route),
+    /// Operations: changes that take a while
+    #[command(subcommand, visible_alias = "operations")]
+    Operation(operation::Operation),
+    /// Backups: what services that the gateway runs hold, in files
+    #[command(subcommand, visible_alias = "backups")]
+    Backup(backup::Backup),
+    /// Orphans: what is run or kept that no cluster asks for
+    #[command(subcommand, visible_alias = "orphans")]
+    Orphan(orphan::Orphan),
     /// Tokens: what clients are known by
     #[command(subcommand, visible_alias = "tokens")]
     Token(token::Token),
@@ -143,6 +166,8 @@ pub(crate) enum Command {
     Group(group::GroupArgs),
     /// Everything at a glance: gateway, clusters, services
     Status(status::Status),
+    /// Whether the gateway answers, as health checks ask
+    Health(health::Health),
     /// What would happen to a request, without sending it
     Explain(explain::Explain),
     /// What services are asked, while it happens
@@ -182,6 +207,7 @@ pub fn command() -> clap::Command {
         ("completion", &API),
         ("validate", &ASKING),
         ("config", &ASKING),
+        ("import", &ASKING),
         ("version", &ASKING),
     ] {
         let hidden: Vec<clap::Arg> =
@@ -195,6 +221,10 @@ pub fn command() -> clap::Command {
         let output = output.map(|arg| arg.value_parser(parser).default_value(default));
         command = command.mut_subcommand(name, |sub| sub.args(output));
     }
+    // A file's form is its own, and `--output` is where it goes.
+    let output = command.get_arguments().find(|arg| arg.get_id() == "output").cloned();
+    let output = output.map(|arg| arg.long(None).hide(true));
+    command = command.mut_subcommand("import", |sub| sub.args(output));
     examples::lead(command)
 }
 

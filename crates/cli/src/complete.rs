@@ -67,6 +67,11 @@ pub(crate) fn routes() -> ArgValueCompleter {
     completer(Kind::Routes)
 }
 
+/// `PROVISIONER/CLUSTER/SERVICE` of what no cluster asks for.
+pub(crate) fn orphans() -> ArgValueCompleter {
+    completer(Kind::Orphans)
+}
+
 /// Topics in the named cluster.
 pub(crate) fn topics() -> ArgValueCompleter {
     completer(Kind::Topics)

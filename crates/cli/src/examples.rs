@@ -34,6 +34,10 @@ const EXAMPLES: &[(&str, &str)] = &[
         "apply",
         "  throome apply shop.yaml\n  throome apply routes.yaml --cluster shop\n  generate | throome apply -",
     ),
+    (
+        "import",
+        "  throome import compose.yaml\n  throome import compose.yaml --output clusters\n  throome import docker-compose.yml --name shop --profile debug",
+    ),
     ("kinds", "  throome kinds\n  throome kinds sqlite"),
     (
         "cluster",
@@ -47,12 +51,28 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("cluster edit", "  throome cluster edit shop\n  EDITOR='code --wait' throome cluster edit shop"),
     ("cluster delete", "  throome cluster delete shop\n  throome cluster delete shop --yes --keep-data"),
-    ("service", "  throome service list\n  throome service get shop/db\n  throome service drain shop/web"),
+    (
+        "service",
+        "  throome service list\n  throome service get shop/db\n  throome service drain shop/web\n  throome service logs shop/db -f",
+    ),
     ("service list", "  throome service list\n  throome service list --cluster shop -o wide"),
     ("service get", "  throome service get shop/db\n  throome service get db --cluster shop -o json"),
-    ("service drain", "  throome service drain shop/web"),
+    (
+        "service drain",
+        "  throome service drain shop/web\n  throome service drain shop/web --reason 'a new version'",
+    ),
     ("service undrain", "  throome service undrain shop/web"),
     ("service reset-breaker", "  throome service reset-breaker shop/db"),
+    (
+        "service restart",
+        "  throome service restart shop/db\n  throome service restart shop/db --reason 'a new disk' --no-wait",
+    ),
+    ("service stop", "  throome service stop shop/db"),
+    ("service start", "  throome service start shop/db"),
+    (
+        "service logs",
+        "  throome service logs shop/db --tail 20\n  throome service logs shop/db -f\n  throome service logs shop/db --since 10m -t > db.log",
+    ),
     (
         "route",
         "  throome route list\n  throome route create --cluster shop --path '/api/*' --service web\n  throome route delete api",
@@ -65,6 +85,52 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("route edit", "  throome route edit api"),
     ("route delete", "  throome route delete api\n  throome route delete api --yes"),
+    (
+        "operation",
+        "  throome operation list\n  throome operation watch 00064a1b2c3d4e-5f60\n  throome operation cancel 00064a1b2c3d4e-5f60",
+    ),
+    (
+        "operation list",
+        "  throome operation list\n  throome operation list --status running --cluster shop -o wide",
+    ),
+    (
+        "operation get",
+        "  throome operation get 00064a1b2c3d4e-5f60\n  throome operation get 00064a1b2c3d4e-5f60 -o json",
+    ),
+    ("operation watch", "  throome operation watch 00064a1b2c3d4e-5f60"),
+    ("operation cancel", "  throome operation cancel 00064a1b2c3d4e-5f60"),
+    (
+        "backup",
+        "  throome backup create shop/db\n  throome backup list shop/db\n  throome backup restore shop/db 00064a1b2c3d4e-5f60",
+    ),
+    ("backup list", "  throome backup list shop/db\n  throome backup list shop/db -o wide"),
+    ("backup get", "  throome backup get shop/db 00064a1b2c3d4e-5f60"),
+    (
+        "backup create",
+        "  throome backup create shop/db --reason 'before the new version'\n  throome backup create shop/db --no-wait -o name",
+    ),
+    (
+        "backup download",
+        "  throome backup download shop/db 00064a1b2c3d4e-5f60\n  throome backup download shop/db 00064a1b2c3d4e-5f60 - > db.dump",
+    ),
+    (
+        "backup upload",
+        "  throome backup upload shop/db db.dump\n  throome backup upload shop/db db.dump --id monday",
+    ),
+    (
+        "backup restore",
+        "  throome backup restore shop/db 00064a1b2c3d4e-5f60\n  throome backup restore trial/db 00064a1b2c3d4e-5f60 --from shop/db --yes",
+    ),
+    (
+        "backup delete",
+        "  throome backup delete shop/db 00064a1b2c3d4e-5f60\n  throome backup delete shop/db 00064a1b2c3d4e-5f60 --yes",
+    ),
+    ("orphan", "  throome orphan list\n  throome orphan delete docker/shop/db"),
+    ("orphan list", "  throome orphan list\n  throome orphan list -o wide"),
+    (
+        "orphan delete",
+        "  throome orphan delete docker/shop/db\n  throome orphan delete docker/shop/db --yes --keep-data",
+    ),
     (
         "token",
         "  throome token create --service shop/cache --expires 30d\n  throome token list\n  throome token revoke 3",
@@ -145,6 +211,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("events", "  throome events --since 2h\n  throome events --kind breaker.opened --cluster shop"),
     ("status", "  throome status\n  throome status -o wide\n  throome status --check && deploy"),
+    ("health", "  throome health\n  throome health --url http://gateway:9000"),
     (
         "explain",
         "  throome explain GET http://shop.local/api/orders\n  throome explain POST /api/orders -H 'x-user: 7'",

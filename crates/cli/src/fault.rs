@@ -61,6 +61,12 @@ impl Fault {
         self
     }
 
+    /// In other words, what could not be done.
+    pub(crate) fn instead(mut self, what: &str) -> Fault {
+        what.clone_into(&mut self.0.what);
+        self
+    }
+
     /// In place of the places that the gateway named, the same with lines of a file.
     pub(crate) fn places(mut self, places: Vec<String>) -> Fault {
         self.0.places = places;

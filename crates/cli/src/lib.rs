@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod examples;
 mod exit;
+mod import;
 mod mix;
 
 // What commands are made of.
@@ -16,6 +17,7 @@ mod document;
 mod edit;
 mod fault;
 mod output;
+mod progress;
 mod session;
 mod table;
 mod terminal;

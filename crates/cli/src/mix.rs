@@ -11,11 +11,26 @@ use crate::output::Format;
 /// of what asks one.
 pub(crate) const GATEWAY: [&str; 8] =
     ["config", "port", "proxy_port", "clusters_dir", "data_dir", "log_level", "insecure", "check"];
-pub(crate) const API: [&str; 8] =
-    ["url", "token", "cluster", "output", "no_headers", "color", "debug", "non_interactive"];
+pub(crate) const API: [&str; 12] = [
+    "url",
+    "ca",
+    "client_cert",
+    "client_key",
+    "token",
+    "cluster",
+    "output",
+    "no_headers",
+    "color",
+    "quiet",
+    "debug",
+    "non_interactive",
+];
 
 /// Of these, what only matters where a gateway is asked.
-pub(crate) const ASKING: [&str; 3] = ["url", "token", "cluster"];
+pub(crate) const ASKING: [&str; 6] = ["url", "ca", "client_cert", "client_key", "token", "cluster"];
+
+/// Of these, what only matters where the gateway speaks TLS.
+const SECURED: [&str; 3] = ["ca", "client_cert", "client_key"];
 
 /// Nothing is read and ignored: flags of the gateway go to the gateway, flags of the API to what asks it,
 /// and a format of one command's own to that command.
@@ -33,6 +48,14 @@ pub(crate) fn check_mix(cli: &Cli, matches: &ArgMatches) -> Result<(), Fault> {
         let typed = |id: &&&str| matches.value_source(id) == Some(ValueSource::CommandLine);
         names.iter().find(typed).map(|id| id.replace('_', "-"))
     };
+    if let Some(url) = cli.global.url.as_deref().filter(|url| url.starts_with("http://"))
+        && let Some(flag) = typed(&SECURED)
+    {
+        return Err(Fault::usage(format!(
+            "--{flag} is for a gateway that speaks TLS, and the URL says http://"
+        ))
+        .fix(format!("write https://{}, or leave the flag out", &url["http://".len()..])));
+    }
     match &cli.command {
         None | Some(Command::Serve(_) | Command::Dev(_)) => match typed(&API) {
             Some(flag) => Err(Fault::usage(format!(
@@ -41,9 +64,13 @@ pub(crate) fn check_mix(cli: &Cli, matches: &ArgMatches) -> Result<(), Fault> {
             None if cli.command.is_none() => Ok(()),
             None => elsewhere(typed(&GATEWAY)),
         },
-        Some(Command::Validate(_) | Command::Config(_) | Command::Completion(_) | Command::Version)
-            if typed(&ASKING).is_some() =>
-        {
+        Some(
+            Command::Validate(_)
+            | Command::Config(_)
+            | Command::Completion(_)
+            | Command::Import(_)
+            | Command::Version,
+        ) if typed(&ASKING).is_some() => {
             let flag = typed(&ASKING).unwrap_or_default();
             Err(Fault::usage(format!("--{flag} is for commands that ask a gateway, and this one asks none")))
         }

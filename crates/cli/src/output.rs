@@ -51,7 +51,9 @@ impl Tone {
     pub(crate) fn of(word: &str) -> Tone {
         match word.to_ascii_lowercase().as_str() {
             "unhealthy" | "not_serving" | "open" | "ejected" | "error" | "failed" | "delete" => Tone::Bad,
-            "degraded" | "serving_degraded" | "half-open" | "unknown" | "update" => Tone::Warn,
+            "degraded" | "serving_degraded" | "half-open" | "unknown" | "update" | "canceled" | "undone" => {
+                Tone::Warn
+            }
             "draining" | "maintenance" | "starting" | "stopping" | "pulling" | "creating" => Tone::Moving,
             _ => Tone::Plain,
         }

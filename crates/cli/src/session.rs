@@ -1,5 +1,7 @@
 //! What every command of the API needs: a client, a terminal, and how to show what came.
 
+use std::cell::OnceCell;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sdk::{Call, Client, Paged};
@@ -17,16 +19,40 @@ pub(crate) struct Session<'a> {
     pub(crate) global: Global,
     /// What `--debug` has to tell and has not told yet.
     trace: Arc<Mutex<Vec<String>>>,
+    client: OnceCell<Client>,
 }
 
 impl<'a> Session<'a> {
     pub(crate) fn new(global: Global, terminal: Terminal<'a>) -> Session<'a> {
-        Session { terminal, global, trace: Arc::default() }
+        Session { terminal, global, trace: Arc::default(), client: OnceCell::new() }
     }
 
-    /// A client of the gateway that flags and environment name.
+    /// A client of the gateway that flags and environment name, or of the one on this machine.
     pub(crate) fn client(&self) -> Result<Client, Fault> {
-        let mut client = Client::new(self.url()).map_err(Fault::from)?;
+        if let Some(client) = self.client.get() {
+            return Ok(client.clone());
+        }
+        let client = self.new_client()?;
+        Ok(self.client.get_or_init(|| client).clone())
+    }
+
+    fn new_client(&self) -> Result<Client, Fault> {
+        let mut client = match self.global.url.as_deref().filter(|url| !url.is_empty()) {
+            Some(url) => Client::new(url).map_err(Fault::from)?,
+            None => Client::local(),
+        };
+        let named = |file: &Option<PathBuf>| file.clone().filter(|file| !file.as_os_str().is_empty());
+        if let Some(ca) = named(&self.global.ca) {
+            client = client.with_ca(ca);
+        }
+        match (named(&self.global.client_cert), named(&self.global.client_key)) {
+            (Some(cert), Some(key)) => client = client.with_client_cert(cert, key),
+            (None, None) => {}
+            _ => {
+                return Err(Fault::usage("a certificate to show and its private key belong together")
+                    .fix("give --client-cert and --client-key, or neither"));
+            }
+        }
         if let Some(token) = self.global.token.as_deref().filter(|token| !token.is_empty()) {
             client = client.with_token(token);
         }
@@ -52,8 +78,9 @@ impl<'a> Session<'a> {
         Ok(client)
     }
 
-    pub(crate) fn url(&self) -> &str {
-        self.global.url.as_deref().filter(|url| !url.is_empty()).unwrap_or(sdk::DEFAULT_URL)
+    /// Where the gateway is, as far as is known by now.
+    pub(crate) fn url(&self) -> String {
+        self.client.get().map_or_else(|| sdk::DEFAULT_URL.to_owned(), Client::url)
     }
 
     /// The cluster that a command works in.
@@ -114,7 +141,14 @@ impl<'a> Session<'a> {
 
     /// A sentence for people.
     pub(crate) fn say(&mut self, sentence: &str) {
-        self.terminal.talk(&format!("{}\n", clean(sentence)));
+        self.talk(&format!("{}\n", clean(sentence)));
+    }
+
+    /// Text for people as it is, unless they want none.
+    pub(crate) fn talk(&mut self, text: &str) {
+        if !self.global.quiet {
+            self.terminal.talk(text);
+        }
     }
 
     /// A list: a table of its items, or the body.

@@ -15,6 +15,8 @@ pub(crate) struct Terminal<'a> {
     /// Whether lines can be edited where they are typed.
     pub(crate) edits_lines: bool,
     pub(crate) env: fn(&str) -> Option<String>,
+    /// Columns and lines of where talk goes, where that is known.
+    pub(crate) measure: fn() -> Option<(usize, usize)>,
 }
 
 /// Which streams end at a person.
@@ -40,7 +42,11 @@ impl<'a> Terminal<'a> {
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let able = env("TERM").is_some_and(|term| !matches!(term.as_str(), "dumb" | "cons25" | "emacs"));
         let edits_lines = people.type_input && (able || cfg!(windows));
-        Terminal { edits_lines, ..Terminal::new(input, out, err, people, env) }
+        let measure = || {
+            let (width, height) = terminal_size::terminal_size_of(std::io::stderr())?;
+            Some((width.0.into(), height.0.into())).filter(|size| *size != (0, 0))
+        };
+        Terminal { edits_lines, measure, ..Terminal::new(input, out, err, people, env) }
     }
 
     pub(crate) fn new(
@@ -50,7 +56,7 @@ impl<'a> Terminal<'a> {
         people: People,
         env: fn(&str) -> Option<String>,
     ) -> Terminal<'a> {
-        Terminal { input, out, err, people, edits_lines: false, env }
+        Terminal { input, out, err, people, edits_lines: false, env, measure: || None }
     }
 
     /// Data.
@@ -66,6 +72,16 @@ impl<'a> Terminal<'a> {
 
     pub(crate) fn flush(&mut self) -> Result<(), Fault> {
         Ok(self.out.flush()?)
+    }
+
+    /// Whether what was said can be drawn over.
+    pub(crate) fn draws(&self) -> bool {
+        self.people.read_err && (self.env)("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    /// Columns and lines of where talk goes; a usual size where nobody knows.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.measure)().unwrap_or((80, 24))
     }
 
     pub(crate) fn color_of_data(&self, wish: Color) -> bool {

@@ -1,12 +1,17 @@
 //! Whole command lines against a gateway of recorded bodies.
 
+mod backups;
 mod data;
 mod declares;
 mod errors;
 mod gateway;
 mod help;
+mod import;
+mod operations;
+mod orphans;
 mod outputs;
 mod prompts;
+mod services;
 mod tokens;
 
 use std::ffi::OsString;

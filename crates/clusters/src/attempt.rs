@@ -1,7 +1,7 @@
 //! One try at one endpoint: counts as in flight while it lives, and its outcome is counted exactly once.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use adapters::Adapter;
@@ -38,6 +38,16 @@ pub struct Attempt {
     began: Instant,
     connect_deadline: Instant,
     deadline: Instant,
+    /// When the operation's time is over, whatever is asked of whom.
+    end: Instant,
+    /// Since when it waits for its turn, and whether the request was on its way by then.
+    paused: Option<(Instant, bool)>,
+    /// Another endpoint has it than the one that was picked.
+    moved: bool,
+    /// Where it is told which endpoint has it, if somebody asked.
+    whereabouts: Option<Whereabouts>,
+    /// It runs beside another try of the same operation, which began before it.
+    second: bool,
     heard: Option<Instant>,
     well: bool,
     /// When the whole request was on its way.
@@ -47,6 +57,21 @@ pub struct Attempt {
     /// Its success is counted already.
     passed: bool,
     open: bool,
+}
+
+/// Which endpoint has an attempt, for whoever does not hold it.
+#[derive(Clone)]
+pub struct Whereabouts(Arc<Mutex<Arc<Endpoint>>>);
+
+impl Whereabouts {
+    pub(crate) fn endpoint(&self) -> Arc<Endpoint> {
+        // Whole between any two statements, so a panic elsewhere does not spoil it.
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn now_at(&self, endpoint: &Arc<Endpoint>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(endpoint);
+    }
 }
 
 impl std::fmt::Debug for Attempt {
@@ -65,6 +90,11 @@ impl Attempt {
             began: now,
             connect_deadline: now,
             deadline: now,
+            end: now,
+            paused: None,
+            moved: false,
+            whereabouts: None,
+            second: false,
             heard: None,
             well: false,
             asked: None,
@@ -74,9 +104,10 @@ impl Attempt {
         }
     }
 
-    pub(crate) fn set_deadlines(&mut self, connect: Instant, answer: Instant) {
+    pub(crate) fn set_deadlines(&mut self, connect: Instant, answer: Instant, end: Instant) {
         self.connect_deadline = connect;
         self.deadline = answer;
+        self.end = end;
     }
 
     /// The endpoint that is asked.
@@ -120,6 +151,79 @@ impl Attempt {
         self.waits = true;
     }
 
+    /// It waits until others have ended, which is not the endpoint's doing: its silence meanwhile says nothing of it.
+    pub fn pause(&mut self) {
+        let asked = self.asked.take().is_some();
+        if asked {
+            self.endpoint.silence.gone(clock::now());
+        }
+        self.paused = Some((Instant::now(), asked));
+    }
+
+    /// Its turn has come: the time that it has for an answer begins again, as far as the operation has any left.
+    pub fn resume(&mut self) {
+        let Some((since, asked)) = self.paused.take() else { return };
+        let now = Instant::now();
+        let waited = now.duration_since(since);
+        self.began += waited;
+        self.connect_deadline = (self.connect_deadline + waited).min(self.end);
+        self.deadline = (self.deadline + waited).min(self.end);
+        if asked {
+            self.asked_at(clock::at(now));
+        }
+    }
+
+    /// When the operation's time is over.
+    #[must_use]
+    pub fn end_of_all(&self) -> Instant {
+        self.end
+    }
+
+    /// The other endpoints that may have it in place of its own: those that are asked as a matter of course.
+    pub fn siblings(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let Attempt { service, endpoint: own, .. } = self;
+        let now = clock::now();
+        let others = service.endpoints.iter().filter(move |other| {
+            !Arc::ptr_eq(own, other)
+                && service.asks(other, now)
+                && (other.takes_writes() || !own.takes_writes())
+        });
+        others.filter(|_| service.tactics.failover)
+    }
+
+    /// While it waits for its turn, another endpoint has one for it: that one is asked instead.
+    pub fn move_to(&mut self, endpoint: &Arc<Endpoint>) {
+        endpoint.load.begin();
+        self.endpoint.load.abandon();
+        if std::mem::take(&mut self.trial) {
+            self.endpoint.breaker.cancel();
+        }
+        self.endpoint = Arc::clone(endpoint);
+        self.moved = true;
+        if let Some(whereabouts) = &self.whereabouts {
+            whereabouts.now_at(endpoint);
+        }
+    }
+
+    /// Which endpoint has it, also when it is somebody else's and moves.
+    pub fn whereabouts(&mut self) -> Whereabouts {
+        let here = || Whereabouts(Arc::new(Mutex::new(Arc::clone(&self.endpoint))));
+        self.whereabouts.get_or_insert_with(here).clone()
+    }
+
+    /// It runs beside another.
+    pub(crate) fn is_beside(&mut self) {
+        self.second = true;
+    }
+
+    pub(crate) fn is_second(&self) -> bool {
+        self.second
+    }
+
+    pub(crate) fn has_moved(&self) -> bool {
+        self.moved
+    }
+
     /// The whole request is on its way: from now on silence says something of the endpoint.
     pub fn asked(&mut self) {
         self.asked_at(clock::now());
@@ -153,6 +257,18 @@ impl Attempt {
             if self.endpoint.breaker.record(now, true, true).is_some() {
                 self.tell(now);
             }
+        }
+    }
+
+    /// A connection to it stands, on which its client and it say what they will. That is its success, counted now: how long
+    /// they speak, and which of them has enough first, says nothing of the endpoint.
+    pub fn connected(&mut self) {
+        let moment = Instant::now();
+        self.heard_at(moment, true);
+        if !std::mem::replace(&mut self.passed, true)
+            && self.endpoint.breaker.record(clock::at(moment), true, false).is_some()
+        {
+            self.tell(clock::at(moment));
         }
     }
 

@@ -77,7 +77,8 @@ fn url(service: &Service, endpoint: &Endpoint, carries_http: bool) -> String {
     if driver.place() == Place::Embedded {
         return format!("{}://{}", driver.name(), service.path());
     }
-    match (carries_http, service.spec.options.contains_key("tls")) {
+    let is_secured = service.spec.options.get("tls").is_some_and(|tls| tls["enabled"] != false);
+    match (carries_http, is_secured) {
         (false, _) => format!("{}://{}", driver.name(), endpoint.label),
         (true, false) => format!("http://{}", endpoint.label),
         (true, true) => format!("https://{}", endpoint.label),

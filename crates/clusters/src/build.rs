@@ -10,24 +10,40 @@ use model::kind::Place;
 use model::view::Owner;
 use model::{Address, ClusterSpec, Code, EndpointSpec, Failure, HealthSpec, Role, RouteSpec, ServiceSpec};
 use policy::{Budget, Clients};
-use telemetry::Meter;
+use telemetry::{Flow, Meter};
 use wire::cores;
 
+use crate::Clusters;
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::events::Events;
+use crate::provision::{At, Hands};
 use crate::room::Room;
 use crate::route::Route;
 use crate::service::{Service, Shared, Tactics};
 use crate::snapshot::Cluster;
 
+/// What a cluster stands on.
+pub(crate) struct Ground<'g> {
+    pub(crate) events: &'g Events,
+    /// Where embedded services keep their files, below `services/`.
+    pub(crate) data: &'g Path,
+    /// Who knows where the services are that the gateway runs.
+    pub(crate) hands: &'g Hands,
+}
+
+impl Clusters {
+    pub(crate) fn ground(&self) -> Ground<'_> {
+        Ground { events: self.events(), data: &self.0.data_dir, hands: &self.0.hands }
+    }
+}
+
 /// Makes the running cluster, taking over from `old` what stays the same.
 pub(crate) fn cluster(
     mut spec: ClusterSpec,
     old: Option<&Cluster>,
-    events: &Events,
     revision: u64,
-    data: &Path,
+    ground: &Ground<'_>,
 ) -> Result<Cluster, Failure> {
     if let Some(old) = old {
         share_routes(&mut spec.routes, &old.spec.routes);
@@ -38,7 +54,7 @@ pub(crate) fn cluster(
         .iter()
         .map(|(name, asked)| {
             let before = old.and_then(|old| Some((old.service(name)?, old)));
-            service(&id, name, asked, &spec, before, events, data)
+            service(&id, name, asked, &spec, before, ground)
         })
         .collect::<Result<_, _>>()?;
     let route_meters = old.map(|old| Arc::clone(&old.route_meters)).unwrap_or_default();
@@ -53,11 +69,12 @@ fn service(
     asked: &ServiceSpec,
     spec: &ClusterSpec,
     before: Option<(&Arc<Service>, &Cluster)>,
-    events: &Events,
-    data: &Path,
+    ground: &Ground<'_>,
 ) -> Result<Arc<Service>, Failure> {
+    let at = asked.is_provisioned().then(|| ground.hands.at(cluster, name)).flatten();
     if let Some((service, old)) = before
         && service.spec == *asked
+        && service.at == at
         && old.spec.routing == spec.routing
         && old.spec.health == spec.health
     {
@@ -68,12 +85,8 @@ fn service(
     let health = asked.health(&spec.health);
     // Another kind under the same name is another service: nothing is taken over but the name.
     let before = before.filter(|(service, _)| service.spec.kind == asked.kind);
-    let home = Home {
-        cluster: Arc::clone(cluster),
-        service: name.into(),
-        dir: cluster_data(data, cluster).join(name),
-    };
-    let endpoints = addresses(driver, asked)
+    let home = home(ground.data, cluster, name);
+    let endpoints = addresses(driver, asked, at.as_ref())
         .iter()
         .map(|at| {
             endpoint(driver, at, asked, spec, &health, before, &home).map_err(|f| f.with_service(name.into()))
@@ -86,15 +99,17 @@ fn service(
         name: name.into(),
         driver,
         spec: asked.clone(),
+        at,
         endpoints,
         tactics: Tactics::of_cluster(&spec.routing),
         health,
         breaker_spec: spec.routing.circuit_breaker.clone(),
         meter: before.map_or_else(|| Arc::new(Meter::new(cores::slots())), |(s, _)| Arc::clone(&s.meter)),
+        flow: before.map_or_else(|| Arc::new(Flow::new(cores::slots())), |(s, _)| Arc::clone(&s.flow)),
         shared: before.map_or_else(|| Arc::new(Shared::new()), |(s, _)| Arc::clone(&s.shared)),
         budget: kept.map_or_else(|| Arc::new(Budget::new(budget)), |(s, _)| Arc::clone(&s.budget)),
         room: room(asked, before.map(|(service, _)| &**service)),
-        events: events.clone(),
+        events: ground.events.clone(),
     }))
 }
 
@@ -108,14 +123,24 @@ fn room(asked: &ServiceSpec, before: Option<&Service>) -> Option<Arc<Room>> {
     kept.or_else(|| Room::of(&limits).map(Arc::new))
 }
 
+/// Where a service is at home.
+pub(crate) fn home(data: &Path, cluster: &Arc<str>, name: &str) -> Home {
+    Home { cluster: Arc::clone(cluster), service: name.into(), dir: cluster_data(data, cluster).join(name) }
+}
+
 /// What the services of a cluster keep on this machine, each in a directory of its own below.
 pub(crate) fn cluster_data(data: &Path, cluster: &str) -> PathBuf {
     data.join("services").join(cluster)
 }
 
-/// Where its endpoints are; one whose nodes the client chooses has one, at the first of them, and a service inside this process has one, and no address.
-fn addresses(driver: &dyn Driver, asked: &ServiceSpec) -> Vec<EndpointSpec> {
+/// Where its endpoints are; one whose nodes the client chooses has one, at the first of them, a service inside this process
+/// has one, and no address, and one that the gateway runs is where that reaches it, `at`, once it was started.
+fn addresses(driver: &dyn Driver, asked: &ServiceSpec, at: Option<&At>) -> Vec<EndpointSpec> {
     match driver.place() {
+        Place::Network if at.is_some() => {
+            let (host, port) = at.cloned().unwrap_or_default();
+            vec![EndpointSpec { host, port, weight: 1, role: Role::Primary }]
+        }
         Place::Network if driver.chooses_nodes(asked) => asked.all_endpoints().into_iter().take(1).collect(),
         Place::Network => asked.all_endpoints(),
         Place::Embedded => {
@@ -188,7 +213,8 @@ pub(crate) fn set_weights(cluster: &Cluster) {
         if let (Some(room), Some(limits)) = (&service.room, service.spec.limits()) {
             room.rebuild(&limits);
         }
-        for (at, endpoint) in addresses(service.driver, &service.spec).iter().zip(&service.endpoints) {
+        let at = service.at.as_ref();
+        for (at, endpoint) in addresses(service.driver, &service.spec, at).iter().zip(&service.endpoints) {
             endpoint.load.set_weight(at.weight);
         }
     }
@@ -238,10 +264,12 @@ mod tests {
     #[tokio::test]
     async fn who_was_replaced_is_not_written_to_since_a_setting_has_changed() {
         let (events, data) = (Events::default(), Path::new("/nowhere"));
-        let before = cluster(spec(5), None, &events, 1, data).unwrap();
+        let hands = Hands::new(crate::Provisioning::default(), data);
+        let ground = Ground { events: &events, data, hands: &hands };
+        let before = cluster(spec(5), None, 1, &ground).unwrap();
         before.services[0].endpoints[0].set_lead(Lead::Replaced);
         before.services[0].endpoints[1].set_lead(Lead::Leads);
-        let after = cluster(spec(6), Some(&before), &events, 2, data).unwrap();
+        let after = cluster(spec(6), Some(&before), 2, &ground).unwrap();
         let (old, new) = (&before.services[0].endpoints, &after.services[0].endpoints);
         assert!(!Arc::ptr_eq(&old[0], &new[0]) && Arc::ptr_eq(&old[0].adapter, &new[0].adapter));
         assert_eq!((new[0].lead(), new[1].lead()), (Lead::Replaced, Lead::Leads));

@@ -10,13 +10,13 @@ use adapters::Registry;
 use model::view::{Owner, Plan};
 use model::{ClusterId, ClusterSpec, Code, Failure, Problem, Problems, RouteSpec};
 use policy::Conflict;
+use provision::Data;
 use serde_json::Value;
 use store::Deletion;
 
-use crate::files::Read;
+use crate::provision::{Changed, not_gone_yet};
 use crate::route::Route;
 use crate::service::Service;
-use crate::show::Shown;
 use crate::snapshot::{Cluster, Snapshot};
 use crate::url_routes::refuse_reserved;
 use crate::{Clusters, Happening, build, files, plan, probe};
@@ -41,19 +41,14 @@ impl By {
 pub(crate) struct Desk {
     /// The text of each cluster's file as it was last read or written, refused ones too.
     pub(crate) texts: HashMap<ClusterId, String>,
+    /// Texts that were refused, and why: what stood in their way may go. A file that cannot be read has none.
+    pub(crate) refused: HashMap<ClusterId, (Option<String>, String)>,
     /// Files that are gone, and since when they are missed.
     pub(crate) gone: HashMap<ClusterId, Instant>,
     /// The store has not come yet: nobody knows what it has.
     pub(crate) waits_for_store: bool,
-}
-
-/// What becomes of what a cluster's services keep inside the gateway's own directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Data {
-    /// It goes with the cluster.
-    Remove,
-    /// It stays, for a cluster of the same name.
-    Keep,
+    /// Another process changes the world from here on.
+    pub(crate) given_away: bool,
 }
 
 impl Clusters {
@@ -61,27 +56,31 @@ impl Clusters {
     ///
     /// # Errors
     /// `invalid_config` or `not_built` with every problem, `already_exists`, or what hinders saving it.
-    pub async fn create(&self, body: &Value, by: By) -> Result<Shown, Failure> {
+    pub async fn create(&self, body: &Value, by: By) -> Result<Changed, Failure> {
         let mut problems = Problems::default();
         let Some(input) = model::read::read_creation(body, &Registry, &mut problems) else {
             return Err(refused(problems.into_vec()));
         };
-        let mut desk = self.0.desk.lock().await;
         let named = input.cluster_id.is_some();
-        let id = input
-            .cluster_id
-            .clone()
-            .unwrap_or_else(|| self.fresh_id(input.name.as_deref().unwrap_or_default()));
+        let choose = || {
+            let name = input.name.as_deref().unwrap_or_default();
+            input.cluster_id.clone().unwrap_or_else(|| self.fresh_id(name))
+        };
+        // Of one that had this name something may be left, which must not become a part of this one.
+        self.nothing_is_left_of(choose().as_str()).await?;
+        let desk = self.desk().await?;
+        let id = choose();
         let taken = self.snapshot().clusters.contains_key(id.as_str()) || self.0.files.path(&id).exists();
         if taken && named {
             return Err(Failure::client(Code::AlreadyExists, format!("There is a cluster `{id}` already."))
                 .with_hint("Choose another `cluster_id`, or replace that one with PUT."));
         }
         let spec = input.settle(id.clone(), jiff::Timestamp::now());
-        self.carry_out(&mut desk, Some(spec), &id, Save::New, &by).await?;
-        drop(desk);
-        self.await_verdicts(&id).await;
-        self.show(id.as_str())
+        if self.0.store.is_ready() {
+            // A deletion of this name that did not end must not be finished at the cost of this one.
+            self.0.store.end_deletion(id.as_str()).await?;
+        }
+        self.change_to(desk, spec, Data::Keep, Save::New, by).await
     }
 
     /// Replaces a cluster by a body of the API; comments, order and `${…}` of its file survive.
@@ -93,16 +92,13 @@ impl Clusters {
         id: &str,
         body: &Value,
         if_match: Option<u64>,
+        data: Data,
         by: By,
-    ) -> Result<Shown, Failure> {
-        let mut desk = self.0.desk.lock().await;
+    ) -> Result<Changed, Failure> {
+        let desk = self.desk().await?;
         let spec = self.replacement(id, body)?;
         self.matches(id, if_match)?;
-        let id = spec.cluster_id.clone();
-        self.carry_out(&mut desk, Some(spec), &id, Save::Edit, &by).await?;
-        drop(desk);
-        self.await_verdicts(&id).await;
-        self.show(id.as_str())
+        self.change_to(desk, spec, data, Save::Edit, by).await
     }
 
     /// What a replacement would do.
@@ -112,9 +108,11 @@ impl Clusters {
     pub async fn plan(&self, id: &str, body: &Value) -> Result<Plan, Failure> {
         let known = self.snapshot().clusters.contains_key(id);
         if known {
-            let spec = self.replacement(id, body)?;
+            let mut spec = self.replacement(id, body)?;
             let world = self.snapshot();
-            return Ok(plan::plan(Some(&world.cluster(id)?.spec), Some(&spec)));
+            let old = &world.cluster(id)?.spec;
+            model::provision::keep_settled(&mut spec, old);
+            return Ok(plan::plan(Some(old), Some(&spec)));
         }
         // A plan for a cluster that is not there yet is a plan to create it.
         let id: ClusterId = id.parse().map_err(|why: String| Failure::client(Code::InvalidRequest, why))?;
@@ -129,12 +127,19 @@ impl Clusters {
     /// # Errors
     /// `not_found`, `precondition_failed`, or what hinders taking its file away.
     pub async fn delete(&self, id: &str, if_match: Option<u64>, data: Data, by: By) -> Result<(), Failure> {
+        let _alone = self.0.hands.alone_with(id).await;
         let mut desk = self.desk_with_store().await?;
         refuse_reserved(id)?;
         let gone = Arc::clone(self.snapshot().cluster(id)?);
         let id = gone.spec.cluster_id.clone();
         self.matches(id.as_str(), if_match)?;
+        self.operations().idle(id.as_str())?;
+        // Whoever has to take its services away is asked first: a cluster whose containers stay is not deleted.
+        self.hands_are_there(&gone.spec).await?;
         let deletion = Deletion { cluster: id.to_string(), with_data: data == Data::Remove };
+        if data == Data::Keep {
+            self.keep_with_data(&id, &gone.spec.services)?;
+        }
         self.0.store.begin_deletion(&deletion).await?;
         if let Err(failure) = self.carry_out(&mut desk, None, &id, Save::Remove, &by).await {
             self.0.store.end_deletion(id.as_str()).await?;
@@ -147,28 +152,16 @@ impl Clusters {
                 tracing::warn!(cluster = deletion.cluster, %failure, "a service did not close in good order");
             }
         }
-        self.finish(&deletion).await
-    }
-
-    /// Takes away what is left of a cluster whose file is gone.
-    async fn finish(&self, Deletion { cluster, with_data }: &Deletion) -> Result<(), Failure> {
-        self.0.store.delete_routes_of(cluster).await?;
-        let removed = if *with_data { self.remove_data(cluster).await } else { Ok(()) };
-        // A cluster may take the same name from here on: what could not be removed is said once, and left.
-        self.0.store.end_deletion(cluster).await?;
-        removed
-    }
-
-    /// Finishes deletions that a crash cut short. One whose file is still there did not take place.
-    pub(crate) async fn finish_deletions(&self) -> Result<(), Failure> {
-        for deletion in self.0.store.deletions().await? {
-            if self.snapshot().clusters.contains_key(&*deletion.cluster) {
-                self.0.store.end_deletion(&deletion.cluster).await?;
-            } else if let Err(failure) = self.finish(&deletion).await {
-                tracing::warn!(cluster = deletion.cluster, %failure, "a deletion was not finished");
-            }
-        }
-        Ok(())
+        let run =
+            gone.spec.services.iter().filter_map(|(name, service)| {
+                service.provisioner().map(|word| (name.clone(), word.to_owned()))
+            });
+        let had: Vec<(String, String)> = run.collect();
+        let finished = self.finish(&deletion, Some(&had)).await;
+        finished.map_err(|failure| {
+            self.0.hands.leave_over(id.as_str(), Some(had));
+            not_gone_yet("The cluster is deleted", failure)
+        })
     }
 
     /// Lets go of every file of every service, when the gateway stops.
@@ -181,30 +174,20 @@ impl Clusters {
         }
     }
 
-    async fn remove_data(&self, id: &str) -> Result<(), Failure> {
-        let dir = build::cluster_data(&self.0.data_dir, id);
-        match tokio::fs::remove_dir_all(&dir).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let detail =
-                    format!("The cluster is deleted; its data in `{}` is not: {error}.", dir.display());
-                Err(Failure::gateway(Code::Internal, detail))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Every problem of a document that asks for a cluster, as a JSON body.
     #[must_use]
     pub fn check(&self, body: &Value) -> Vec<Problem> {
         let mut problems = Problems::default();
         model::read::read_creation(body, &Registry, &mut problems);
+        let node = model::tree::Node::from_json(body);
+        model::read::check_listeners(&node, &self.0.listeners.of_requests, &mut problems);
         problems.into_vec()
     }
 
     /// Every problem of a document that asks for a cluster, as the text of its file.
     #[must_use]
     pub fn check_text(&self, text: &str) -> Vec<Problem> {
-        match crate::files::parse(text, "", None) {
+        match crate::files::parse(text, "", None, Some(&self.0.listeners.of_requests)) {
             Ok(_) => Vec::new(),
             Err(mut problems) => {
                 problems.iter_mut().for_each(|problem| problem.file = None);
@@ -247,6 +230,27 @@ impl Clusters {
         }
     }
 
+    /// Whether somebody has written the file of a cluster since it was last looked at.
+    pub(crate) fn is_written_meanwhile(&self, desk: &Desk, id: &ClusterId, save: &Save) -> bool {
+        let present = self.0.files.text(id).ok().flatten();
+        match save {
+            Save::New => present.is_some(),
+            Save::Edit => present.as_ref() != desk.texts.get(id),
+            Save::Remove | Save::Read(_) | Save::Gone | Save::Nothing => false,
+        }
+    }
+
+    /// What would be refused of a change before anything of it is begun.
+    pub(crate) fn rehearse(&self, spec: &ClusterSpec) -> Result<(), Failure> {
+        let id = &spec.cluster_id;
+        refuse_reserved(id.as_str())?;
+        self.0.listeners.check_routes(spec.routes.iter().map(|route| &**route), true)?;
+        let before = self.snapshot().clone();
+        let old = before.clusters.get(id.as_str()).map(|old| &**old);
+        let built = build::cluster(spec.clone(), old, 0, &self.ground())?;
+        replaced(&before, id, Some(Arc::new(built)), false).map(drop).map_err(|refusal| refusal.failure(None))
+    }
+
     /// Builds, saves and publishes one cluster as asked, or its absence.
     pub(crate) async fn carry_out(
         &self,
@@ -257,17 +261,21 @@ impl Clusters {
         by: &By,
     ) -> Result<(), Failure> {
         refuse_reserved(id.as_str())?;
+        let routes = asked.iter().flat_map(|spec| &spec.routes).map(|route| &**route);
+        self.0.listeners.check_routes(routes, true)?;
         let before = self.snapshot().clone();
         let old = before.clusters.get(id.as_str());
         let plan = plan::plan(old.map(|old| &old.spec), asked.as_ref());
         let built = asked.map(|spec| {
-            let (old, revision) = (old.map(|c| &**c), self.next_revision());
-            build::cluster(spec, old, self.events(), revision, &self.0.data_dir)
+            // Where a service is reached is nobody's change.
+            let same = old.filter(|_| matches!(save, Save::Nothing)).map(|old| old.revision);
+            let (old, revision) = (old.map(|c| &**c), same.unwrap_or_else(|| self.next_revision()));
+            build::cluster(spec, old, revision, &self.ground())
         });
         let built = built.transpose()?.map(Arc::new);
         let forget = matches!(save, Save::Remove);
         // At a start its file is read: it is not new, and the history tells when it was.
-        let known = by.actor == "start" && matches!(save, Save::Read(_));
+        let known = by.actor == "start" && matches!(save, Save::Read(_) | Save::Edit);
         let path = self.0.files.path(id).to_string_lossy().into_owned();
         let file = if let Save::Read(text) = &save { Some((path.as_str(), text.as_str())) } else { None };
         let after = replaced(&before, id, built.clone(), forget).map_err(|refusal| refusal.failure(file))?;
@@ -298,6 +306,7 @@ impl Clusters {
                 request_id: by.request_id.clone(),
                 ..Happening::default()
             });
+            self.0.listeners.tell(self, Some(id.as_str()));
         }
         Ok(())
     }
@@ -320,6 +329,7 @@ impl Clusters {
                 desk.texts.remove(id);
                 return Ok(());
             }
+            (Save::Nothing, _) => return Ok(()),
             (Save::Remove, _) | (_, None) => {
                 let id = id.clone();
                 tokio::task::spawn_blocking(move || files.remove(&id))
@@ -349,7 +359,7 @@ impl Clusters {
         Ok(())
     }
 
-    async fn await_verdicts(&self, id: &ClusterId) {
+    pub(crate) async fn await_verdicts(&self, id: &ClusterId) {
         let services = match self.snapshot().clusters.get(id.as_str()) {
             Some(cluster) => cluster.services.clone(),
             None => return,
@@ -383,12 +393,8 @@ pub(crate) enum Save {
     Read(String),
     /// Its file has gone.
     Gone,
-}
-
-impl From<Read> for Save {
-    fn from(read: Read) -> Self {
-        Save::Read(read.text)
-    }
+    /// What stands in its file is right as it is.
+    Nothing,
 }
 
 /// The world with one cluster put in place of the old one, or taken out; then routes of the API that led

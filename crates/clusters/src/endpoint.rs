@@ -8,6 +8,8 @@ use std::time::Duration;
 use adapters::Adapter;
 use model::{Address, BreakerSpec, HealthSpec, OutlierSpec, Role};
 use policy::{Breaker, Ejection, Health, HealthState, Lead, Load, Silence, State, Time};
+use wire::Dial;
+use wire::seats::Occupancy;
 
 use crate::clock;
 use crate::events::{Events, Happening};
@@ -29,6 +31,7 @@ pub struct Endpoint {
     pub(crate) silence: Silence,
     pub(crate) ejection: Ejection,
     pub(crate) adapter: Arc<dyn Adapter>,
+    dial: Dial,
     pub(crate) outlier: OutlierSpec,
     /// Its last failure was that it could not be reached: then a connection that opens proves that it is back.
     pub(crate) unreached: AtomicBool,
@@ -111,6 +114,7 @@ impl Endpoint {
         let address = spec.address();
         Endpoint {
             label: address.to_string().into(),
+            dial: Dial::to(&address.host, address.port),
             address,
             role: spec.role,
             lead: AtomicU8::new(Lead::Unsaid as u8),
@@ -131,10 +135,22 @@ impl Endpoint {
         }
     }
 
+    /// How its connections stand, where they are limited.
+    #[must_use]
+    pub fn connections(&self) -> Option<Occupancy> {
+        Some(self.adapter.http()?.limited()?.occupancy())
+    }
+
     /// The live connection to it.
     #[must_use]
     pub fn adapter(&self) -> &Arc<dyn Adapter> {
         &self.adapter
+    }
+
+    /// Where it is found, for whoever brings bytes and leaves their meaning to it.
+    #[must_use]
+    pub fn dial(&self) -> &Dial {
+        &self.dial
     }
 
     /// Whether it may be written to.

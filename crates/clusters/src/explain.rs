@@ -32,7 +32,8 @@ impl Clusters {
             let found = request.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.as_bytes())
         };
-        let described = Request { host: &host, method, path, query, header: &header };
+        let described =
+            Request { listener: &request.listener, host: &host, method, path, query, header: &header };
         if let Err(why) = wire::http1::target::check_path(path) {
             return Ok(nothing(format!("the request is refused: {why}")));
         }
@@ -124,6 +125,7 @@ fn policies(tactics: &Tactics, rerun: bool, service: &Service, route: &Route) ->
             "policy": "retry",
             "attempts": tactics.attempts,
             "per_try_ms": tactics.per_try.map(|span| span.as_millis() as u64),
+            "hedge_after_ms": tactics.hedge.map(|after| after.as_millis() as u64),
             "failover": tactics.failover,
             "may_run_again": rerun,
         }),
@@ -139,7 +141,14 @@ fn policies(tactics: &Tactics, rerun: bool, service: &Service, route: &Route) ->
         let Occupancy { most, inside, waiting } = room.occupancy();
         json!({ "policy": "limits", "max_requests": most, "in_flight": inside, "pending": waiting })
     });
-    limit.into_iter().chain(others).chain(room).collect()
+    let bounds = service.spec.limits().and_then(|limits| limits.max_connections);
+    let connections = bounds.map(|most| {
+        let all = service.endpoints.iter().filter_map(|endpoint| endpoint.connections());
+        let (open, waiting) =
+            all.fold((0, 0), |(open, waiting), now| (open + now.open, waiting + now.waiting));
+        json!({ "policy": "connections", "max_connections": most, "open": open, "pending": waiting })
+    });
+    limit.into_iter().chain(others).chain(room).chain(connections).collect()
 }
 
 /// What the route does to the request, its answer and its way, where it does anything.

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use adapters::Registry;
 use model::cluster::ClusterInput;
@@ -26,13 +27,15 @@ pub(crate) struct Read {
 #[derive(Debug, Clone)]
 pub(crate) struct Files {
     dir: PathBuf,
+    /// What routes may name.
+    listeners: Arc<[String]>,
 }
 
 impl Files {
-    pub(crate) fn new(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn new(dir: &Path, listeners: Arc<[String]>) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         // Events name real paths; a symbolic link or `./` would hide them from the watch.
-        Ok(Files { dir: dir.canonicalize()? })
+        Ok(Files { dir: dir.canonicalize()?, listeners })
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -78,7 +81,7 @@ impl Files {
     /// Reads a text as the file of this cluster: all problems at once, or what it asks for.
     pub(crate) fn read(&self, id: &ClusterId, text: String) -> Result<Read, Vec<Problem>> {
         let path = self.path(id);
-        let input = parse(&text, &path.to_string_lossy(), Some(id))?;
+        let input = parse(&text, &path.to_string_lossy(), Some(id), Some(&self.listeners))?;
         let written = fs::metadata(&path).and_then(|meta| meta.modified()).ok();
         let since = written.and_then(|time| jiff::Timestamp::try_from(time).ok());
         let spec = input.settle(id.clone(), since.unwrap_or_else(jiff::Timestamp::now));
@@ -130,8 +133,14 @@ impl Files {
     }
 }
 
-/// Reads a cluster file's text; `id` is its directory's name, when it has one.
-pub(crate) fn parse(text: &str, file: &str, id: Option<&ClusterId>) -> Result<ClusterInput, Vec<Problem>> {
+/// Reads a cluster file's text; `id` is its directory's name, when it has one, and `listeners` what its routes may name,
+/// where that is known.
+pub(crate) fn parse(
+    text: &str,
+    file: &str,
+    id: Option<&ClusterId>,
+    listeners: Option<&[String]>,
+) -> Result<ClusterInput, Vec<Problem>> {
     let mut problems = Problems::new(Some(file));
     let mut tree = match model::yaml::parse(text) {
         Ok(tree) => tree,
@@ -148,6 +157,9 @@ pub(crate) fn parse(text: &str, file: &str, id: Option<&ClusterId>) -> Result<Cl
     model::expand::expand(&mut tree, &|name| std::env::var(name).ok(), &mut problems);
     if let Some(id) = id {
         model::read::check_id(&tree, id, &mut problems);
+    }
+    if let Some(listeners) = listeners {
+        model::read::check_listeners(&tree, listeners, &mut problems);
     }
     let input = model::read::read_cluster(&tree, &Registry, &mut problems);
     let problems = problems.into_vec();
@@ -186,7 +198,7 @@ pub(crate) fn clash(
 /// Every problem.
 pub fn check_file(path: &Path, text: &str) -> Result<ClusterSpec, Vec<Problem>> {
     let name = path.to_string_lossy();
-    let input = parse(text, &name, None)?;
+    let input = parse(text, &name, None, None)?;
     let stem = path.parent().and_then(Path::file_name).map(|dir| dir.to_string_lossy().into_owned());
     let of_dir = stem.and_then(|dir| dir.parse().ok());
     let id = input.cluster_id.clone().or(of_dir).unwrap_or_else(|| ClusterId::from_name("cluster", "file"));

@@ -84,7 +84,7 @@ impl History {
         if keeper.begun {
             return Ok(());
         }
-        let (operation, event) = (self.store.last_operation().await?, self.store.last_event().await?);
+        let (operation, event) = (self.store.last_activity().await?, self.store.last_event().await?);
         if let Some(last) = operation {
             activity.resume(&last);
         }
@@ -190,7 +190,7 @@ impl Clusters {
         let mut found = self.activity().matching(filter, most);
         let waiting = self.0.history.waiting();
         found.extend(waiting.iter().filter(|one| filter.matches(&one.seen())).map(|one| one.record.clone()));
-        let kept = self.0.history.store.operations(filter.clone(), most).await;
+        let kept = self.0.history.store.activity(filter.clone(), most).await;
         found.extend(self.0.history.or_memory_alone(kept));
         found.sort_unstable_by(|a, b| b.id.cmp(&a.id));
         found.dedup_by(|a, b| a.id == b.id);

@@ -52,6 +52,12 @@ pub(crate) fn judge(service: &Service, now: Time) -> Judgement {
     } else {
         (Status::Unknown, "serving", format!("{}; {}", count(), others()))
     };
+    // Why it does not run says more than that it does not answer.
+    let runs = service.lifecycle().and_then(|lifecycle| lifecycle.says);
+    let reason = match runs {
+        Some(says) if status != Status::Healthy => format!("{says}; {reason}"),
+        _ => reason,
+    };
     Judgement { status, verdict, reason, since: latest }
 }
 

@@ -32,16 +32,23 @@ mod service;
 
 // The world's beginning, its changes, and what is shown of it.
 mod backends;
+mod backups;
 mod build;
 mod change;
+mod deletion;
 mod explain;
 mod files;
+mod handover;
+mod identity;
 mod judge;
 mod late;
+mod listeners;
 mod open;
 mod operate;
+mod operations;
 mod plan;
 mod probe;
+mod provision;
 mod route_change;
 mod show;
 mod url_routes;
@@ -52,17 +59,25 @@ mod attempt;
 mod choice;
 mod tries;
 
+pub use crate::provision::{Act, Begun, Changed, OrphanPlace, Provisioning, Receiving, Source, Underway};
+pub use ::provision::{Ask, Data, Line, Lines};
 pub use activity::{Activity, ActivityFilter, Ending, Shape};
-pub use attempt::{Attempt, Outcome};
+pub use attempt::{Attempt, Outcome, Whereabouts};
 pub use backends::Backend;
-pub use change::{By, Data};
+pub use change::By;
 pub use choice::seed;
 pub use endpoint::{Endpoint, Standing};
 pub use events::{EventFilter, Events, Happening};
 pub use files::check_file;
+pub use handover::{Changes, forget_left};
+pub use identity::read_or_make as gateway_id;
 pub use limit::Limit;
+pub use listeners::{Listeners, Target};
 pub use live::{Change, Following, Next, Piece, Subscription};
 pub use open::{OpenError, Options};
+pub use operations::{
+    At, Begin, OperationChanges, OperationFilter, Operations, Planned, Running, Step, Touched, Unfinished,
+};
 pub use request_id::RequestId;
 pub use route::{Fixed, HeaderEdits, Leads, Rescue, Route, Split};
 pub use route_meter::RouteMeter;
@@ -80,17 +95,23 @@ struct Inner {
     activity: Activity,
     events: Events,
     history: history::History,
+    operations: Operations,
     live: live::Hub,
     traffic: doors::Door,
     control: doors::Door,
     data: doors::Door,
     /// Whoever changes the world holds it.
-    desk: Mutex<change::Desk>,
+    desk: Arc<Mutex<change::Desk>>,
     files: files::Files,
+    listeners: Listeners,
     store: Store,
     /// The routes from a path to a URL, as they were asked for.
     url_routes: ArcSwap<url_routes::UrlRoutes>,
     data_dir: std::path::PathBuf,
+    /// Whoever runs services, and where those are.
+    hands: crate::provision::Hands,
+    /// What they have held, as dumps.
+    backups: backups::Backups,
     revision: AtomicU64,
 }
 
@@ -111,6 +132,12 @@ impl Clusters {
     #[must_use]
     pub fn events(&self) -> &Events {
         &self.0.events
+    }
+
+    /// Changes that take a while.
+    #[must_use]
+    pub fn operations(&self) -> &Operations {
+        &self.0.operations
     }
 
     /// What the traffic door counts.

@@ -9,16 +9,15 @@ use model::view::Owner;
 use model::{ClusterId, Failure, Problem, RouteSpec};
 use policy::Table;
 use store::Store;
-use tokio::sync::Mutex;
 
-use crate::change::{By, Desk, Save};
+use crate::change::{By, Desk};
 use crate::files::Files;
 use crate::history::History;
 use crate::snapshot::Snapshot;
 use crate::url_routes::refuse_reserved;
 use crate::{
-    Activity, Clusters, Events, Happening, Inner, build, clock, doors, files, history, late, live, probe,
-    watch,
+    Activity, Clusters, Events, Happening, Inner, Listeners, Operations, Provisioning, build, clock, doors,
+    files, history, late, live, probe, provision, watch,
 };
 
 /// Where the world is kept.
@@ -29,6 +28,10 @@ pub struct Options {
     pub store: Store,
     /// Where embedded services keep their files, below `services/`.
     pub data_dir: PathBuf,
+    /// What its listeners are called, and where they lead.
+    pub listeners: Listeners,
+    /// Who can run services.
+    pub provisioning: Provisioning,
 }
 
 /// Why the world cannot begin.
@@ -56,28 +59,38 @@ impl Clusters {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(options: Options) -> Result<Clusters, OpenError> {
+        Self::begin(options, false).await
+    }
+
+    /// Beside another process, the history is its own until it has ended.
+    pub(crate) async fn begin(options: Options, beside: bool) -> Result<Clusters, OpenError> {
         // The clock begins here.
         let _ = clock::now();
-        let Options { dir, store, data_dir } = options;
+        let Options { dir, store, data_dir, listeners, provisioning } = options;
         let unusable = |error| OpenError::Dir { dir: dir.clone(), error };
-        let files = Files::new(&dir).map_err(unusable)?;
+        let files = Files::new(&dir, Arc::clone(&listeners.of_requests)).map_err(unusable)?;
         files.clean().map_err(unusable)?;
         let (ids, mut problems) = files.ids().map_err(unusable)?;
         let (activity, events) = (Activity::default(), Events::default());
         let history = History::new(store.clone(), &activity);
+        let operations = Operations::new(store.clone(), events.clone(), data_dir.clone());
         let clusters = Clusters(Arc::new(Inner {
             world: ArcSwap::default(),
             activity,
             events,
             history,
+            operations,
             live: live::Hub::default(),
             traffic: doors::Door::default(),
             control: doors::Door::default(),
             data: doors::Door::default(),
-            desk: Mutex::default(),
+            desk: Arc::default(),
             files,
+            listeners,
             store,
             url_routes: ArcSwap::default(),
+            hands: provision::Hands::new(provisioning, &data_dir),
+            backups: crate::backups::Backups::new(&data_dir),
             data_dir,
             revision: AtomicU64::new(0),
         }));
@@ -90,8 +103,11 @@ impl Clusters {
         if !problems.is_empty() {
             return Err(OpenError::Problems(problems));
         }
-        if clusters.0.store.is_ready() {
-            clusters.take_up_store().await?;
+        clusters.0.listeners.tell(&clusters, None);
+        match (clusters.0.store.is_ready(), beside) {
+            (true, false) => clusters.take_up_store().await?,
+            (true, true) => clusters.take_up_routes().await?,
+            (false, _) => {}
         }
         Ok(clusters)
     }
@@ -100,13 +116,14 @@ impl Clusters {
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub fn check_files(dir: &std::path::Path) -> std::io::Result<Vec<Problem>> {
+    pub fn check_files(dir: &std::path::Path, listeners: &Listeners) -> std::io::Result<Vec<Problem>> {
         if !dir.exists() {
-            return Ok(Vec::new());
+            return Ok(listeners.check(&[]));
         }
-        let files = Files::new(dir)?;
+        let files = Files::new(dir, Arc::clone(&listeners.of_requests))?;
         let (ids, mut problems) = files.ids()?;
         let mut routes = Table::new();
+        let mut specs = Vec::new();
         for id in ids {
             let Some(text) = files.text(&id)? else { continue };
             if let Err(failure) = refuse_reserved(id.as_str()) {
@@ -123,8 +140,12 @@ impl Clusters {
                             problems.push(files::clash(Some((&path, &read.text)), index, &conflict, of));
                         }
                     }
+                    specs.push(read.spec);
                 }
             }
+        }
+        if problems.is_empty() {
+            problems = listeners.check(&specs.iter().collect::<Vec<_>>());
         }
         Ok(problems)
     }
@@ -136,7 +157,8 @@ impl Clusters {
             Err(problems) => return Ok(problems),
         };
         let by = By { actor: "start".into(), request_id: None };
-        match self.carry_out(desk, Some(read.spec), id, Save::Read(read.text), &by).await {
+        let done = self.carry_out_file(desk, read, id, &by).await;
+        match done {
             Ok(()) => Ok(Vec::new()),
             Err(failure) if !failure.problems().is_empty() => Ok(failure.problems().to_vec()),
             Err(failure) => Ok(vec![whole_file(&self.0.files, id, failure.detail().to_owned())]),
@@ -148,22 +170,33 @@ impl Clusters {
     /// # Errors
     /// When the store fails: then it was not all, and this is to be called again.
     pub(crate) async fn take_up_store(&self) -> Result<(), Failure> {
-        let Inner { history, activity, events, store, desk, .. } = &*self.0;
-        let mut desk = desk.lock().await;
-        history.begin(activity, events).await?;
-        self.finish_deletions().await?;
-        let (routes, url_routes) = (store.routes().await?, store.url_routes().await?);
-        self.load_routes(routes);
-        self.load_url_routes(url_routes)?;
+        let mut desk = self.0.desk.lock().await;
+        self.take_up_history().await?;
+        self.take_up_routes().await?;
         desk.waits_for_store = false;
         Ok(())
+    }
+
+    /// Goes on with what is written down of what happens.
+    pub(crate) async fn take_up_history(&self) -> Result<(), Failure> {
+        self.0.history.begin(self.activity(), self.events()).await?;
+        self.finish_deletions().await
+    }
+
+    async fn take_up_routes(&self) -> Result<(), Failure> {
+        let store = &self.0.store;
+        let (routes, url_routes) = (store.routes().await?, store.url_routes().await?);
+        self.load_routes(routes);
+        self.load_url_routes(url_routes)
     }
 
     fn load_routes(&self, kept: Vec<RouteSpec>) {
         let world = self.snapshot().clone();
         let (mut routes, mut stranded) = (world.routes.clone(), Vec::new());
         for spec in kept.into_iter().map(Arc::new) {
-            let built = world.cluster(&spec.cluster).and_then(|c| build::route(spec.clone(), Owner::Api, c));
+            let named = self.0.listeners.check_routes([&*spec], false);
+            let built = named.and_then(|()| world.cluster(&spec.cluster));
+            let built = built.and_then(|c| build::route(spec.clone(), Owner::Api, c));
             let placed = built.and_then(|route| {
                 routes.add(&spec, route).map_err(|conflict| crate::change::conflicts(&conflict))
             });
@@ -192,6 +225,7 @@ impl Clusters {
         }
         tokio::spawn(history::keep(self.clone()));
         tokio::spawn(probe::watch(self.clone()));
+        tokio::spawn(provision::keep(self.clone()));
         tokio::spawn(watch::watch(self.clone()));
     }
 

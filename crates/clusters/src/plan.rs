@@ -46,7 +46,7 @@ fn differences(old: &ClusterSpec, new: &ClusterSpec, steps: &mut Vec<PlanStep>) 
                 steps.push(create(name, service));
             }
             Some(before) if before != service => {
-                steps.push(step("update", "service", name, changed(&json(before), &json(service))));
+                steps.push(step("update", "service", name, update(before, service)));
             }
             Some(_) => {}
         }
@@ -74,11 +74,45 @@ fn step(action: &str, what: &str, name: &str, detail: String) -> PlanStep {
 }
 
 fn create(name: &str, service: &ServiceSpec) -> PlanStep {
-    step("create", "service", name, format!("of kind {}", service.kind))
+    step("create", "service", name, format!("of kind {}{}", service.kind, runs(service)))
+}
+
+/// By what it is started, where the gateway runs it.
+fn runs(service: &ServiceSpec) -> String {
+    if !service.is_provisioned() {
+        return String::new();
+    }
+    let by = service.provisioner().map(|word| format!(" by {word}")).unwrap_or_default();
+    let port = service.port.map(|port| format!(" at port {port}")).unwrap_or_default();
+    format!("; it is started{by}{port}")
 }
 
 fn delete(name: &str, service: &ServiceSpec) -> PlanStep {
-    step("delete", "service", name, format!("of kind {}; what an embedded one holds is lost", service.kind))
+    let loses = if service.is_provisioned() {
+        "it is stopped and taken away; its data stay only where they are kept"
+    } else {
+        "what an embedded one holds is lost"
+    };
+    step("delete", "service", name, format!("of kind {}; {loses}", service.kind))
+}
+
+/// What changes of it, and what that does to one that the gateway runs.
+fn update(before: &ServiceSpec, after: &ServiceSpec) -> String {
+    let words = changed(&json(before), &json(after));
+    match (before.is_provisioned(), after.is_provisioned()) {
+        (true, true) if needs_restart(before, after) => format!("{words}; it is started anew, on its data"),
+        (true, false) => format!("{words}; what the gateway ran is stopped and taken away, its data stay"),
+        (false, true) => format!("{words}{}, without the data of the one before", runs(after)),
+        _ => words,
+    }
+}
+
+/// Whether its program has to be started anew to become what is asked.
+fn needs_restart(before: &ServiceSpec, after: &ServiceSpec) -> bool {
+    let is_as = |spec: &ServiceSpec| {
+        (spec.port, spec.run.clone(), spec.username.clone(), spec.password.clone(), spec.database.clone())
+    };
+    is_as(before) != is_as(after)
 }
 
 fn by_id(spec: &ClusterSpec) -> HashMap<&str, &RouteSpec> {

@@ -34,7 +34,11 @@ pub(crate) async fn watch(clusters: Clusters) {
         while probes.try_join_next().is_some() {}
         let world = clusters.snapshot().clone();
         let now = clock::now();
+        let engines_are_ours = !adapters::gate::is_shut();
         for service in world.clusters.values().flat_map(|cluster| &cluster.services) {
+            if !engines_are_ours && service.is_embedded() {
+                continue;
+            }
             service.weigh_probes();
             for endpoint in &service.endpoints {
                 tell(service, endpoint, now, "traffic");

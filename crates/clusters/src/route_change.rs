@@ -123,6 +123,7 @@ impl Clusters {
         by: &By,
     ) -> Result<(RouteView, u64), Failure> {
         refuse_reserved(&spec.cluster)?;
+        self.0.listeners.check_routes([&spec], false)?;
         let cluster = world.cluster(&spec.cluster)?;
         let spec = Arc::new(spec);
         let route = build::route(Arc::clone(&spec), Owner::Api, cluster)?;

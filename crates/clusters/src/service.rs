@@ -1,19 +1,20 @@
 //! A service as it runs: its endpoints, and how one of them is picked.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use adapters::Driver;
-use model::kind::Ability;
+use model::kind::{Ability, Place};
 use model::route::RetryOn;
 use model::{BreakerSpec, HealthSpec, RouteSpec, RoutingSpec, ServiceSpec, Strategy};
 use policy::{Balancer, Budget, Ejector, HealthState, Time, are_doubted, balancer};
-use telemetry::Meter;
+use telemetry::{Flow, Meter};
 use tokio::sync::Notify;
 
 use crate::endpoint::{Endpoint, Standing};
 use crate::events::{Events, Happening};
+use crate::provision::{At, Lifecycle};
 use crate::room::Room;
 
 /// A service as it runs.
@@ -26,6 +27,8 @@ pub struct Service {
     pub driver: &'static dyn Driver,
     /// As asked.
     pub spec: ServiceSpec,
+    /// Where it is reached, when the gateway runs it and has started it.
+    pub(crate) at: Option<At>,
     /// Its endpoints, in the order asked.
     pub endpoints: Box<[Arc<Endpoint>]>,
     /// How it is tried when no route says otherwise.
@@ -34,6 +37,8 @@ pub struct Service {
     pub health: HealthSpec,
     /// What is counted of it.
     pub meter: Arc<Meter>,
+    /// What is counted of the bytes that listeners carry to it and back.
+    pub flow: Arc<Flow>,
     /// When its endpoints are left alone.
     pub breaker_spec: BreakerSpec,
     pub(crate) shared: Arc<Shared>,
@@ -54,6 +59,26 @@ pub(crate) struct Shared {
     pub(crate) doubts_probes: AtomicBool,
     pub(crate) draining: AtomicBool,
     pub(crate) drained_since: AtomicU64,
+    /// How it is by the word of whoever runs it for the gateway.
+    lifecycle: Mutex<Option<Lifecycle>>,
+}
+
+impl Service {
+    /// Whether what answers is in this process.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.driver.place() == Place::Embedded
+    }
+
+    /// How it is by the word of whoever runs it; `None` for one that the gateway does not run.
+    pub(crate) fn lifecycle(&self) -> Option<Lifecycle> {
+        let known = || self.shared.lifecycle.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.spec.is_provisioned().then(|| known().unwrap_or_else(Lifecycle::declared))
+    }
+
+    pub(crate) fn set_lifecycle(&self, lifecycle: Lifecycle) {
+        *self.shared.lifecycle.lock().unwrap_or_else(PoisonError::into_inner) = Some(lifecycle);
+    }
 }
 
 impl Shared {
@@ -65,6 +90,7 @@ impl Shared {
             doubts_probes: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             drained_since: AtomicU64::new(0),
+            lifecycle: Mutex::default(),
         }
     }
 }

@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use adapters::Registry;
 use model::kind::Place;
 use model::view::{
-    ClusterHealth, ClusterMetrics, ClusterSummary, EndpointFacts, LimitFacts, Metrics, Quantiles,
-    ServiceFacts, ServiceSummary, Status,
+    ClusterHealth, ClusterMetrics, ClusterSummary, ConnectionFacts, EndpointFacts, LimitFacts, Metrics,
+    Quantiles, ServiceFacts, ServiceSummary, Status,
 };
 use model::{Failure, Role};
 use policy::{HealthState, Lead, State, Time};
 use serde_json::{Value, json};
 use telemetry::Reading;
 use telemetry::histogram::Counts;
-use telemetry::metrics::{EndpointSample, RoomSample, RouteSample, Sample, ServiceSample};
+use telemetry::metrics::{ConnectionSample, EndpointSample, RoomSample, RouteSample, Sample, ServiceSample};
 
 use crate::endpoint::{Endpoint, Standing};
 use crate::judge::{Judgement, Looked, judge};
@@ -116,6 +116,9 @@ impl Clusters {
         let handshakes_failed = doors.iter().flat_map(|(name, door)| {
             door.handshakes_failed().into_iter().map(|(reason, count)| (*name, reason, count))
         });
+        let not_introduced = doors.iter().flat_map(|(name, door)| {
+            door.not_introduced().into_iter().map(|(reason, count)| (*name, reason, count))
+        });
         let mut services: Vec<ServiceSample> =
             world.clusters.values().flat_map(|cluster| &cluster.services).map(|s| sample(s)).collect();
         services.sort_by(|a, b| (&a.cluster, &a.service).cmp(&(&b.cluster, &b.service)));
@@ -126,6 +129,7 @@ impl Clusters {
             connections: doors.iter().map(|(name, door)| (*name, door.connections.load(Relaxed))).collect(),
             refused,
             handshakes_failed: handshakes_failed.collect(),
+            not_introduced: not_introduced.collect(),
         }
     }
 }
@@ -197,6 +201,11 @@ fn sample(service: &Service) -> ServiceSample {
             asked: Looked::at(service, endpoint, now).is_asked(),
             breaker,
             in_flight: endpoint.load.in_flight().into(),
+            connections: endpoint.connections().map(|now| ConnectionSample {
+                limit: now.most as u64,
+                open: now.open as u64,
+                waiting: now.waiting as u64,
+            }),
         }
     };
     let room = service.room.as_ref().map(|room| room.occupancy());
@@ -207,6 +216,7 @@ fn sample(service: &Service) -> ServiceSample {
         healthy: judge(service, now).status != Status::Unhealthy,
         reading,
         room: room.map(|room| RoomSample { limit: room.most.into(), waiting: room.waiting.into() }),
+        carried: service.flow.read(),
         endpoints: service.endpoints.iter().map(endpoint).collect(),
     }
 }
@@ -238,7 +248,12 @@ impl Service {
             verdict: verdict.to_owned(),
             reason,
             since: clock::wall(since),
-            lifecycle: if embedded { "embedded" } else { "external" }.to_owned(),
+            lifecycle: match self.lifecycle() {
+                Some(lifecycle) => lifecycle.word,
+                None if embedded => "embedded",
+                None => "external",
+            }
+            .to_owned(),
             health: health.to_owned(),
             rotation: if self.is_draining() {
                 "draining".to_owned()
@@ -297,5 +312,10 @@ fn endpoint_facts(service: &Service, endpoint: &Endpoint, now: Time) -> Endpoint
         .to_owned(),
         in_flight: u64::from(endpoint.load.in_flight()),
         latency_ms: endpoint.load.latency(now).as_secs_f64() * 1000.0,
+        connections: endpoint.connections().map(|now| ConnectionFacts {
+            max_connections: now.most,
+            open: now.open,
+            pending: now.waiting,
+        }),
     }
 }

@@ -17,12 +17,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use adapters::gate;
 use model::route::RetryOn;
 use model::{Code, Failure};
 use policy::Time;
 
 use crate::activity::{Activity, Ending, Entry, Shape, slot};
-use crate::attempt::{Attempt, Outcome};
+use crate::attempt::{Attempt, Outcome, Whereabouts};
 use crate::choice;
 use crate::clock;
 use crate::endpoint::Endpoint;
@@ -108,6 +109,8 @@ pub struct Tries {
     /// Endpoints asked, by index; beyond 64 an endpoint may be asked twice.
     tried: u64,
     last: Option<usize>,
+    /// A second try runs beside the first.
+    beside: bool,
     /// The one endpoint that can answer, when what is asked lives there.
     only: Option<usize>,
     /// What the last try failed with, when another was granted.
@@ -142,6 +145,7 @@ impl Tries {
             count: 0,
             tried: 0,
             last: None,
+            beside: false,
             only: None,
             failed: None,
             granted: false,
@@ -176,6 +180,9 @@ impl Tries {
     /// # Errors
     /// Why nobody may be asked; on a further try, what the last one failed with.
     pub async fn next(&mut self) -> Result<Attempt, Failure> {
+        if gate::is_shut() && self.service.is_embedded() {
+            Box::pin(self.wait_for_engines()).await?;
+        }
         if self.place.is_none()
             && let Some(room) = &self.service.room
         {
@@ -212,7 +219,7 @@ impl Tries {
         // What a server that only reads is asked has changed nothing, and may be asked of another.
         let reads = self.order.access == Access::Read && attempt.endpoint().only_reads();
         // A connection that is not made in its share of the time leaves time for others: nothing has left.
-        attempt.set_deadlines(share(alone), share(alone || !(self.order.rerun || reads)));
+        attempt.set_deadlines(share(alone), share(alone || !(self.order.rerun || reads)), self.deadline);
         self.asks(index);
         Ok(attempt)
     }
@@ -220,7 +227,7 @@ impl Tries {
     /// One more try begins, at this endpoint.
     fn asks(&mut self, index: usize) {
         self.count += 1;
-        self.tried |= 1_u64.checked_shl(u32::try_from(index).unwrap_or(64)).unwrap_or(0);
+        self.tried |= bit(index);
         self.last = Some(index);
         self.granted = false;
     }
@@ -229,20 +236,23 @@ impl Tries {
     /// twice, and once for each operation.
     #[must_use]
     pub fn hedge_at(&self, first: &Attempt) -> Option<Instant> {
+        let after = self.tactics().hedge?;
         let Order { access, rerun, uploads, patience, .. } = &self.order;
         let may = *access == Access::Read && *rerun && !uploads && patience.is_zero();
         let once = self.count == 1 && self.tactics().attempts > 1 && self.only.is_none();
-        self.tactics().hedge.filter(|_| may && once).map(|after| first.began() + after)
+        (may && once).then(|| first.began() + after)
     }
 
-    /// A second try beside the one under way, of another endpoint, with all the time that is left; `None` when no other is
-    /// asked as a matter of course, or the budget has no retry left. Whichever answers first goes to [`Tries::settle`],
-    /// and the other ends as [`Outcome::Void`]; of one that misses while the other runs, [`Attempt::end`] is told.
-    pub fn beside(&mut self) -> Option<Attempt> {
+    /// A second try beside the one under way, of another endpoint than the one that has the first by now, with all the time
+    /// that is left; `None` when no other is asked as a matter of course, or the budget has no retry left. Whichever answers
+    /// first goes to [`Tries::settle`], and the other ends as [`Outcome::Void`]; of one that misses while the other runs,
+    /// [`Attempt::end`] is told.
+    pub fn beside(&mut self, first: &Whereabouts) -> Option<Attempt> {
         let now = Instant::now();
         if self.count >= self.tactics().attempts || now >= self.deadline {
             return None;
         }
+        self.has_moved_to(&first.endpoint());
         let moment = clock::at(now);
         let index = choice::choose_beside(&self.service, self.tactics(), &self.order, self.tried, moment)?;
         if !self.service.budget.try_retry(moment, self.service.in_flight()) {
@@ -251,9 +261,21 @@ impl Tries {
         let endpoint = Arc::clone(&self.service.endpoints[index]);
         let mut attempt = Attempt::begin(Arc::clone(&self.service), endpoint, false, now);
         attempt.asked_at(moment);
-        attempt.set_deadlines(self.deadline, self.deadline);
+        attempt.is_beside();
+        attempt.set_deadlines(self.deadline, self.deadline, self.deadline);
         self.asks(index);
+        self.beside = true;
+        self.service.meter.hedge(slot());
         Some(attempt)
+    }
+
+    /// Another endpoint has the attempt than the one that was picked, or still the same.
+    fn has_moved_to(&mut self, endpoint: &Arc<Endpoint>) {
+        let asked = self.service.endpoints.iter().position(|own| Arc::ptr_eq(own, endpoint));
+        // The one that was picked was asked nothing. Once a second try runs, nobody knows which of the two that was.
+        let picked = self.last.filter(|_| !self.beside);
+        self.tried = self.tried & !picked.map_or(0, bit) | asked.map_or(0, bit);
+        self.last = asked.or(self.last);
     }
 
     /// Counts how the attempt ended and says what follows.
@@ -261,6 +283,9 @@ impl Tries {
     /// # Errors
     /// The miss's failure, when there is no further try.
     pub fn settle<T>(&mut self, attempt: Attempt, result: Result<T, Miss>) -> Result<Settled<T>, Failure> {
+        if attempt.has_moved() {
+            self.has_moved_to(attempt.endpoint());
+        }
         match result {
             Ok(answer) => {
                 // Of two that ran side by side it may have been the first.
@@ -268,11 +293,17 @@ impl Tries {
                 if self.count > 1 {
                     self.last = self.service.endpoints.iter().position(answered).or(self.last);
                 }
+                // Of the two that ran, the second was faster.
+                if attempt.is_second() {
+                    self.service.meter.hedge_won(slot());
+                }
+                self.beside = false;
                 Ok(Settled::Answer(answer, attempt))
             }
             Err(miss) => {
                 let Miss { failure, cause, sent, outcome, wants_primary } = miss;
                 attempt.end(outcome);
+                self.beside = false;
                 if wants_primary && self.only.is_some() {
                     // What lives there can be asked of nobody else.
                     self.service.look_again();
@@ -293,6 +324,23 @@ impl Tries {
             && self.choose_other(clock::now())
             && self.grant(RetryOn::GatewayError, true);
         self.granted
+    }
+
+    /// Waits until the process before has let go of the engines: that is nobody's failure, and counts as none. Where this
+    /// is the process before, there is nothing to wait for.
+    async fn wait_for_engines(&self) -> Result<(), Failure> {
+        let opened = tokio::time::timeout_at(self.deadline.into(), gate::opened()).await;
+        let ours = opened.map_err(|_| {
+            let detail = format!(
+                "The program before this one has not let go of the engines within {} ms.",
+                self.tactics().timeout.as_millis()
+            );
+            Failure::gateway(Code::Busy, detail)
+                .with_retryable(true)
+                .with_service(self.service.name.clone())
+                .with_retry_after(ROOM_SOON)
+        })?;
+        if ours { Ok(()) } else { Err(gate::given_away().with_service(self.service.name.clone())) }
     }
 
     /// Waits in order until one of the requests under way has ended.
@@ -432,6 +480,11 @@ impl Tries {
             request_id: self.order.request_id,
         });
     }
+}
+
+/// That of an endpoint among those that were asked.
+fn bit(index: usize) -> u64 {
+    1_u64.checked_shl(u32::try_from(index).unwrap_or(64)).unwrap_or(0)
 }
 
 impl Drop for Tries {

@@ -170,7 +170,8 @@ impl Clusters {
         }
         let spec = spec_of(services, old.map(|old| old.spec.created_at))?;
         let (old, revision) = (old.map(|old| &**old), self.next_revision());
-        build::cluster(spec, old, self.events(), revision, &self.0.data_dir).map(Arc::new).map(Some)
+        let built = build::cluster(spec, old, revision, &self.ground());
+        built.map(Arc::new).map(Some)
     }
 
     /// Puts what the store has of them into the world. One that cannot stand there is told of, and stays kept.

@@ -2,6 +2,7 @@
 
 mod canonical;
 pub(crate) mod path;
+mod provision;
 mod scalars;
 mod service;
 mod walk;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::tree::{Node, Place};
 
 pub use canonical::canonical;
+pub use provision::is_provisioned;
 pub(crate) use service::{offered_fields, said, service_fields};
 pub(crate) use walk::is_default;
 pub use walk::walk;
@@ -126,6 +128,20 @@ impl Problems {
     #[must_use]
     pub fn len(&self) -> usize {
         self.found.len()
+    }
+
+    /// The paths of those after so many.
+    pub(crate) fn paths_from(&self, index: usize) -> Vec<String> {
+        self.found.iter().skip(index).map(|problem| problem.path.clone()).collect()
+    }
+
+    /// Of those after so many, takes back each of these paths.
+    pub(crate) fn forget_from(&mut self, index: usize, of: impl Fn(&str) -> bool) {
+        let mut at = 0;
+        self.found.retain(|problem| {
+            at += 1;
+            at <= index || !of(&problem.path)
+        });
     }
 
     /// All of them, by line; those without a line in the order in which they were found.

@@ -7,7 +7,6 @@ pub use crate::route_fields::{AFFINITY, FALLBACK, HEADERS, MIRROR, REDIRECT, RES
 /// The largest time in milliseconds: a day.
 const DAY_MS: i64 = 86_400_000;
 
-const DOOR: &str = "the traffic door in full";
 const STRATEGIES: &str = "the further strategies";
 const LEARNING: &str = "the adaptive strategy";
 
@@ -47,8 +46,9 @@ pub const SERVICE: &[Field] = &[
     field(
         "provision",
         Shape::AnyOf(&[Shape::Bool, Shape::Choice(&[word("docker"), word("process")])]),
-        "Whether and by what the gateway runs it.",
+        "Whether and by what the gateway runs it. Left out, it does where there is no `host` and no `endpoints`.",
     ),
+    field("run", Shape::Fields(RUN), "How it is run, where the gateway runs it."),
     field("host", Shape::Host, "The name or address of its one endpoint."),
     field("port", Shape::Integer(1, 65_535), "The port of `host`."),
     field("weight", WEIGHT, "The weight of `host`.").default("1"),
@@ -70,6 +70,27 @@ pub const PASSWORD: Field = field("password", Shape::Secret, "How the gateway pr
 
 /// `database`, for the table of a kind that has several. A kind that does not list it refuses it.
 pub const DATABASE: Field = field("database", Shape::Text, "Which of its databases.");
+
+/// The key of `run` that says how much memory there is, which other files name too.
+pub(crate) const MEMORY: &str = "memory";
+
+/// `run` of a service that the gateway runs.
+pub const RUN: &[Field] = &[
+    field("image", Shape::Text, "The image of its container; left out, that of its kind."),
+    field(
+        "env",
+        Shape::MapOf(&Shape::Text),
+        "Further environment of its program. Nothing secret: whoever may ask the engine sees it.",
+    ),
+    field(MEMORY, Shape::Text, "The most memory that its container may have, such as `512mb`."),
+    field("cpus", Shape::Number(0.01, 1024.0), "How many processors its container may keep busy."),
+    field(
+        "bind",
+        Shape::Choice(&[word("127.0.0.1"), word("0.0.0.0")]),
+        "The address of this machine at which clients reach it: this machine's alone, or everybody.",
+    )
+    .default("127.0.0.1"),
+];
 
 const WEIGHT: Shape = Shape::Integer(0, 1000);
 
@@ -94,6 +115,11 @@ pub const ROUTE: &[Field] = &[
     field("split", Shape::List(&Shape::Fields(SPLIT)), "Several services by weight, in place of `service`."),
     field("redirect", Shape::Fields(REDIRECT), "Sends the client elsewhere, in place of `service`."),
     field("respond", Shape::Fields(RESPOND), "A fixed answer, in place of `service`."),
+    field(
+        "listener",
+        Shape::Name,
+        "The one listener on which it answers, `main` for that of `proxy.port`; left out, every one.",
+    ),
     field(
         "host",
         Shape::RouteHost,
@@ -137,7 +163,6 @@ pub const ROUTE: &[Field] = &[
     field("response_headers", Shape::Fields(HEADERS), "Headers changed on the way to the client."),
     field("affinity", Shape::Fields(AFFINITY), "What keeps a client with one endpoint."),
     field("fallback", Shape::Fields(FALLBACK), "What answers when the service cannot."),
-    field("listener", Shape::Any, "The listener it belongs to.").later(DOOR),
 ];
 
 /// `retry` of a route.
@@ -158,9 +183,9 @@ pub const RETRY: &[Field] = &[
     field(
         "hedge",
         Shape::Fields(HEDGE),
-        "A second try beside a first that takes long; the first answer counts.",
-    )
-    .later(DOOR),
+        "A second try beside a first that takes long; the first answer counts. Only of GET, HEAD and OPTIONS without a \
+         body.",
+    ),
 ];
 
 /// `hedge` of `retry`.
@@ -258,7 +283,11 @@ pub const OUTLIER: &[Field] = &[
 
 /// `limits` of a service, for the table of a kind that carries requests.
 pub const LIMITS: &[Field] = &[
-    field("max_connections", Shape::Integer(1, i64::MAX), "Connections to it at once.").later(DOOR),
+    field(
+        "max_connections",
+        Shape::Integer(1, MANY),
+        "Connections to each of its endpoints at once, of the whole process, WebSockets among them; a probe has one more.",
+    ),
     field(
         "max_requests",
         Shape::Integer(1, MANY),
@@ -267,7 +296,8 @@ pub const LIMITS: &[Field] = &[
     field(
         "max_pending",
         Shape::Integer(0, MANY),
-        "Requests that wait, in order, for one of these to end; left out, as many as may be under way.",
+        "Requests that wait, in order, for one of these to end, or for a connection; left out, as many as may be under \
+         way, or connected.",
     ),
     field(
         "adaptive",

@@ -68,6 +68,7 @@ codes! {
     HeadersTooLarge     "headers_too_large"    431 8  "The head of the request is too large";
     Internal            "internal"             500 13 "A fault of the gateway";
     BadGateway          "bad_gateway"          502 14 "The service broke the protocol or the connection";
+    ProvisionFailed     "provision_failed"     502 14 "A service could not be run";
     NoEndpoint          "no_endpoint"          503 14 "No endpoint can be asked";
     BreakerOpen         "breaker_open"         503 14 "The breaker is open";
     Overloaded          "overloaded"           503 14 "Too much at once";

@@ -2,6 +2,7 @@
 
 use crate::check::Problems;
 use crate::field::Field;
+use crate::recipe::Runs;
 use crate::tree::Node;
 
 /// What a kind's service can be asked to do.
@@ -53,6 +54,10 @@ pub trait KindCheck: Sync {
     fn fields(&self) -> &'static [Field];
     /// What the table cannot say: rules between keys. `service` is the mapping of the service.
     fn check(&self, _service: &Node, _problems: &mut Problems) {}
+    /// What the gateway settles of such a service when it runs it; `None` for a kind that it does not run.
+    fn runs(&self) -> Option<Runs> {
+        None
+    }
 }
 
 /// Which kinds there are; `adapters` implements it once, over its list.

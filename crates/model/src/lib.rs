@@ -8,6 +8,7 @@
 pub mod failure;
 pub mod problem;
 pub mod secret;
+pub mod size;
 pub mod span;
 
 // What is asked.
@@ -16,6 +17,8 @@ pub mod endpoint;
 pub mod id;
 pub mod kind;
 pub mod policy;
+pub mod provision;
+pub mod recipe;
 pub mod route;
 pub mod service;
 pub mod url_route;
@@ -49,6 +52,7 @@ pub use endpoint::{Address, EndpointSpec, History, Role, Seen};
 pub use failure::{Code, Failure, Origin};
 pub use id::ClusterId;
 pub use policy::{BreakerSpec, HealthSpec, LimitsSpec, OutlierSpec, RoutingSpec, Strategy};
+pub use provision::RunSpec;
 pub use route::RouteSpec;
 pub use secret::Secret;
 pub use service::ServiceSpec;

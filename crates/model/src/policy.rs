@@ -171,10 +171,13 @@ impl Default for OutlierSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LimitsSpec {
+    /// Connections to each endpoint at once; any number when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
     /// Requests under way at once; none when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_requests: Option<u32>,
-    /// Requests that wait for one of these to end; left out, as many as may be under way.
+    /// Requests that wait for one of these to end; left out, as many as may be under way or connected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_pending: Option<u32>,
     /// Whether the gateway finds out how many the service bears, up to `max_requests`.

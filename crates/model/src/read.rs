@@ -12,6 +12,7 @@ mod tests;
 use serde::de::DeserializeOwned;
 
 pub use bodies::{read_creation, read_replacement};
+pub use routes::unknown_listener;
 
 use crate::check::{Problems, canonical, said, step, walk};
 use crate::cluster::ClusterInput;
@@ -56,6 +57,13 @@ pub fn check_id(node: &Node, id: &ClusterId, problems: &mut Problems) {
     }
     if let Some(list) = node.get("routes") {
         routes::check_cluster(list, id.as_str(), "routes", problems);
+    }
+}
+
+/// Notes the routes of a cluster's document that name a listener which is none of these.
+pub fn check_listeners(node: &Node, known: &[String], problems: &mut Problems) {
+    if let Some(list) = node.get("routes") {
+        routes::check_listeners(list, known, "routes", problems);
     }
 }
 

@@ -15,6 +15,9 @@ pub use parts::{
     AffinitySpec, FallbackSpec, HeadersSpec, MirrorSpec, PartSpec, RedirectSpec, RespondSpec, SCHEMES,
 };
 
+/// What the listener at `proxy.host` and `proxy.port` is called.
+pub const MAIN_LISTENER: &str = "main";
+
 /// The name of a segment that stands for any one: `:name` or `{name}`, which say the same.
 #[must_use]
 pub fn parameter(segment: &str) -> Option<&str> {
@@ -35,6 +38,9 @@ pub struct RouteSpec {
     /// The service that answers; empty where something else does.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub service: String,
+    /// The one listener on which it answers; left out, every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listener: Option<Box<str>>,
     /// The host it answers for, or all below one (`*.example.com`); left out, every host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
@@ -104,6 +110,7 @@ impl RouteSpec {
             id: String::new(),
             cluster: String::new(),
             service: String::new(),
+            listener: None,
             host: None,
             path: path.into(),
             methods: Vec::new(),

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::endpoint::{EndpointSpec, Role};
 use crate::policy::{HealthSpec, LimitsSpec, OutlierSpec};
+use crate::provision::RunSpec;
 use crate::secret::Secret;
 
 /// One named dependency of a cluster, as asked.
@@ -16,6 +17,9 @@ pub struct ServiceSpec {
     /// Whether we run it: `true`, `false`, or the name of a provisioner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provision: Option<Provision>,
+    /// How, where we do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunSpec>,
     /// Where it is, when there is one endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
@@ -67,6 +71,7 @@ impl ServiceSpec {
         ServiceSpec {
             kind: kind.into(),
             provision: None,
+            run: None,
             host: None,
             port: None,
             weight: None,

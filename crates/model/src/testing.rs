@@ -1,4 +1,4 @@
-//! Two kinds of service that exist only in tests: one at a host and port, one inside the process.
+//! Kinds of service that exist only in tests: at a host and port, one of them run by the gateway, and inside the process.
 
 use serde_json::json;
 
@@ -6,6 +6,7 @@ use crate::check::Problems;
 use crate::cluster_fields::{DATABASE, PASSWORD, USERNAME};
 use crate::field::{Field, Shape, field, word};
 use crate::kind::{KindCheck, Kinds, Place};
+use crate::recipe::Runs;
 use crate::tree::Node;
 
 /// Knows `net`, `bare` and `mem`; `soon` waits for a later stage.
@@ -43,6 +44,11 @@ impl KindCheck for Net {
     }
     fn fields(&self) -> &'static [Field] {
         NET
+    }
+    fn runs(&self) -> Option<Runs> {
+        let kept = &["username", "password", "database"];
+        let runs = Runs { port: 701, username: Some("root"), database: None, password: true, kept };
+        (self.name == "net").then_some(runs)
     }
     fn check(&self, service: &Node, problems: &mut Problems) {
         if let Some(mode) = service.get("mode")

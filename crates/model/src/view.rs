@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+mod backup;
+mod operation;
+mod orphan;
+
+pub use backup::{Backup, BackupOrigin};
+pub use operation::{Operation, OperationKind, OperationStatus, OperationStep, StepStatus};
+pub use orphan::{Orphan, OrphanList, Unseen};
+
 /// The one word for people. Healthy and unknown are not the same thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
@@ -152,6 +160,20 @@ pub struct EndpointFacts {
     pub in_flight: u64,
     /// Smoothed time to an answer.
     pub latency_ms: f64,
+    /// How its connections stand, where `limits.max_connections` limits them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<ConnectionFacts>,
+}
+
+/// How the connections to an endpoint stand.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ConnectionFacts {
+    /// Connections that may be open at once.
+    pub max_connections: usize,
+    /// Connections that are.
+    pub open: usize,
+    /// Requests that wait for one of these.
+    pub pending: usize,
 }
 
 /// `GET …/{id}/health`.
@@ -289,6 +311,9 @@ pub struct ExplainRequest {
     /// HTTP method.
     #[serde(default = "get")]
     pub method: String,
+    /// The listener by which it comes.
+    #[serde(default = "main_listener")]
+    pub listener: String,
     /// As in the `Host` header.
     #[serde(default)]
     pub host: String,
@@ -297,6 +322,10 @@ pub struct ExplainRequest {
     /// Headers that a route may look at.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+}
+
+fn main_listener() -> String {
+    crate::route::MAIN_LISTENER.to_owned()
 }
 
 fn get() -> String {

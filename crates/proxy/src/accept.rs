@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,9 +16,10 @@ use wire::http2::PREFACE;
 use wire::tls::Refused;
 use wire::{Conn, Error, Line, Socket};
 
-use crate::client::{Client, Peer};
+use crate::client::{Client, Idle, Peer};
 use crate::door::Door;
-use crate::{http1, http2};
+use crate::introduce::{introduce, own_ends};
+use crate::{carry, http1, http2};
 
 /// After an accept that failed for want of something (descriptors, memory), this long is waited.
 const BREATH: Duration = Duration::from_millis(50);
@@ -27,23 +29,24 @@ const PARTING: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Serves the traffic door on the calling core's runtime until `closing` is ready, then lets requests
-/// under way finish for at most `grace`.
+/// under way finish for at most `grace`. `closing` says for how long an idle connection may bring one more request,
+/// whose answer says that it is the last.
 ///
 /// # Errors
 /// When the listener cannot be used on this runtime.
 pub async fn serve_core(
     listener: std::net::TcpListener,
     door: Door,
-    closing: impl Future<Output = ()>,
+    closing: impl Future<Output = Duration>,
     grace: Duration,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let guests = Guests::default();
     tokio::pin!(closing);
-    loop {
+    let patience = loop {
         tokio::select! {
             biased;
-            () = &mut closing => break,
+            patience = &mut closing => break patience,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => admit(stream, &door, &guests),
                 Err(error) => {
@@ -52,10 +55,10 @@ pub async fn serve_core(
                 }
             },
         }
-    }
+    };
     drop(listener);
     door.close();
-    guests.see_off(&door, grace).await;
+    guests.see_off(&door, patience, grace).await;
     Ok(())
 }
 
@@ -72,17 +75,62 @@ fn admit(stream: TcpStream, door: &Door, guests: &Guests) {
         counts.connections.fetch_sub(1, Relaxed);
         return;
     };
-    let idle = Arc::new(AtomicBool::new(true));
+    let idle = Arc::new(Idle::new());
     let stay = Stay { door: door.clone(), guests: guests.clone(), id: guests.reserve() };
     let id = stay.id;
     let is_idle = Arc::clone(&idle);
+    // Two kinds of task, so that those of most connections hold no room for what few of them need.
+    let task = if stay.door.is_plain() {
+        tokio::spawn(async move {
+            let stay = stay;
+            let Some(socket) = secure(stream, &stay.door).await else { return };
+            let peer = Arc::new(Peer::new(peer, &socket, stay.door.options()));
+            if let Some(client) = welcome(socket, peer, is_idle, &stay).await {
+                carry_on(client, stay);
+            }
+        })
+    } else {
+        tokio::spawn(receive(stream, peer, is_idle, stay))
+    };
+    guests.enter(id, Guest { idle, task: task.abort_handle() });
+}
+
+/// Receives a client at a door where a proxy says first who he is, or whose bytes are carried on.
+async fn receive(mut stream: TcpStream, peer: SocketAddr, idle: Arc<Idle>, stay: Stay) {
+    let door = &stay.door;
+    let ends = match door.options().proxy_protocol {
+        None => Some(own_ends(&stream, peer)),
+        Some(taken) => {
+            wire::socket::refine(&stream);
+            introduce(&mut stream, peer, taken, door).await
+        }
+    };
+    let Some(ends) = ends else { return };
+    let Some(socket) = secure(stream, door).await else { return };
+    if let Some(carrier) = door.carrier() {
+        // When it is between two things to say, nobody but the two of them knows.
+        idle.set(false);
+        return carry::serve(socket, ends, door, carrier).await;
+    }
+    let peer = Arc::new(Peer::new(ends.source, &socket, door.options()));
+    if let Some(client) = Box::pin(welcome(socket, peer, idle, &stay)).await {
+        carry_on(client, stay);
+    }
+}
+
+/// What passes bytes on needs a fraction of the room that requests do, and may live long: it is a task of its own, in place of
+/// the one that served the client.
+fn carry_on(mut client: Box<Client>, stay: Stay) {
+    let (guests, id) = (stay.guests.clone(), stay.id);
+    let idle = client.change_tasks();
     let task = tokio::spawn(async move {
         let stay = stay;
-        let Some(socket) = secure(stream, &stay.door).await else { return };
-        let peer = Arc::new(Peer::new(peer, &socket, stay.door.options()));
-        welcome(socket, peer, is_idle, &stay).await;
+        if let Some(agreed) = client.agreed.take() {
+            agreed.carry_on(&mut client, &stay.door).await;
+        }
+        http1::linger(&mut client).await;
     });
-    guests.enter(id, Guest { idle, task: task.abort_handle() });
+    guests.hand_over(id, Guest { idle, task: task.abort_handle() });
 }
 
 /// Greets a client by TLS where the door has it. One that is not let in is counted, and nobody is told: there are
@@ -102,31 +150,28 @@ async fn secure(stream: TcpStream, door: &Door) -> Option<Socket> {
     None
 }
 
-/// Finds out what the client speaks, and serves it.
-async fn welcome(socket: Socket, peer: Arc<Peer>, idle: Arc<AtomicBool>, stay: &Stay) {
+/// Finds out what the client speaks, and serves it. One that goes on in another protocol comes back.
+async fn welcome(socket: Socket, peer: Arc<Peer>, idle: Arc<Idle>, stay: &Stay) -> Option<Box<Client>> {
     // What HTTP/2 needs for a connection is apart, so that those of HTTP/1 hold no room for it.
     let farewell = Arc::clone(&stay.guests.farewell);
-    if socket.is_secure() {
-        // By TLS it was agreed on in the handshake, and nothing else is spoken.
-        return if socket.alpn() == Some(b"h2") {
-            // It hears of the door's closing by itself.
-            idle.store(false, Relaxed);
-            Box::pin(http2::serve(Conn::new(socket), &stay.door, peer, farewell)).await;
-        } else {
-            http1::serve(Client::new(Conn::new(socket).into(), peer, idle), &stay.door).await;
-        };
+    // By TLS it was agreed on in the handshake, and nothing else is spoken.
+    let is_secure = socket.is_secure();
+    if is_secure && socket.alpn() == Some(b"h2") {
+        // It hears of the door's closing by itself.
+        idle.set(false);
+        Box::pin(http2::serve(Conn::new(socket), &stay.door, peer, farewell)).await;
+        return None;
     }
     let mut client = Client::new(Conn::new(socket).into(), peer, idle);
-    match begins_with_preface(&mut client, &stay.door).await {
-        Err(_) => {}
-        Ok(false) => http1::serve(client, &stay.door).await,
-        Ok(true) => {
-            let Client { line, peer, .. } = *client;
-            if let Line::Http1(conn) = line {
-                Box::pin(http2::serve(conn, &stay.door, peer, farewell)).await;
-            }
-        }
+    if is_secure || !begins_with_preface(&mut client, &stay.door).await.ok()? {
+        http1::serve(&mut client, &stay.door).await;
+        return client.agreed.is_some().then_some(client);
     }
+    let Client { line, peer, .. } = *client;
+    if let Line::Http1(conn) = line {
+        Box::pin(http2::serve(conn, &stay.door, peer, farewell)).await;
+    }
+    None
 }
 
 /// Whether the first bytes are those of HTTP/2. They stay where they are.
@@ -180,7 +225,7 @@ struct Book {
 
 struct Guest {
     /// Between two requests.
-    idle: Arc<AtomicBool>,
+    idle: Arc<Idle>,
     task: AbortHandle,
 }
 
@@ -200,13 +245,21 @@ impl Guests {
         self.book().here.insert(id, guest);
     }
 
+    /// Another task serves it from now on.
+    fn hand_over(&self, id: u64, other: Guest) {
+        if let Some(guest) = self.book().here.get_mut(&id) {
+            *guest = other;
+        }
+    }
+
     fn leave(&self, id: u64) {
         self.book().here.remove(&id);
     }
 
-    /// Ends idle connections at once and the others when their request is answered, or after `grace`.
-    async fn see_off(&self, door: &Door, grace: Duration) {
-        let end = tokio::time::Instant::now() + grace;
+    /// Ends idle connections after `patience` and the others when their request is answered, or after `grace`.
+    async fn see_off(&self, door: &Door, patience: Duration, grace: Duration) {
+        let now = tokio::time::Instant::now();
+        let (patient, end) = (now + patience.min(grace), now + grace);
         self.farewell.notify_waiters();
         let mut told = false;
         loop {
@@ -216,9 +269,12 @@ impl Guests {
             }
             {
                 let book = self.book();
-                let over = tokio::time::Instant::now() >= end + PARTING;
+                let now = tokio::time::Instant::now();
+                let (over, idle_may_go) = (now >= end + PARTING, now >= patient);
                 for guest in book.here.values() {
-                    if over || guest.idle.load(Relaxed) {
+                    let goes = idle_may_go && guest.idle.is_now();
+                    // By itself, where it can look whether a request has just come.
+                    if over || (goes && !guest.idle.leave()) {
                         guest.task.abort();
                     }
                 }

@@ -10,7 +10,7 @@ use policy::{Asked, Asker, Remaining, Request};
 use wire::http1::{Known, RequestHead, target};
 
 use crate::client::Peer;
-use crate::door::TrustedProxies;
+use crate::door::{Options, TrustedProxies};
 
 /// A request that may pass: where to, and what its path is there.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ pub(crate) fn admit(
     world: &Snapshot,
     head: &RequestHead,
     peer: &Peer,
-    trusted: &TrustedProxies,
+    options: &Options,
 ) -> Result<Passage, Refused> {
     target::check_path(head.path()).map_err(|why| {
         Failure::client(Code::InvalidRequest, format!("The request is refused: {why}.")).with_hint(
@@ -53,6 +53,7 @@ pub(crate) fn admit(
     let host = target::plain_host(head.host().unwrap_or_default());
     let header = |name: &str| head.fields.get(name);
     let request = Request {
+        listener: &options.listener,
         host: &host,
         method: head.method(),
         path: head.path(),
@@ -63,7 +64,7 @@ pub(crate) fn admit(
     let route = Arc::clone(found.payload);
     let remaining = match route.limit() {
         None => None,
-        Some(limit) => Some(ask(limit, head, peer, trusted)?),
+        Some(limit) => Some(ask(limit, head, peer, &options.trusted_proxies)?),
     };
     let key = route.affinity().and_then(|affinity| asked_by(head, peer, |asker| affinity.key(asker)));
     let way = match &route.leads {

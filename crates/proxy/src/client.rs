@@ -2,17 +2,20 @@
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use model::route::SCHEMES;
 use policy::Remaining;
 use wire::http1::server;
 use wire::http1::{BodyReader, BodyWriter, Framing, Pump, RequestHead, ResponseHead};
+use wire::http2::Stream;
 use wire::{Alarm, Body, Error, Line, Socket};
 
 use crate::door::Options;
+use crate::upgrade::Agreed;
 
 /// A client and the request it is at.
 pub(crate) struct Client {
@@ -26,12 +29,23 @@ pub(crate) struct Client {
     pub(crate) response: ResponseHead,
     /// What the client may still ask of the route that it takes, where that is limited.
     pub(crate) remaining: Option<Remaining>,
+    /// Another protocol that was agreed on instead of an answer, and not carried on yet.
+    pub(crate) agreed: Option<Box<Agreed>>,
     /// Whether any byte of a final answer was said.
     pub(crate) answering: bool,
     /// Whether the connection can serve another request after this one.
     pub(crate) reusable: bool,
     pub(crate) peer: Arc<Peer>,
-    idle: Arc<AtomicBool>,
+    idle: Arc<Idle>,
+}
+
+/// What others know of a connection between two requests.
+#[derive(Default)]
+pub(crate) struct Idle {
+    now: AtomicBool,
+    leaves: AtomicBool,
+    /// Who is woken to leave. A task is the same one for as long as it lives.
+    task: OnceLock<Waker>,
 }
 
 /// Who the client is, in the words that services are told.
@@ -51,7 +65,7 @@ pub(crate) struct Peer {
 }
 
 impl Client {
-    pub(crate) fn new(line: Line, peer: Arc<Peer>, idle: Arc<AtomicBool>) -> Box<Self> {
+    pub(crate) fn new(line: Line, peer: Arc<Peer>, idle: Arc<Idle>) -> Box<Self> {
         Box::new(Client {
             line,
             alarm: Alarm::default(),
@@ -59,6 +73,7 @@ impl Client {
             upload: nothing(),
             response: ResponseHead::default(),
             remaining: None,
+            agreed: None,
             answering: false,
             reusable: true,
             peer,
@@ -66,9 +81,33 @@ impl Client {
         })
     }
 
+    /// Serves another stream, which may be another client's.
+    pub(crate) fn turn_to(&mut self, line: Line, peer: Arc<Peer>) {
+        self.line = line;
+        self.peer = peer;
+    }
+
+    /// Is done with a stream, and holds nothing of it.
+    pub(crate) fn turn_from(&mut self) {
+        self.line = Line::Http2(Stream::gone());
+        self.upload = nothing();
+        self.remaining = None;
+        self.answering = false;
+        self.reusable = true;
+        self.request.rest();
+        self.response.rest();
+    }
+
+    /// Another task serves it from here on, and is never between two requests. Whoever could wake the one before would hold
+    /// the room that it took.
+    pub(crate) fn change_tasks(&mut self) -> Arc<Idle> {
+        self.idle = Arc::default();
+        Arc::clone(&self.idle)
+    }
+
     /// Says whether the client is between two requests.
     pub(crate) fn set_idle(&self, idle: bool) {
-        self.idle.store(idle, Relaxed);
+        self.idle.set(idle);
     }
 
     /// Makes ready for the request whose head was just taken.
@@ -109,8 +148,8 @@ impl Client {
         response.rest();
         conn.rest();
         self.set_idle(true);
-        let Client { line: Line::Http1(conn), alarm, .. } = self else { return Ok(()) };
-        let waited = server::await_request(conn, alarm, idle_timeout).await;
+        let Client { line: Line::Http1(conn), alarm, idle, .. } = self else { return Ok(()) };
+        let waited = server::await_request_until(conn, alarm, idle_timeout, |cx| idle.leaves(cx)).await;
         self.set_idle(false);
         waited
     }
@@ -126,6 +165,32 @@ impl Client {
         if let Line::Http1(conn) = &mut self.line {
             conn.socket.reset_on_close(cut);
         }
+    }
+}
+
+impl Idle {
+    /// Of a connection that has said nothing yet.
+    pub(crate) fn new() -> Self {
+        Idle { now: AtomicBool::new(true), ..Idle::default() }
+    }
+
+    pub(crate) fn set(&self, idle: bool) {
+        self.now.store(idle, Relaxed);
+    }
+
+    pub(crate) fn is_now(&self) -> bool {
+        self.now.load(Relaxed)
+    }
+
+    /// Has the connection close if nothing has come on it. Whether there is somebody to do so.
+    pub(crate) fn leave(&self) -> bool {
+        self.leaves.store(true, Relaxed);
+        self.task.get().map(Waker::wake_by_ref).is_some()
+    }
+
+    fn leaves(&self, cx: &Context<'_>) -> bool {
+        self.task.get_or_init(|| cx.waker().clone());
+        self.leaves.load(Relaxed)
     }
 }
 

@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use clusters::Clusters;
+use model::route::MAIN_LISTENER;
 use tokio::sync::Notify;
 use wire::http1::HeadLimits;
+use wire::proxy_protocol::Taken;
 
 use crate::calls::Calls;
+use crate::carry::Carrier;
 
 /// The traffic door. Clones share it.
 #[derive(Clone)]
@@ -19,11 +22,20 @@ pub struct Door(Arc<Inner>);
 struct Inner {
     clusters: Clusters,
     options: Options,
-    /// Whoever answers requests here; without, they are routed.
-    calls: Option<Arc<dyn Calls>>,
+    work: Work,
     closing: AtomicBool,
     /// Told when the time for what is under way is over.
     going: Notify,
+}
+
+/// What is done with whoever comes.
+enum Work {
+    /// Requests are routed.
+    Route,
+    /// Requests are answered.
+    Answer(Arc<dyn Calls>),
+    /// Bytes are carried to a service.
+    Carry(Carrier),
 }
 
 /// How large a body of the traffic door may be.
@@ -42,6 +54,12 @@ pub struct Options {
     pub body_setting: &'static str,
     /// How connections are secured; without, they are in the clear.
     pub tls: Option<wire::tls::Server>,
+    /// What routes call the listener.
+    pub listener: Arc<str>,
+    /// Whether connections begin with a PROXY header, and of which version. Only [`trusted_proxies`] are served then.
+    ///
+    /// [`trusted_proxies`]: Options::trusted_proxies
+    pub proxy_protocol: Option<Taken>,
 }
 
 impl Default for Options {
@@ -52,6 +70,8 @@ impl Default for Options {
             timeout_status: 504,
             body_setting: BODY_SETTING,
             tls: None,
+            listener: MAIN_LISTENER.into(),
+            proxy_protocol: None,
         }
     }
 }
@@ -99,36 +119,51 @@ impl Door {
     /// A door to these clusters.
     #[must_use]
     pub fn new(clusters: Clusters, options: Options) -> Self {
-        Door(Arc::new(Inner {
-            clusters,
-            options,
-            calls: None,
-            closing: AtomicBool::new(false),
-            going: Notify::new(),
-        }))
+        Door::of(clusters, options, Work::Route)
     }
 
     /// A door whose requests are answered and never routed.
     #[must_use]
     pub fn answering(clusters: Clusters, options: Options, calls: Arc<dyn Calls>) -> Self {
-        Door(Arc::new(Inner {
-            clusters,
-            options,
-            calls: Some(calls),
-            closing: AtomicBool::new(false),
-            going: Notify::new(),
-        }))
+        Door::of(clusters, options, Work::Answer(calls))
+    }
+
+    /// A door that carries bytes to one service.
+    #[must_use]
+    pub fn carrying(clusters: Clusters, options: Options, carrier: Carrier) -> Self {
+        Door::of(clusters, options, Work::Carry(carrier))
+    }
+
+    fn of(clusters: Clusters, options: Options, work: Work) -> Self {
+        let (closing, going) = (AtomicBool::new(false), Notify::new());
+        Door(Arc::new(Inner { clusters, options, work, closing, going }))
     }
 
     pub(crate) fn calls(&self) -> Option<&dyn Calls> {
-        self.0.calls.as_deref()
+        match &self.0.work {
+            Work::Answer(calls) => Some(&**calls),
+            Work::Route | Work::Carry(_) => None,
+        }
+    }
+
+    /// Whether it takes requests of whoever connects, as nearly all doors do.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.0.options.proxy_protocol.is_none() && self.carrier().is_none()
+    }
+
+    /// Where bytes are carried, at a door where they are.
+    pub(crate) fn carrier(&self) -> Option<&Carrier> {
+        match &self.0.work {
+            Work::Carry(carrier) => Some(carrier),
+            Work::Route | Work::Answer(_) => None,
+        }
     }
 
     /// What this door counts.
     pub(crate) fn counts(&self) -> &clusters::doors::Door {
-        match self.0.calls {
-            None => self.0.clusters.traffic(),
-            Some(_) => self.0.clusters.data(),
+        match self.0.work {
+            Work::Route | Work::Carry(_) => self.0.clusters.traffic(),
+            Work::Answer(_) => self.0.clusters.data(),
         }
     }
 

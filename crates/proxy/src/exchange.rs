@@ -10,12 +10,12 @@ use model::{Code, Failure};
 use tokio::time::Instant;
 use wire::http1::client::poll_head;
 use wire::http1::head::MOST_FIELDS;
-use wire::http1::{HeadLimits, Pump, PumpError, ResponseHead};
+use wire::http1::{HeadLimits, Pump, PumpError, RequestHead, ResponseHead};
 use wire::{Error, Line, Side};
 
 use crate::client::Client;
 use crate::door::{BODY_SETTING, Door};
-use crate::{relay, respond};
+use crate::{relay, respond, turn};
 
 /// Why an exchange came to nothing.
 pub(crate) struct Fault {
@@ -39,6 +39,8 @@ enum Kind {
     Late,
     /// It took no more just now, and did nothing.
     Void,
+    /// It has as many connections as it may: nobody's fault.
+    Full,
     /// The client did.
     Client,
 }
@@ -54,7 +56,12 @@ impl Fault {
         Fault { failure, cause: RetryOn::Reset, sent: true, kind: Kind::Client }
     }
 
-    fn unsent(mut self) -> Self {
+    /// There is no connection to be had: told as it is, unless another endpoint has one.
+    pub(crate) fn of_full(failure: Failure) -> Self {
+        Fault { failure, cause: RetryOn::Connect, sent: false, kind: Kind::Full }
+    }
+
+    pub(crate) fn unsent(mut self) -> Self {
         self.sent = false;
         self
     }
@@ -78,19 +85,24 @@ impl Fault {
         self.kind == Kind::Farewell
     }
 
+    /// What is told of it when nobody else is asked.
+    pub(crate) fn into_failure(self) -> Failure {
+        self.failure
+    }
+
     /// What it means to the try loop.
     pub(crate) fn into_miss(self, attempt: &Attempt) -> Miss {
         let Fault { failure, cause, sent, kind } = self;
         let endpoint = attempt.endpoint();
         let trouble = failure.detail().to_owned();
         let outcome = match kind {
-            Kind::Client | Kind::Void => Outcome::Void,
+            Kind::Client | Kind::Void | Kind::Full => Outcome::Void,
             Kind::Unreached => Outcome::Unreached(trouble),
             Kind::Late => Outcome::Late(trouble),
             Kind::Improper => Outcome::Broke(trouble),
             Kind::Farewell | Kind::Broken => Outcome::Bad(trouble),
         };
-        let failure = if kind == Kind::Client {
+        let failure = if matches!(kind, Kind::Client | Kind::Full) {
             failure
         } else {
             let detail = format!("{}: {}", endpoint.label, failure.detail());
@@ -102,21 +114,21 @@ impl Fault {
     }
 }
 
-/// Makes a connection within the attempt's time.
-pub(crate) async fn connect(client: &mut Client, pool: &Pool, attempt: &Attempt) -> Result<Line, Fault> {
+/// A line within the attempt's time, and whether it has carried something before. Where connections are limited the
+/// attempt may have moved to another endpoint, which had one.
+pub(crate) async fn connect(
+    client: &mut Client,
+    pool: &Pool,
+    attempt: &mut Attempt,
+) -> Result<(Line, bool), Fault> {
+    if let Some(limited) = pool.limited() {
+        return Box::pin(turn::line(&mut client.line, limited, attempt)).await;
+    }
     client.alarm.set(attempt.connect_deadline().into());
     let mut connecting = Box::pin(pool.line());
     let connected = client.alarm.guard(|cx| connecting.as_mut().poll(cx).map(Ok)).await;
-    match connected {
-        Ok(Ok(line)) => Ok(line),
-        Ok(Err(Unreached(error))) => {
-            Err(Fault::of_service(RetryOn::Connect, Code::BadGateway, format!("cannot connect: {error}"))
-                .unreached())
-        }
-        Err(_) => {
-            Err(Fault::of_service(RetryOn::Connect, Code::Timeout, "no connection in time").unreached())
-        }
-    }
+    let line = connected.map_err(|_| of_no_connection())?.map_err(of_unreached)?;
+    Ok((line, false))
 }
 
 /// Sends the request and takes the head of the answer into `client.response`. The body goes on the way
@@ -144,7 +156,7 @@ pub(crate) async fn exchange(
             }
             Ok(Ok(Step::Head)) if matches!(client.response.status, 100 | 102..=199) => {
                 patience.interim(client.response.status);
-                pass_interim(client);
+                pass_interim(&mut client.line, &client.request, &client.response);
             }
             Ok(Ok(Step::Head)) => {
                 attempt.heard(!relay::is_failure(client.response.status));
@@ -207,10 +219,6 @@ impl Patience {
         if upload.moved > self.moved {
             (self.moved, self.progress) = (upload.moved, now);
         }
-        let late = |limit: Duration| {
-            let detail = format!("no answer within {} ms", limit.as_millis());
-            Fault::of_service(RetryOn::Timeout, Code::Timeout, detail)
-        };
         if upload.is_done() {
             return Err(late(self.share));
         }
@@ -226,6 +234,16 @@ impl Patience {
             late(limit)
         })
     }
+}
+
+fn late(limit: Duration) -> Fault {
+    let detail = format!("no answer within {} ms", limit.as_millis());
+    Fault::of_service(RetryOn::Timeout, Code::Timeout, detail)
+}
+
+/// A try that was given all of its time.
+pub(crate) fn of_late(attempt: &Attempt) -> Fault {
+    late(attempt.deadline().saturating_duration_since(attempt.began()))
 }
 
 fn poll_exchange(
@@ -254,11 +272,7 @@ fn poll_exchange(
             Poll::Ready(Err(PumpError { side: Side::Sink, .. })) | Poll::Pending => {}
         }
     }
-    let answer = match service {
-        Line::Http1(conn) => poll_head(conn, cx, head, OF_SERVICES, to_head),
-        Line::Http2(stream) => stream.poll_head(cx, head, OF_SERVICES, to_head),
-    };
-    let Poll::Ready(answer) = answer else {
+    let Poll::Ready(answer) = poll_answer(cx, service, head, to_head) else {
         // A client that has broken its connection waits no more; one that has only said its last still does.
         return match client.poll_broken(cx) {
             Some(error) if upload.is_done() => Poll::Ready(Err(of_upload(error))),
@@ -266,6 +280,19 @@ fn poll_exchange(
         };
     };
     Poll::Ready(answer.map(|()| Step::Head).map_err(of_answer))
+}
+
+/// Looks for the head of an answer.
+pub(crate) fn poll_answer(
+    cx: &mut Context<'_>,
+    service: &mut Line,
+    head: &mut ResponseHead,
+    to_head: bool,
+) -> Poll<Result<(), Error>> {
+    match service {
+        Line::Http1(conn) => poll_head(conn, cx, head, OF_SERVICES, to_head),
+        Line::Http2(stream) => stream.poll_head(cx, head, OF_SERVICES, to_head),
+    }
 }
 
 /// Heads of services are larger than those of clients, and come from fewer.
@@ -283,7 +310,7 @@ fn of_upload(error: Error) -> Fault {
     })
 }
 
-fn of_answer(error: Error) -> Fault {
+pub(crate) fn of_answer(error: Error) -> Fault {
     let (kind, detail) = match error {
         Error::Closed => (Kind::Farewell, "closed the connection without an answer".to_owned()),
         Error::Io(error) => (Kind::Farewell, format!("broke the connection: {error}")),
@@ -304,15 +331,31 @@ fn of_answer(error: Error) -> Fault {
 const MOST_UNREAD: usize = 16 * 1024;
 
 /// Passes a 1xx on, to a client that can take it. It goes out with the next bytes to the client.
-fn pass_interim(client: &mut Client) {
+pub(crate) fn pass_interim(client: &mut Line, request: &RequestHead, head: &ResponseHead) {
     // They are optional: a client that does not read them is not owed a heap of them.
-    let takes_it = match &client.line {
-        Line::Http1(conn) => client.request.minor == 1 && conn.outbox.len() < MOST_UNREAD,
+    let takes_it = match client {
+        Line::Http1(conn) => request.minor == 1 && conn.outbox.len() < MOST_UNREAD,
         Line::Http2(_) => true,
     };
     if takes_it {
-        respond::say_interim(client);
+        respond::say_interim(client, head);
     }
+}
+
+/// No connection could be made: nothing has left.
+pub(crate) fn of_unreached(Unreached(error): Unreached) -> Fault {
+    Fault::of_service(RetryOn::Connect, Code::BadGateway, format!("cannot connect: {error}")).unreached()
+}
+
+/// None could be made in time.
+pub(crate) fn of_no_connection() -> Fault {
+    Fault::of_service(RetryOn::Connect, Code::Timeout, "no connection in time").unreached()
+}
+
+/// The client has gone before there was an answer.
+pub(crate) fn of_leaving(error: &Error) -> Fault {
+    let detail = format!("The client left before its request was answered: {error}.");
+    Fault::of_client(Failure::client(Code::RequestTimeout, detail))
 }
 
 /// A stream that could not be opened: nothing has left.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use adapters::http::Pool;
 use clusters::{Access, Attempt, Miss, Order, Outcome, RequestId, Service, Settled, Shape, Tries};
 use model::route::RetryOn;
 use model::{Code, Failure, Origin};
@@ -17,6 +18,7 @@ use crate::admit::Passage;
 use crate::client::Client;
 use crate::door::Door;
 use crate::exchange::{self, Fault};
+use crate::hedge;
 use crate::respond::grpc;
 
 /// The head of an answer, with all that its body needs.
@@ -47,12 +49,34 @@ pub(crate) async fn forward(
     }
     loop {
         let mut attempt = next(client, &mut tries).await.map_err(|failure| fail(&mut tries, failure))?;
-        let mut result = ask(client, door, passage, id, &mut attempt, rerun).await;
+        let may_hedge = !client.request.expects_continue && !client.request.upgrade;
+        let hedge = tries.hedge_at(&attempt).filter(|_| may_hedge);
+        let mut result = if let Some(at) = hedge {
+            // Rare, and as large as all the rest.
+            let asked = Box::pin(hedge::ask(client, passage, id, &mut tries, attempt, at)).await;
+            let (answered, result) = asked.map_err(|failure| fail(&mut tries, failure))?;
+            attempt = answered;
+            result
+        } else {
+            ask(client, door, passage, id, &mut attempt, rerun).await
+        };
         if result.is_ok() && tries.rather_again(client.response.status) {
             let detail = format!("answered {}", client.response.status);
             result =
                 Err(Fault::of_service(RetryOn::GatewayError, Code::BadGateway, detail).into_miss(&attempt));
         }
+        if client.upload.moved > 0 {
+            // What was passed on of the body is gone: nobody else can be asked the whole.
+            let bound = |miss: Miss| Miss { sent: true, failure: miss.failure.with_retryable(false), ..miss };
+            result = result.map_err(bound);
+        }
+        let result = match result {
+            // All endpoints were looked at for a connection: there is no other to try.
+            Err(miss) if miss.failure.code() == Code::Overloaded => {
+                return Err(fail(&mut tries, miss.failure));
+            }
+            result => result,
+        };
         let asked = Arc::clone(attempt.endpoint());
         match tries.settle(attempt, result) {
             Ok(Settled::Answer(service, attempt)) => return Ok(Answer { service, attempt, tries }),
@@ -81,11 +105,12 @@ async fn next(client: &mut Client, tries: &mut Tries) -> Result<Attempt, Failure
     .await
 }
 
-/// Whether the request may be sent once more after all of it has left.
+/// Whether the request may be sent once more after all of it has left. So may the GET that asks for a WebSocket: nothing
+/// follows it until it is agreed on.
 pub(crate) fn may_repeat(client: &Client) -> bool {
     // A body that has been passed on is gone, whatever the method.
     let has_body = client.request.framing != Framing::None;
-    may_rerun(Work::Http(client.request.method()), Progress::Sent) && !has_body && !client.request.upgrade
+    may_rerun(Work::Http(client.request.method()), Progress::Sent) && !has_body
 }
 
 fn order(client: &Client, door: &Door, passage: &Passage, id: &RequestId) -> Order {
@@ -122,6 +147,15 @@ fn fail(tries: &mut Tries, failure: Failure) -> Failure {
     failure
 }
 
+/// A service of which no request can be asked.
+pub(crate) fn unable(attempt: &Attempt) -> Miss {
+    let failure = Failure::gateway(
+        Code::UnsupportedAbility,
+        format!("`{}` does not answer HTTP requests.", attempt.service().path()),
+    );
+    Miss { failure, cause: RetryOn::Connect, sent: true, outcome: Outcome::Void, wants_primary: false }
+}
+
 /// One try: a connection, the request on it, the head of the answer.
 async fn ask(
     client: &mut Client,
@@ -131,15 +165,7 @@ async fn ask(
     attempt: &mut Attempt,
     rerun: bool,
 ) -> Result<Line, Miss> {
-    let endpoint = Arc::clone(attempt.endpoint());
-    let Some(pool) = endpoint.adapter().http() else {
-        let failure = Failure::gateway(
-            Code::UnsupportedAbility,
-            format!("`{}` does not answer HTTP requests.", attempt.service().path()),
-        );
-        let outcome = Outcome::Void;
-        return Err(Miss { failure, cause: RetryOn::Connect, sent: true, outcome, wants_primary: false });
-    };
+    let Some(pool) = attempt.adapter().http() else { return Err(unable(attempt)) };
     if client.request.upgrade
         && let Err(failure) = pool.websockets().admit(client.request.fields.get("origin"))
     {
@@ -151,10 +177,11 @@ async fn ask(
     let mut unsent = Vec::new();
     let mut reused = pool.reuse(if rerun { Duration::MAX } else { FRESH }, now);
     loop {
-        let was_reused = reused.is_some();
-        let mut service = match reused.take() {
-            Some(conn) => Line::Http1(conn),
+        let (mut service, was_reused) = match reused.take() {
+            Some(conn) => (Line::Http1(conn), true),
             None => {
+                let endpoint = Arc::clone(attempt.endpoint());
+                let Some(pool) = endpoint.adapter().http() else { return Err(unable(attempt)) };
                 let connected = exchange::connect(client, pool, attempt).await;
                 // What of the body was taken out of the client's connection goes with these bytes or nowhere:
                 // another endpoint would be told of a body that never comes.
@@ -168,10 +195,15 @@ async fn ask(
         {
             return Err(exchange::of_no_websocket().into_miss(attempt));
         }
+        if !unsent.is_empty() && matches!(service, Line::Http2(_)) {
+            // What of the body stands there in the words of HTTP/1 cannot be said in those of HTTP/2.
+            let fault = Fault::of_service(RetryOn::Reset, Code::BadGateway, "changed its protocol");
+            return Err(fault.into_miss(attempt));
+        }
         match &mut service {
             Line::Http1(conn) if !unsent.is_empty() => conn.outbox = std::mem::take(&mut unsent),
             line => passage
-                .say_head(&client.request, &client.peer, id, &endpoint.label, line)
+                .say_head(&client.request, &client.peer, id, &attempt.endpoint().label, line)
                 .map_err(|error| exchange::of_opening(&error).into_miss(attempt))?,
         }
         let mark = service.mark();
@@ -188,7 +220,7 @@ async fn ask(
             Err(fault) if was_reused && fault.is_farewell() && rerun => {}
             Err(fault) => {
                 if fault.is_late() {
-                    pool.doubt(&service);
+                    Pool::doubt(&service);
                 }
                 return Err(fault.into_miss(attempt));
             }

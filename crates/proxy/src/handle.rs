@@ -15,7 +15,7 @@ pub(crate) async fn handle(client: &mut Client, door: &Door, id: &RequestId) -> 
         // One frozen world for this request.
         let world = door.clusters().snapshot();
         // The route in it, and how the request is rewritten.
-        admit::admit(&world, &client.request, &client.peer, &door.options().trusted_proxies)
+        admit::admit(&world, &client.request, &client.peer, door.options())
     };
     let passage = match passage {
         Ok(passage) => passage,

@@ -15,19 +15,20 @@ use crate::server::{Next, serve_one};
 /// How long a client that is turned away is listened to.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Serves a client until its connection is over.
-pub(crate) async fn serve(mut client: Box<Client>, door: &Door) {
+/// Serves a client until its connection is over, or another protocol was agreed on.
+pub(crate) async fn serve(client: &mut Client, door: &Door) {
     loop {
-        let client = &mut *client;
         if next_request(client, door).await.is_err() {
             return;
         }
         match serve_one(client, door).await {
-            Next::Request if !door.is_closing() => {}
+            _ if client.agreed.is_some() => return,
+            // While the door closes, whoever was not told so in this answer is told in the next.
+            Next::Request => {}
             // An answer whose end is that of the connection was made to end by a reset; elsewhere one would take
             // away what the client has not read yet.
             Next::Cut if resets(client) => return,
-            Next::Request | Next::Farewell | Next::Cut => return linger(client).await,
+            Next::Farewell | Next::Cut => return linger(client).await,
         }
     }
 }
@@ -36,7 +37,7 @@ fn resets(client: &mut Client) -> bool {
     client.line.http1().is_some_and(|conn| conn.socket.resets_on_close())
 }
 
-async fn linger(client: &mut Client) {
+pub(crate) async fn linger(client: &mut Client) {
     let Client { line, alarm, .. } = client;
     if let Line::Http1(conn) = line {
         server::linger(conn, alarm, PATIENCE).await;

@@ -1,5 +1,7 @@
 //! The life of a client's HTTP/2 connection: each stream is a request of its own, in a task of its own.
 
+mod tasks;
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,24 +9,17 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
-use clusters::RequestId;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
-use wire::http1::{Known, server};
-use wire::http2::{Budgets, Request, Server, Stream};
-use wire::{Alarm, Conn, Error, Line};
+use wire::http2::{Budgets, Request, Server};
+use wire::{Alarm, Conn, Error};
 
-use crate::client::{Client, Peer};
+use crate::client::Peer;
 use crate::door::Door;
-use crate::http1::of_head;
-use crate::respond;
-use crate::server::{Next, serve_one};
+use tasks::Job;
 
 /// How long a client that was told to leave may take to do so when nothing is under way.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How much of a body that nobody wants is read on.
-const THROWN_AWAY: u64 = 1024 * 1024;
 
 /// Serves a client until its connection is over. `farewell` is told when the door closes.
 pub(crate) async fn serve(conn: Conn, door: &Door, peer: Arc<Peer>, farewell: Arc<Notify>) {
@@ -106,7 +101,7 @@ impl Connection {
                     alarm.set_after(PATIENCE);
                 }
                 // Nobody has asked anything for long, or has not left for long after being told to.
-                Event::Alarm if streams.is_idle() => {
+                Event::Alarm if streams.is_idle() && server.is_quiet() => {
                     if closing {
                         return;
                     }
@@ -128,27 +123,7 @@ impl Connection {
             return stream.refuse();
         }
         let (door, peer) = (self.door.clone(), Arc::clone(&self.peer));
-        let stay = self.streams.enter();
-        tokio::spawn(async move {
-            let stay = stay;
-            let mut client = Client::new(Line::Http2(stream), peer, Arc::default());
-            let limits = &door.options().limits;
-            let taken = client.request.take_http2(&head, has_body, limits.head);
-            drop(head);
-            match taken.and_then(|()| client.begin(limits.body)) {
-                Ok(()) => {
-                    let next = serve_one(&mut client, &door).await;
-                    if client.line.http2().is_some_and(Stream::is_given_up) {
-                        stay.0.0.given_up.fetch_add(1, Relaxed);
-                    }
-                    if let Next::Cut = next {
-                        return client.line.http2().into_iter().for_each(Stream::reset);
-                    }
-                }
-                Err(error) => refuse(&mut client, &door, &error).await,
-            }
-            linger(&mut client).await;
-        });
+        tasks::carry_out(Job { head, has_body, stream, door, peer, stay: self.streams.enter() });
     }
 }
 
@@ -157,21 +132,6 @@ enum Event {
     Request(Option<Result<Request, Error>>),
     Farewell,
     Alarm,
-}
-
-/// Reads on for a while where a body is still coming, and throws it away: a client in the middle of sending may take a
-/// reset for a failure although its answer stands before it (RFC 9113 8.1 has it otherwise; some do not).
-async fn linger(client: &mut Client) {
-    if !client.upload_is_over() {
-        let Client { line, upload, alarm, .. } = client;
-        server::drain(line, &mut upload.body, THROWN_AWAY, alarm, PATIENCE).await;
-    }
-}
-
-/// A head that is wrong.
-async fn refuse(client: &mut Client, door: &Door, error: &Error) {
-    let id = RequestId::take_or_make(client.request.fields.all(Known::RequestId).next());
-    respond::refuse(client, door, &id, &of_head(error, door)).await;
 }
 
 impl Streams {
@@ -197,6 +157,13 @@ impl Streams {
 
 /// A stream that is under way.
 struct Stay(Streams);
+
+impl Stay {
+    /// The client has reset it.
+    fn give_up(&self) {
+        self.0.0.given_up.fetch_add(1, Relaxed);
+    }
+}
 
 impl Drop for Stay {
     fn drop(&mut self) {

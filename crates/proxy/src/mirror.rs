@@ -82,6 +82,25 @@ pub(crate) async fn mirror(
     Ok(())
 }
 
+/// Why a copy was not answered.
+enum Lost {
+    /// All connections of the service were in use.
+    Full,
+    Broken(Error),
+}
+
+impl From<Error> for Lost {
+    fn from(error: Error) -> Self {
+        Lost::Broken(error)
+    }
+}
+
+impl From<std::io::Error> for Lost {
+    fn from(error: std::io::Error) -> Self {
+        Lost::Broken(error.into())
+    }
+}
+
 struct Copy {
     head: RequestHead,
     body: Bytes,
@@ -115,7 +134,8 @@ impl Copy {
         let asked = tokio::time::timeout_at(deadline, self.ask(&attempt)).await;
         let result = match asked {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(miss(Code::BadGateway, Outcome::Bad(error.to_string()))),
+            Ok(Err(Lost::Full)) => Err(miss(Code::Overloaded, Outcome::Void)),
+            Ok(Err(Lost::Broken(error))) => Err(miss(Code::BadGateway, Outcome::Bad(error.to_string()))),
             Err(_) => Err(miss(Code::Timeout, Outcome::Late("no answer to a copy in time".to_owned()))),
         };
         let status = self.response.status;
@@ -129,12 +149,14 @@ impl Copy {
         }
     }
 
-    async fn ask(&mut self, attempt: &Attempt) -> Result<(), Error> {
+    async fn ask(&mut self, attempt: &Attempt) -> Result<(), Lost> {
         let endpoint = attempt.endpoint();
-        let Some(pool) = endpoint.adapter().http() else { return Err(Error::Closed) };
-        let mut line = pool.line().await.map_err(|unreached| Error::Io(unreached.0))?;
+        let Some(pool) = endpoint.adapter().http() else { return Err(Lost::Broken(Error::Closed)) };
+        let line = pool.line_at_once().await.map_err(|unreached| Error::Io(unreached.0))?;
+        // No request waits for a connection that a copy has waited for.
+        let mut line = line.ok_or(Lost::Full)?;
         self.passage.say_head(&self.head, &self.peer, &self.id, &endpoint.label, &mut line)?;
-        let Line::Http1(conn) = &mut line else { return self.ask_stream(line).await };
+        let Line::Http1(conn) = &mut line else { return Ok(self.ask_stream(line).await?) };
         conn.outbox.extend_from_slice(&self.body);
         poll_fn(|cx| conn.poll_flush(cx)).await?;
         let limits = HeadLimits::default();

@@ -9,7 +9,7 @@ use wire::{Error, Line};
 
 use crate::admit::Passage;
 use crate::client::Peer;
-use crate::respond;
+use crate::respond::{self, REQUEST_ID, value_of};
 use crate::websocket::{self, KEY};
 
 /// Fields that the gateway says itself, whatever the client said.
@@ -76,7 +76,7 @@ impl Passage {
         let mut forwarding = Vec::with_capacity(256);
         say_forwarding(head, peer, host, &mut forwarding);
         take_lines(&forwarding, headers);
-        headers.insert("x-request-id", HeaderValue::from_str(id.as_str()).map_err(|_| Error::Unsayable)?);
+        headers.insert(REQUEST_ID, value_of(id));
         if head.wants_trailers() {
             headers.insert(http::header::TE, HeaderValue::from_static("trailers"));
         }

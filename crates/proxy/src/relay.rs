@@ -26,7 +26,7 @@ const TICKS: usize = 4;
 /// An answer without a length is looked at less often: it is only its long silences that end it.
 const SLOW_TICK: Duration = Duration::from_secs(1);
 
-/// Relays an answer whose head is in `client.response`.
+/// Relays an answer whose head is in `client.response`. An upgrade is agreed on, and left to be carried on by others.
 pub(crate) async fn relay(
     client: &mut Client,
     door: &Door,
@@ -37,7 +37,8 @@ pub(crate) async fn relay(
     let Answer { mut service, attempt, mut tries } = answer;
     if client.request.upgrade && upgrade::is_agreed(&service, client.response.status) {
         let extra = extra(client, passage, &attempt);
-        return Box::pin(upgrade::tunnel(client, door, service, attempt, tries, &extra, id)).await;
+        upgrade::agree(client, door, service, attempt, tries, &extra, id);
+        return Ok(());
     }
     if client.response.status == 101 {
         let failure =

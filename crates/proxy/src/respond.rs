@@ -15,7 +15,7 @@ use http::{HeaderName, HeaderValue};
 use model::{Code, Failure, problem};
 use policy::Remaining;
 use wire::http1::fields::{Fields, HOP_BY_HOP};
-use wire::http1::{Known, Mask};
+use wire::http1::{Known, Mask, ResponseHead};
 use wire::{Error, Line};
 
 use crate::admit::Passage;
@@ -23,6 +23,8 @@ use crate::client::Client;
 use crate::door::Door;
 use crate::server;
 use own::Own;
+
+pub(crate) use http2::{REQUEST_ID, value_of};
 
 /// What is said besides what a service has said.
 pub(crate) struct Extra<'r> {
@@ -113,10 +115,10 @@ pub(crate) fn say_switch(client: &mut Client, extra: &Extra<'_>, id: &RequestId)
 }
 
 /// Says an interim answer (1xx), which has no body and no effect on the connection.
-pub(crate) fn say_interim(client: &mut Client) {
-    match &mut client.line {
-        Line::Http1(conn) => http1::say_interim(&client.response, &mut conn.outbox),
-        Line::Http2(stream) => http2::say_interim(stream, &client.response),
+pub(crate) fn say_interim(client: &mut Line, response: &ResponseHead) {
+    match client {
+        Line::Http1(conn) => http1::say_interim(response, &mut conn.outbox),
+        Line::Http2(stream) => http2::say_interim(stream, response),
     }
 }
 
@@ -183,7 +185,11 @@ pub(crate) async fn fixed_as(
     fixed: &Fixed,
     id: &RequestId,
 ) -> Result<(), Failure> {
-    let mut own = Own::new(fixed.status, fixed.content_type.as_deref(), fixed.body.clone());
+    let is_call = matches!(client.line, Line::Http2(_)) && grpc::is_call(&client.request.fields);
+    let mut own = match is_call {
+        true => grpc::fixed(fixed.status, &fixed.body),
+        false => Own::new(fixed.status, fixed.content_type.as_deref(), fixed.body.clone()),
+    };
     own.edits = passage.route.response_edits();
     say_of_route(client, door, passage, own, id).await;
     Ok(())

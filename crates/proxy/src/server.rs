@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -33,8 +33,8 @@ pub(crate) enum Next {
 pub(crate) async fn serve_one(client: &mut Client, door: &Door) -> Next {
     let id = RequestId::take_or_make(client.request.fields.all(Known::RequestId).next());
     let result = match door.calls() {
-        None => caught(handle::handle(client, door, &id)).await,
-        Some(calls) => caught(answer::answer(client, door, calls, &id)).await,
+        None => caught(pin!(handle::handle(client, door, &id))).await,
+        Some(calls) => caught(pin!(answer::answer(client, door, calls, &id))).await,
     };
     let failure = match result {
         Ok(Ok(())) => None,
@@ -72,9 +72,9 @@ pub(crate) async fn drained(client: &mut Client) -> bool {
 
 struct Panicked;
 
-/// A panic ends the request that panicked, and nothing else.
-async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
-    let mut work = pin!(work);
+/// A panic ends the request that panicked, and nothing else. The work stays where it is: moved in here, it would have its room
+/// twice.
+async fn caught<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Result<T, Panicked> {
     std::future::poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
@@ -89,11 +89,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_caught_and_told() {
-        assert!(caught(async { 1 }).await.is_ok());
+        assert!(caught(pin!(async { 1 })).await.is_ok());
         let panics = async {
             tokio::task::yield_now().await;
             panic!("on purpose");
         };
-        assert!(caught(panics).await.is_err());
+        assert!(caught(pin!(panics)).await.is_err());
     }
 }

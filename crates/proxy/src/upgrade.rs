@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use adapters::http::WebSockets;
 use clusters::{Attempt, Ending, Outcome, RequestId, Tries};
-use model::{Code, Failure};
+use model::Code;
 use tokio::time::Instant;
 use wire::http1::PumpError;
 use wire::http1::tunnel::Tunnel;
@@ -26,9 +26,17 @@ pub(crate) fn is_agreed(service: &Line, status: u16) -> bool {
     }
 }
 
-/// Switches protocols, as both sides agreed, and passes bytes through. What the client sent before the 101
-/// waits in its inbox until now.
-pub(crate) async fn tunnel(
+/// What was agreed on, for whoever carries it on: apart from the walk of the request, which is over and takes ten times the room.
+pub(crate) struct Agreed {
+    service: Line,
+    tries: Tries,
+    carried: Carried,
+    id: RequestId,
+}
+
+/// Switches protocols, as both sides agreed. Bytes pass when it is carried on; what the client sent before the 101
+/// waits in its inbox until then.
+pub(crate) fn agree(
     client: &mut Client,
     door: &Door,
     mut service: Line,
@@ -36,7 +44,7 @@ pub(crate) async fn tunnel(
     tries: Tries,
     extra: &Extra<'_>,
     id: &RequestId,
-) -> Result<(), Failure> {
+) {
     // Should the client be gone, the tunnel will find it so.
     let _ = respond::say_switch(client, extra, id);
     client.answering = true;
@@ -44,20 +52,33 @@ pub(crate) async fn tunnel(
     client.request.rest();
     client.response.rest();
     if let Line::Http1(conn) = &mut service {
-        conn.outbox = Vec::new();
+        conn.forget_unsent();
     }
-    let rules = attempt.adapter().http().map(|pool| pool.websockets().clone()).unwrap_or_default();
+    let no_rules = WebSockets::default();
+    let rules = attempt.adapter().http().map_or(&no_rules, |pool| pool.websockets());
+    let carried = Carried::new(rules, door);
     // Established: a long life says nothing more of the endpoint's speed or health.
     attempt.end(Outcome::Good);
-    let ended = Carried::new(&rules, door).run(client, &mut service).await;
-    tries.finish(match ended {
-        Ok(()) => Ending::Success(Some(101)),
-        Err((PumpError { error: Error::Io(_) | Error::Truncated, .. }, false)) => Ending::Cancelled,
-        Err((PumpError { error: Error::Message(_), .. }, false)) => Ending::Success(Some(101)),
-        Err(_) => Ending::Failure(Code::BadGateway, Some(101)),
-    });
-    tracing::debug!(request_id = %id, "a tunnel has ended");
-    Ok(())
+    client.agreed = Some(Box::new(Agreed { service, tries, carried, id: *id }));
+}
+
+impl Agreed {
+    /// Passes bytes through until it is over.
+    pub(crate) async fn carry_on(self: Box<Self>, client: &mut Client, door: &Door) {
+        let mut agreed = self;
+        let ended = {
+            let Agreed { service, carried, .. } = &mut *agreed;
+            carried.run(client, service, door).await
+        };
+        let Agreed { tries, id, .. } = *agreed;
+        tries.finish(match ended {
+            Ok(()) => Ending::Success(Some(101)),
+            Err((PumpError { error: Error::Io(_) | Error::Truncated, .. }, false)) => Ending::Cancelled,
+            Err((PumpError { error: Error::Message(_), .. }, false)) => Ending::Success(Some(101)),
+            Err(_) => Ending::Failure(Code::BadGateway, Some(101)),
+        });
+        tracing::debug!(request_id = %id, "a tunnel has ended");
+    }
 }
 
 /// A connection that nobody follows is looked at so seldom; one of which somebody asks more, more often.
@@ -69,9 +90,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const GOING_AWAY: u16 = 1001;
 
 /// A tunnel under way, with the limits that it is held to.
-struct Carried<'d> {
+struct Carried {
     tunnel: Tunnel,
-    door: &'d Door,
     /// Without a message either way.
     idle: Duration,
     /// Without a byte from the client, before it is asked, and again before it is taken for gone.
@@ -83,8 +103,8 @@ struct Carried<'d> {
     asked: bool,
 }
 
-impl<'d> Carried<'d> {
-    fn new(rules: &WebSockets, door: &'d Door) -> Self {
+impl Carried {
+    fn new(rules: &WebSockets, door: &Door) -> Self {
         let tunnel = if rules.asks_for_frames() {
             Tunnel::of_frames(rules.max_message.unwrap_or(u64::MAX))
         } else {
@@ -93,7 +113,6 @@ impl<'d> Carried<'d> {
         let now = Instant::now();
         Carried {
             tunnel,
-            door,
             idle: rules.idle.unwrap_or(door.options().limits.stream_timeout),
             ping: rules.ping,
             said: 0,
@@ -105,8 +124,12 @@ impl<'d> Carried<'d> {
     }
 
     /// Carries bytes until both have said their last, one breaks a rule, or the gateway goes.
-    async fn run(mut self, client: &mut Client, service: &mut Line) -> Result<(), (PumpError, bool)> {
-        let door = self.door;
+    async fn run(
+        &mut self,
+        client: &mut Client,
+        service: &mut Line,
+        door: &Door,
+    ) -> Result<(), (PumpError, bool)> {
         let mut going = pin!(door.going());
         let ended = loop {
             client.alarm.set(self.next_look());

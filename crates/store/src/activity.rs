@@ -152,11 +152,7 @@ impl Store {
     }
 
     /// The latest operations that match, at most `limit`, newest first.
-    pub async fn operations(
-        &self,
-        filter: ActivityFilter,
-        limit: usize,
-    ) -> Result<Vec<ActivityRecord>, Error> {
+    pub async fn activity(&self, filter: ActivityFilter, limit: usize) -> Result<Vec<ActivityRecord>, Error> {
         self.read(move |s| {
             let least_id = filter.least_id();
             let (sql, mut cells) = filter.statement(least_id.as_ref());
@@ -167,7 +163,7 @@ impl Store {
     }
 
     /// The greatest id that is kept.
-    pub async fn last_operation(&self) -> Result<Option<String>, Error> {
+    pub async fn last_activity(&self) -> Result<Option<String>, Error> {
         let last = "SELECT max(id) FROM activity";
         Ok(self.read(move |s| s.row(last, &[], |row| row.get(0))).await?.flatten())
     }

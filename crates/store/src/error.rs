@@ -105,6 +105,14 @@ pub enum Error {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// An operation cannot be written as JSON, or its JSON not be read.
+    #[error("the kept operation `{id}` cannot be read ({source}): it is of another version than this")]
+    Operation {
+        /// The operation.
+        id: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// A token carries a role that does not exist.
     #[error("the token `{name}` has the role `{role}`, which does not exist: revoke it and make another")]
     UnknownRole {
@@ -179,6 +187,7 @@ impl From<Error> for Failure {
             | Error::Changed { .. }
             | Error::NoRouteId
             | Error::Route { .. }
+            | Error::Operation { .. }
             | Error::UnknownRole { .. }
             | Error::Random => Failure::gateway(Code::Internal, "The store could not do it.")
                 .with_hint("The log of the gateway has the reason."),

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -115,6 +117,8 @@ pub(crate) struct UnderWay {
     requests: Mutex<HashMap<Fingerprint, Fingerprint>>,
     /// Keys on disk and their bytes, once they were counted. Only the writer's thread looks at it.
     kept: Mutex<Option<Kept>>,
+    /// Until when another process may have requests under way too, in milliseconds since 1970.
+    shared_until: AtomicI64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +152,19 @@ impl Store {
             Found::New(mark) => Claim::First(Claimed { store: self.clone(), mark }),
             Found::Other(claim) => claim,
         })
+    }
+
+    /// Another process has requests with keys under way: what is not known here is in flight there, and may be asked for
+    /// again.
+    pub fn shares_keys(&self) {
+        self.inner.under_way.shared_until.store(i64::MAX, Relaxed);
+    }
+
+    /// The same, for so long from now.
+    pub fn shares_keys_for(&self, span: Duration) {
+        let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let until = jiff::Timestamp::now().as_millisecond().saturating_add(span);
+        self.inner.under_way.shared_until.store(until, Relaxed);
     }
 
     /// A write whose failure leaves the count of keys unknown.
@@ -201,8 +218,12 @@ fn claim(
     if let Some(other) = other {
         return Ok(Found::Other(if other == request { Claim::InFlight } else { Claim::Mismatch }));
     }
-    if let Some(claim) = known(c, key, request, now)? {
-        return Ok(Found::Other(claim));
+    match known(c, key, request, now)? {
+        Some(Claim::Unknown) if now < under_way.shared_until.load(Relaxed) => {
+            return Ok(Found::Other(Claim::InFlight));
+        }
+        Some(claim) => return Ok(Found::Other(claim)),
+        None => {}
     }
     if lock(&under_way.requests).len() >= MOST_UNDER_WAY {
         return Ok(Found::Other(Claim::TooMany));

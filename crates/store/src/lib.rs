@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod idempotency;
 mod migrations;
+mod operations;
 mod routes;
 mod tokens;
 mod url_routes;
@@ -36,6 +37,7 @@ pub use error::Error;
 pub use events::{EventFilter, MOST_EVENTS};
 pub use idempotency::{Claim, Claimed, Fingerprint, KeptAnswer};
 use migrations::{MIGRATIONS, Migration, POSTGRES, Refusal};
+pub use operations::{OperationFilter, Touched, Unfinished};
 pub use tokens::{
     LastAdmin, NewToken, TokenInfo, TokenName, TokenRole, TokenScope, TokenStanding, TokenVerdict,
 };
@@ -125,6 +127,17 @@ impl Store {
             prepare(s, POSTGRES)
         });
         let rows = ready.await?.map_err(|refusal| refusal.at(&postgres.place().to_string(), POSTGRES))?;
+        self.set_keyring(tokens::Keyring::new(rows, &self.keyring())?);
+        Ok(())
+    }
+
+    /// Reads again what is kept in memory: another process may have changed it.
+    ///
+    /// # Errors
+    /// Why it cannot be read; what was known before holds on.
+    pub async fn look_again(&self) -> Result<(), Error> {
+        let _turn = self.turn().await;
+        let rows = self.read(tokens::load).await?;
         self.set_keyring(tokens::Keyring::new(rows, &self.keyring())?);
         Ok(())
     }

@@ -36,6 +36,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { number: 4, name: "idempotency", sql: include_str!("migrations/0004_idempotency.sql") },
     Migration { number: 5, name: "deletions", sql: include_str!("migrations/0005_deletions.sql") },
     Migration { number: 6, name: "url_routes", sql: include_str!("migrations/0006_url_routes.sql") },
+    Migration { number: 7, name: "operations", sql: include_str!("migrations/0007_operations.sql") },
 ];
 
 /// Why a file is left as it is.
@@ -48,8 +49,10 @@ pub(crate) enum Refusal {
 }
 
 /// The same tables in a PostgreSQL, whose steps are counted by themselves.
-pub(crate) const POSTGRES: &[Migration] =
-    &[Migration { number: 1, name: "tables", sql: include_str!("migrations/postgres/0001_tables.sql") }];
+pub(crate) const POSTGRES: &[Migration] = &[
+    Migration { number: 1, name: "tables", sql: include_str!("migrations/postgres/0001_tables.sql") },
+    Migration { number: 2, name: "operations", sql: include_str!("migrations/postgres/0002_operations.sql") },
+];
 
 /// Runs what the tables have not been through. Stands in one transaction with its caller: all or nothing.
 pub(crate) fn run(s: &Session<'_>, migrations: &[Migration]) -> Done<Result<(), Refusal>> {

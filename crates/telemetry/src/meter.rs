@@ -18,6 +18,8 @@ pub struct Meter {
 struct Slot {
     active: AtomicI64,
     tries: AtomicU64,
+    hedges: AtomicU64,
+    hedges_won: AtomicU64,
     durations: Histogram,
     errors: [AtomicU64; CODES.len()],
 }
@@ -33,6 +35,10 @@ pub struct Reading {
     pub active: u64,
     /// Tries that operations took which ended.
     pub tries: u64,
+    /// Second tries that were made beside a first.
+    pub hedges: u64,
+    /// Of these, those that answered first.
+    pub hedges_won: u64,
 }
 
 impl Meter {
@@ -42,6 +48,8 @@ impl Meter {
         let slot = || Slot {
             active: AtomicI64::new(0),
             tries: AtomicU64::new(0),
+            hedges: AtomicU64::new(0),
+            hedges_won: AtomicU64::new(0),
             durations: Histogram::default(),
             errors: [const { AtomicU64::new(0) }; CODES.len()],
         };
@@ -64,6 +72,16 @@ impl Meter {
         }
     }
 
+    /// A second try is made beside a first.
+    pub fn hedge(&self, slot: usize) {
+        self.slot(slot).hedges.fetch_add(1, Relaxed);
+    }
+
+    /// It has answered first.
+    pub fn hedge_won(&self, slot: usize) {
+        self.slot(slot).hedges_won.fetch_add(1, Relaxed);
+    }
+
     fn slot(&self, slot: usize) -> &Slot {
         &self.slots[slot.min(self.slots.len() - 1)]
     }
@@ -77,6 +95,8 @@ impl Meter {
             reading.durations.add(&slot.durations);
             active += slot.active.load(Relaxed);
             reading.tries += slot.tries.load(Relaxed);
+            reading.hedges += slot.hedges.load(Relaxed);
+            reading.hedges_won += slot.hedges_won.load(Relaxed);
         }
         reading.active = u64::try_from(active).unwrap_or(0);
         for row in CODES {

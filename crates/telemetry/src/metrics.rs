@@ -11,6 +11,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use crate::flow::Carried;
 use crate::histogram::{BOUNDS, Counts};
 use crate::meter::Reading;
 
@@ -40,6 +41,16 @@ pub enum Name {
     EndpointInFlight,
     /// `throome_tries_total`
     Tries,
+    /// `throome_hedges_total`
+    Hedges,
+    /// `throome_hedges_won_total`
+    HedgesWon,
+    /// `throome_endpoint_connections`
+    EndpointConnections,
+    /// `throome_endpoint_connection_limit`
+    EndpointConnectionLimit,
+    /// `throome_endpoint_pending`
+    EndpointPending,
     /// `throome_service_limit`
     ServiceLimit,
     /// `throome_service_pending`
@@ -60,6 +71,12 @@ pub enum Name {
     Refused,
     /// `throome_tls_handshake_failures_total`
     HandshakeFailures,
+    /// `throome_proxy_protocol_failures_total`
+    ProxyProtocolFailures,
+    /// `throome_tcp_connections_total`
+    TcpConnections,
+    /// `throome_tcp_bytes_total`
+    TcpBytes,
 }
 
 impl Name {
@@ -80,6 +97,21 @@ impl Name {
             Name::EndpointBreaker => ("throome_endpoint_breaker", "0 closed, 1 half-open, 2 open", Gauge),
             Name::EndpointInFlight => ("throome_endpoint_in_flight", "Tries under way at an endpoint", Gauge),
             Name::Tries => ("throome_tries", "Tries that operations took which ended", Counter),
+            Name::Hedges => ("throome_hedges", "Second tries that were made beside a first", Counter),
+            Name::HedgesWon => {
+                ("throome_hedges_won", "Second tries beside a first that answered before it", Counter)
+            }
+            Name::EndpointConnections => {
+                ("throome_endpoint_connections", "Connections to an endpoint, where they are limited", Gauge)
+            }
+            Name::EndpointConnectionLimit => (
+                "throome_endpoint_connection_limit",
+                "Connections that an endpoint takes at once, where that is limited",
+                Gauge,
+            ),
+            Name::EndpointPending => {
+                ("throome_endpoint_pending", "Requests that wait for a connection to an endpoint", Gauge)
+            }
             Name::ServiceLimit => (
                 "throome_service_limit",
                 "Requests that a service takes at once, where that is limited",
@@ -112,6 +144,17 @@ impl Name {
                 "Clients that were not let in by TLS, by door and reason",
                 Counter,
             ),
+            Name::ProxyProtocolFailures => (
+                "throome_proxy_protocol_failures",
+                "Connections that were closed for want of a PROXY header that is believed, by door and reason",
+                Counter,
+            ),
+            Name::TcpConnections => (
+                "throome_tcp_connections",
+                "Connections to a service that listeners with `protocol: tcp` have made",
+                Counter,
+            ),
+            Name::TcpBytes => ("throome_tcp_bytes", "Bytes that they have carried, by direction", Counter),
         }
     }
 }
@@ -131,6 +174,8 @@ pub struct ServiceSample {
     pub reading: Reading,
     /// How full it is, where something limits what it is asked at once.
     pub room: Option<RoomSample>,
+    /// What listeners have carried to it and back, where they have carried anything.
+    pub carried: Option<Carried>,
     /// Each endpoint.
     pub endpoints: Vec<EndpointSample>,
 }
@@ -146,6 +191,19 @@ pub struct EndpointSample {
     pub breaker: u8,
     /// Tries under way.
     pub in_flight: u64,
+    /// How its connections stand, where they are limited.
+    pub connections: Option<ConnectionSample>,
+}
+
+/// How the connections to an endpoint stand.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionSample {
+    /// Those that there may be.
+    pub limit: u64,
+    /// Those that there are.
+    pub open: u64,
+    /// Requests that wait for one.
+    pub waiting: u64,
 }
 
 /// How full a service is.
@@ -183,6 +241,8 @@ pub struct Sample {
     pub refused: Vec<(&'static str, u64)>,
     /// Handshakes of TLS that came to nothing, by door and reason.
     pub handshakes_failed: Vec<(&'static str, &'static str, u64)>,
+    /// Connections without a PROXY header that is believed, by door and reason.
+    pub not_introduced: Vec<(&'static str, &'static str, u64)>,
 }
 
 /// The sample in OpenMetrics text, which Prometheus reads.
@@ -215,15 +275,24 @@ impl Collector for Snapshot {
         family(&mut encoder, Name::Tries, |out| {
             each(&sample.services, |s| counter(out, &s.labels(), s.reading.tries))
         })?;
+        family(&mut encoder, Name::Hedges, |out| {
+            each(&sample.services, |s| counter(out, &s.labels(), s.reading.hedges))
+        })?;
+        family(&mut encoder, Name::HedgesWon, |out| {
+            each(&sample.services, |s| counter(out, &s.labels(), s.reading.hedges_won))
+        })?;
         family(&mut encoder, Name::ActiveConnections, |out| {
             each(&sample.services, |s| gauge(out, &s.labels(), s.reading.active))
         })?;
         family(&mut encoder, Name::ServiceHealth, |out| {
             each(&sample.services, |s| gauge(out, &s.labels(), u64::from(s.healthy)))
         })?;
-        self.endpoints(&mut encoder, Name::EndpointHealth, |endpoint| endpoint.asked.into())?;
-        self.endpoints(&mut encoder, Name::EndpointBreaker, |endpoint| endpoint.breaker.into())?;
-        self.endpoints(&mut encoder, Name::EndpointInFlight, |endpoint| endpoint.in_flight)?;
+        self.endpoints(&mut encoder, Name::EndpointHealth, |endpoint| Some(endpoint.asked.into()))?;
+        self.endpoints(&mut encoder, Name::EndpointBreaker, |endpoint| Some(endpoint.breaker.into()))?;
+        self.endpoints(&mut encoder, Name::EndpointInFlight, |endpoint| Some(endpoint.in_flight))?;
+        self.endpoints(&mut encoder, Name::EndpointConnections, |endpoint| Some(endpoint.connections?.open))?;
+        self.endpoints(&mut encoder, Name::EndpointConnectionLimit, |e| Some(e.connections?.limit))?;
+        self.endpoints(&mut encoder, Name::EndpointPending, |endpoint| Some(endpoint.connections?.waiting))?;
         self.rooms(&mut encoder, Name::ServiceLimit, |room| room.limit)?;
         self.rooms(&mut encoder, Name::ServicePending, |room| room.waiting)?;
         self.routes(&mut encoder)?;
@@ -237,7 +306,13 @@ impl Collector for Snapshot {
             each(&sample.handshakes_failed, |(door, reason, count)| {
                 counter(out, &[("door", door), ("reason", reason)], *count)
             })
-        })
+        })?;
+        family(&mut encoder, Name::ProxyProtocolFailures, |out| {
+            each(&sample.not_introduced, |(door, reason, count)| {
+                counter(out, &[("door", door), ("reason", reason)], *count)
+            })
+        })?;
+        self.carried(&mut encoder)
     }
 }
 
@@ -246,11 +321,14 @@ impl Snapshot {
         &self,
         encoder: &mut DescriptorEncoder<'_>,
         name: Name,
-        of: impl Fn(&EndpointSample) -> u64,
+        of: impl Fn(&EndpointSample) -> Option<u64>,
     ) -> fmt::Result {
         family(encoder, name, |out| {
             each(&self.0.services, |s| {
-                each(&s.endpoints, |endpoint| gauge(out, &s.endpoint_labels(&endpoint.address), of(endpoint)))
+                each(&s.endpoints, |endpoint| match of(endpoint) {
+                    Some(value) => gauge(out, &s.endpoint_labels(&endpoint.address), value),
+                    None => Ok(()),
+                })
             })
         })
     }
@@ -265,6 +343,27 @@ impl Snapshot {
             each(&self.0.services, |s| match &s.room {
                 Some(room) => gauge(out, &s.labels(), of(room)),
                 None => Ok(()),
+            })
+        })
+    }
+
+    fn carried(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let each_carried = |show: &mut dyn FnMut(&ServiceSample, Carried) -> fmt::Result| -> fmt::Result {
+            each(&self.0.services, |s| s.carried.map_or(Ok(()), |carried| show(s, carried)))
+        };
+        family(encoder, Name::TcpConnections, |out| {
+            each_carried(&mut |s, carried| counter(out, &s.labels(), carried.connections))
+        })?;
+        family(encoder, Name::TcpBytes, |out| {
+            each_carried(&mut |s, carried| {
+                for (direction, bytes) in
+                    [("to_service", carried.to_service), ("to_client", carried.to_client)]
+                {
+                    let mut labels = s.labels();
+                    labels.push(("direction", direction));
+                    counter(out, &labels, bytes)?;
+                }
+                Ok(())
             })
         })
     }
@@ -391,6 +490,9 @@ mod tests {
         let meter = Meter::new(1);
         meter.begin(0);
         meter.end(0, Duration::from_millis(3), Some(Code::Timeout), 3);
+        meter.hedge(0);
+        meter.hedge(0);
+        meter.hedge_won(0);
         let service = ServiceSample {
             cluster: "shop".into(),
             service: "web".into(),
@@ -398,11 +500,13 @@ mod tests {
             healthy: true,
             reading: meter.read(),
             room: Some(RoomSample { limit: 10, waiting: 2 }),
+            carried: Some(Carried { connections: 3, to_service: 5, to_client: 7 }),
             endpoints: vec![EndpointSample {
                 address: "127.0.0.1:1".into(),
                 asked: true,
                 breaker: 0,
                 in_flight: 4,
+                connections: Some(ConnectionSample { limit: 8, open: 7, waiting: 6 }),
             }],
         };
         let route = RouteSample { cluster: "shop".into(), route: "api".into(), reading: meter.read() };
@@ -420,7 +524,15 @@ mod tests {
             format!("throome_tries_total{labels}}} 3"),
             format!("throome_service_limit{labels}}} 10"),
             format!("throome_service_pending{labels}}} 2"),
+            format!("throome_hedges_total{labels}}} 2"),
+            format!("throome_hedges_won_total{labels}}} 1"),
+            format!("throome_tcp_connections_total{labels}}} 3"),
+            format!("throome_tcp_bytes_total{labels},direction=\"to_service\"}} 5"),
+            format!("throome_tcp_bytes_total{labels},direction=\"to_client\"}} 7"),
             format!("throome_endpoint_in_flight{labels},endpoint=\"127.0.0.1:1\"}} 4"),
+            format!("throome_endpoint_connection_limit{labels},endpoint=\"127.0.0.1:1\"}} 8"),
+            format!("throome_endpoint_connections{labels},endpoint=\"127.0.0.1:1\"}} 7"),
+            format!("throome_endpoint_pending{labels},endpoint=\"127.0.0.1:1\"}} 6"),
             format!("throome_route_requests_total{of_route}}} 1"),
             format!("throome_route_errors_total{of_route},error_type=\"timeout\"}} 1"),
             format!("throome_route_tries_total{of_route}}} 3"),

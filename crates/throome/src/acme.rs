@@ -5,8 +5,8 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
 use clusters::Events;
@@ -28,6 +28,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(60);
 const MOST_WAIT: Duration = Duration::from_secs(6 * 3600);
 /// What an authority takes to look at all names and to issue.
 const ISSUED_WITHIN: Duration = Duration::from_secs(300);
+/// What lies between the two files of a certificate.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// One certificate of one authority.
 pub(crate) struct Acme {
@@ -46,9 +48,8 @@ struct Asked {
 }
 
 impl Acme {
-    /// Makes what the door needs to open: until something is issued, a certificate that nobody trusts.
-    pub(crate) fn prepare(said: &settings::Acme, data_dir: &Path) -> anyhow::Result<Self> {
-        let dir = data_dir.join("acme");
+    /// Makes what the door needs to open, in this directory: until something is issued, a certificate that nobody trusts.
+    pub(crate) fn prepare(said: &settings::Acme, dir: PathBuf) -> anyhow::Result<Self> {
         fs::create_dir_all(&dir).with_context(|| format!("cannot use {}", dir.display()))?;
         let directory = said.directory.clone().unwrap_or_else(|| LetsEncrypt::Production.url().to_owned());
         let acme = Acme {
@@ -58,13 +59,26 @@ impl Acme {
             dir,
             challenges: Challenges::default(),
         };
-        if acme.pair().validity().is_none() || !acme.pair().key.is_file() {
+        if !acme.is_whole() {
             let key = KeyPair::generate()?;
             let own = CertificateParams::new(acme.asked.names.clone())?.self_signed(&key)?;
             acme.write(&own.pem(), &key.serialize_pem())?;
             acme.forget()?;
         }
         Ok(acme)
+    }
+
+    /// Whether certificate and key are there, and fit together. Of those that do not, another process may have written one,
+    /// and be about to write the other.
+    fn is_whole(&self) -> bool {
+        let until = Instant::now() + WRITTEN_WITHIN;
+        while !self.pair().fits() {
+            if !self.pair().cert.is_file() || Instant::now() > until {
+                return false;
+            }
+            std::thread::sleep(WRITTEN_WITHIN / 20);
+        }
+        true
     }
 
     /// The files that the door is secured with.
@@ -115,6 +129,9 @@ impl Acme {
         let issued = fs::read(self.file("issued.json")).ok();
         let issued = issued.and_then(|text| serde_json::from_slice::<Asked>(&text).ok());
         if issued.as_ref() != Some(&self.asked) {
+            return true;
+        }
+        if !self.pair().fits() {
             return true;
         }
         let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
@@ -228,4 +245,31 @@ impl Acme {
 struct Kept {
     directory: String,
     credentials: AccountCredentials,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_another_certificate_does_not_keep_the_door_shut() {
+        let dir = tempfile::tempdir().unwrap();
+        let said = settings::Acme {
+            names: vec!["a.example".to_owned()],
+            terms_agreed: true,
+            contact: None,
+            directory: None,
+            ca: None,
+        };
+        let prepare = || Acme::prepare(&said, dir.path().join("acme")).unwrap();
+        let acme = prepare();
+        acme.save("issued.json", &serde_json::to_vec(&acme.asked).unwrap()).unwrap();
+        assert!(!acme.is_due() && acme.pair().fits());
+        let key = fs::read(acme.pair().key).unwrap();
+        assert_eq!(fs::read(prepare().pair().key).unwrap(), key, "what fits stays");
+        // Two processes wrote at once, or one was killed between the two files.
+        acme.save("certificate.key", KeyPair::generate().unwrap().serialize_pem().as_bytes()).unwrap();
+        assert!(acme.is_due());
+        assert!(prepare().pair().fits() && acme.is_due());
+    }
 }

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use adapters::gate;
 use clusters::{Clusters, Events, Happening};
 use wire::tls::{Clients, Fault, Loaded, Options, Pair, Server, Stamp, Version};
 
 use crate::acme::Acme;
 use crate::settings::{Settings, Tls};
+use crate::shutdown::Closing;
 
 /// How often it is looked whether the files are still the same: they are few, and a change is seen wherever it comes
 /// from, links to other directories and other file systems included.
@@ -15,10 +17,14 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Certificate and key are seldom replaced in one moment. Files that fit together no sooner are refused, aloud.
 const SETTLE: Duration = Duration::from_secs(2);
 
+/// The data door, as people call it.
+pub(crate) const DATA_DOOR: &str = "data door";
+
 /// Each door that says something of TLS, by the path of its setting.
 pub(crate) fn said(settings: &Settings) -> Vec<(String, &Tls)> {
-    let own =
-        [("server.tls".to_owned(), &settings.server.tls), ("proxy.tls".to_owned(), &settings.proxy.tls)];
+    let (server, proxy, data) = (&settings.server.tls, &settings.proxy.tls, &settings.data.tls);
+    let own = [("server.tls", server), ("proxy.tls", proxy), ("data.tls", data)];
+    let own = own.map(|(path, tls)| (path.to_owned(), tls));
     let further = settings.proxy.listeners.iter().enumerate();
     let further = further.map(|(at, listener)| (format!("proxy.listeners[{at}].tls"), &listener.tls));
     own.into_iter().chain(further).filter_map(|(path, tls)| Some((path, tls.as_ref()?))).collect()
@@ -66,6 +72,11 @@ pub(crate) fn faults(settings: &Settings) -> Vec<(String, String)> {
         faults.into_iter().map(move |fault| (below(&path, &fault.key), fault.message))
     };
     said(settings).into_iter().flat_map(load).collect()
+}
+
+/// Where in the data directory is what an authority issues for a door.
+fn kept_at(door: &str) -> &'static str {
+    if door == DATA_DOOR { "acme-data" } else { "acme" }
 }
 
 /// The path of a key below another.
@@ -128,7 +139,11 @@ impl Watch {
         alpn: &[&str],
     ) -> anyhow::Result<Option<Server>> {
         let Some(tls) = tls else { return Ok(None) };
-        let acme = tls.acme.as_ref().map(|acme| Acme::prepare(acme, &self.data_dir)).transpose()?;
+        let acme = tls
+            .acme
+            .as_ref()
+            .map(|acme| Acme::prepare(acme, self.data_dir.join(kept_at(door))))
+            .transpose()?;
         let (server, loaded) = Server::load(options(tls, alpn, acme.as_ref())).map_err(|faults| {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("the {door} cannot be secured: {}", faults.join("; "))
@@ -141,9 +156,15 @@ impl Watch {
     }
 
     /// Watches on the calling runtime, until that ends.
-    pub(crate) fn begin(mut self, clusters: &Clusters) {
+    pub(crate) fn begin(mut self, clusters: &Clusters, closing: &Closing) {
         for acme in self.acme.drain(..) {
-            tokio::spawn(acme.keep(clusters.events().clone()));
+            let (events, closing) = (clusters.events().clone(), closing.clone());
+            tokio::spawn(async move {
+                // Of two processes in one place, the one that has the engines: both would write the same files.
+                if gate::opened().await {
+                    tokio::select! { () = acme.keep(events) => {}, () = closing.wait() => {} }
+                }
+            });
         }
         if !self.doors.is_empty() {
             tokio::spawn(self.keep(clusters.events().clone()));

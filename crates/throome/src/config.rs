@@ -10,8 +10,8 @@ use model::tree::Place;
 use model::{Problem, Problems};
 use serde_json::{Map, Value};
 
-use crate::certificates;
 use crate::settings::{FIELDS, Settings};
+use crate::{certificates, listeners};
 
 /// Read when no file is named and it is there.
 const FILE: &str = "throome.yaml";
@@ -24,7 +24,16 @@ const SHORT: &[(&str, &str)] = &[
 ];
 
 /// Names that clients and tools read; not settings of the gateway.
-const NOT_OURS: &[&str] = &["THROOME_URL", "THROOME_TOKEN", "THROOME_CLUSTER", "THROOME_BIN"];
+const NOT_OURS: &[&str] = &[
+    "THROOME_URL",
+    "THROOME_TOKEN",
+    "THROOME_CLUSTER",
+    "THROOME_CA",
+    "THROOME_CLIENT_CERT",
+    "THROOME_CLIENT_KEY",
+    "THROOME_BIN",
+    crate::handover::NAME,
+];
 
 /// Every setting with its source, and what they come to.
 pub(crate) struct Config {
@@ -85,7 +94,7 @@ fn layered(args: &ServeArgs, env: Env<'_>) -> Result<(Settings, Vec<Setting>), V
     if !faults.is_empty() {
         return Err(faults);
     }
-    for path in ["server.tls", "proxy.tls"] {
+    for path in ["server.tls", "proxy.tls", "data.tls"] {
         // Nothing but the word means that it is wanted.
         if let Some(said) = lookup(&file, path)
             && lookup(&Value::Object(values.clone()), path).is_none()
@@ -138,6 +147,10 @@ fn check(settings: &Settings, args: &ServeArgs) -> Result<(), Vec<Problem>> {
             faults.push(fault(path, "is of a PostgreSQL, and `store.url` names none".to_owned()));
         }
     }
+    if let Some(host) = settings.provision.docker.host.as_deref().filter(|host| !is_place(host)) {
+        let message = format!("`{host}` is not where an engine is, such as unix:///var/run/docker.sock");
+        faults.push(fault("provision.docker.host", message));
+    }
     if !settings.monitoring.metrics_path.starts_with('/') {
         faults.push(fault("monitoring.metrics_path", "it must begin with `/`".to_owned()));
     }
@@ -154,11 +167,25 @@ fn check(settings: &Settings, args: &ServeArgs) -> Result<(), Vec<Problem>> {
             faults.push(fault(&certificates::below(&path, &found.key), found.message));
         }
     }
+    if settings.data.tls.is_some() && settings.data.port.is_none() {
+        let message = "secures a door that does not open: `data.port` says where it listens";
+        faults.push(fault("data.tls", message.to_owned()));
+    }
+    faults
+        .extend(listeners::faults(&settings.proxy).into_iter().map(|(path, message)| fault(&path, message)));
     check_addresses(settings, &mut faults);
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// No two doors listen at one address, and no two listeners have one name.
+/// Whether an engine may be there.
+fn is_place(host: &str) -> bool {
+    host.strip_prefix("unix://").is_some_and(|path| path.starts_with('/'))
+        || ["tcp://", "http://"]
+            .iter()
+            .any(|scheme| host.strip_prefix(scheme).is_some_and(|at| !at.is_empty()))
+}
+
+/// No two doors listen at one address.
 fn check_addresses(settings: &Settings, faults: &mut Vec<Problem>) {
     let mut taken = vec![(settings.server.host.as_str(), settings.server.port)];
     let mut take = |path: String, host, port| {
@@ -173,13 +200,6 @@ fn check_addresses(settings: &Settings, faults: &mut Vec<Problem>) {
     }
     if let Some(port) = settings.data.port {
         take("data.port".to_owned(), settings.data.host.as_str(), port);
-    }
-    let listeners = &settings.proxy.listeners;
-    for (at, listener) in listeners.iter().enumerate() {
-        if listeners[..at].iter().any(|other| other.name == listener.name) {
-            let message = format!("another listener is called `{}` too", listener.name);
-            faults.push(fault(&format!("proxy.listeners[{at}].name"), message));
-        }
     }
 }
 

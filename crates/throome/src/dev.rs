@@ -42,9 +42,16 @@ fn make_cluster(running: &Running<'_>) -> anyhow::Result<()> {
 
 #[expect(clippy::print_stdout, reason = "the greeting of a program that a person started by hand")]
 fn greet(running: &Running<'_>) {
-    let Running { control, traffic, .. } = running;
-    let control = format!("http://localhost:{}", control.port());
-    let traffic = format!("http://localhost:{}", traffic.port());
+    let Running { control, traffic, settings, .. } = running;
+    let url = |is_secured: bool, port: u16| {
+        format!("{}://localhost:{port}", if is_secured { "https" } else { "http" })
+    };
+    let (secured, is_traffic_secured) = (settings.server.tls.is_some(), settings.proxy.tls.is_some());
+    let (control, traffic) = (url(secured, control.port()), url(is_traffic_secured, traffic.port()));
+    let trust = match secured || is_traffic_secured {
+        true => "\nAn authority of your own is named by `curl --cacert FILE` and `export THROOME_CA=FILE`.\n",
+        false => "",
+    };
     let throome = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("throome"));
     let throome = match throome.strip_prefix(std::env::current_dir().unwrap_or_default()) {
         Ok(inside) => format!("./{}", inside.display()),
@@ -54,7 +61,7 @@ fn greet(running: &Running<'_>) {
     println!(
         r#"
 Throome is running. Control {control}  Traffic {traffic}  (Ctrl-C stops it)
-
+{trust}
 Set a key and read it, in another terminal:
 
   curl {control}/api/v1/clusters/dev/cache/set -d '{{"key":"hello","value":"world","ttl":600}}'

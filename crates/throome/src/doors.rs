@@ -12,12 +12,12 @@ use proxy::{Answering, Calls, Door, TrustedProxies};
 use store::Store;
 use wire::http1::HeadLimits;
 
-use crate::certificates::Watch;
+use crate::certificates::{DATA_DOOR, Watch};
 use crate::settings::Settings;
-use crate::traffic::Listening;
+use crate::traffic::{self, Listening};
 
 /// What the doors speak above TLS, the preferred one first.
-const TRAFFIC_ALPN: &[&str] = &["h2", "http/1.1"];
+pub(crate) const TRAFFIC_ALPN: &[&str] = &["h2", "http/1.1"];
 const CONTROL_ALPN: &[&str] = &["http/1.1"];
 
 /// The doors of the cores: traffic first, with its further listeners, then data where it is asked for.
@@ -26,23 +26,31 @@ pub(crate) fn of_cores(
     clusters: &Clusters,
     store: &Store,
     calls: &api::Data,
+    listeners: &clusters::Listeners,
     certificates: &mut Watch,
 ) -> anyhow::Result<Vec<Listening>> {
     let options = traffic(settings)?;
-    let mut secured = |name: &str, tls| -> anyhow::Result<proxy::Options> {
-        let tls = certificates.secure(name, tls, TRAFFIC_ALPN)?;
+    let mut secured = |name: &str, tls, alpn: &[&str]| -> anyhow::Result<proxy::Options> {
+        let tls = certificates.secure(name, tls, alpn)?;
         Ok(proxy::Options { tls, ..options.clone() })
     };
     let mut doors = vec![Listening {
-        door: Door::new(clusters.clone(), secured("traffic door", settings.proxy.tls.as_ref())?),
+        door: Door::new(
+            clusters.clone(),
+            proxy::Options {
+                proxy_protocol: settings.proxy.proxy_protocol.taken(),
+                ..secured("traffic door", settings.proxy.tls.as_ref(), TRAFFIC_ALPN)?
+            },
+        ),
         address: address(&settings.proxy.host, settings.proxy.port)?,
         name: "traffic door".to_owned(),
         setting: "proxy.port".to_owned(),
     }];
     for (at, listener) in settings.proxy.listeners.iter().enumerate() {
         let name = format!("listener `{}`", listener.name);
+        let options = secured(&name, listener.tls.as_ref(), listener.alpn())?;
         doors.push(Listening {
-            door: Door::new(clusters.clone(), secured(&name, listener.tls.as_ref())?),
+            door: listener.door(clusters, listeners, options),
             address: address(&listener.host, listener.port)?,
             name,
             setting: format!("proxy.listeners[{at}].port"),
@@ -50,14 +58,14 @@ pub(crate) fn of_cores(
     }
     if let Some(port) = settings.data.port {
         let calls = DataDoor::new(calls.clone(), guard(settings, &settings.data.host, store));
-        let mut options = options;
+        let mut options = secured(DATA_DOOR, settings.data.tls.as_ref(), TRAFFIC_ALPN)?;
         options.limits.body = settings.server.max_body as u64;
         options.body_setting = "server.max_body";
         doors.push(Listening {
             door: Door::answering(clusters.clone(), options, Arc::new(OfData(calls))),
             address: address(&settings.data.host, port)?,
-            name: "data door".to_owned(),
-            setting: "data.port".to_owned(),
+            name: DATA_DOOR.to_owned(),
+            setting: traffic::DATA.to_owned(),
         });
     }
     Ok(doors)

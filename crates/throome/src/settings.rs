@@ -6,10 +6,12 @@ use model::field::{Field, Shape, field, later_word, word};
 use model::{Secret, Span};
 use serde::Deserialize;
 
+use crate::listeners::{LISTENER, Listener, PROXY_PROTOCOL, ProxyProtocol};
+
 const DOOR: &str = "the traffic door in full";
 const IDENTITY: &str = "users, roles and tokens";
 const MORE: &str = "a later stage";
-const PORT: Shape = Shape::Integer(1, 65535);
+pub(crate) const PORT: Shape = Shape::Integer(1, 65535);
 
 /// `throome.yaml`.
 pub(crate) const FIELDS: &[Field] = &[
@@ -36,8 +38,8 @@ pub(crate) const FIELDS: &[Field] = &[
         Shape::Fields(STORE),
         "Where the gateway keeps its own state: routes of the API, tokens, history.",
     ),
+    field("provision", Shape::Fields(PROVISION), "How services without a `host` are run."),
     field("limits", Shape::Any, "Limits of the whole gateway.").later(DOOR),
-    field("provision", Shape::Any, "How services are run.").later("provisioning"),
     field("tracing", Shape::Any, "Traces.").later(MORE),
     field("request_log", Shape::Any, "The log of proxied requests.").later(MORE),
     field("response_cache", Shape::Any, "The cache of answers.").later(MORE),
@@ -59,6 +61,48 @@ const POOL: &[Field] = &[
     field("idle", Shape::Integer(0, 1000), "That stay open while nobody needs them; left out, 2."),
 ];
 
+const PROVISION: &[Field] = &[
+    field("docker", Shape::Fields(DOCKER), "As containers."),
+    field("process", Shape::Fields(PROCESS), "As programs of this machine."),
+    field(
+        "prefer",
+        Shape::Choice(&[word("docker"), word("process")]),
+        "Which of them is tried first for a service that says `provision: true` or nothing; the other one where it cannot.",
+    )
+    .default("docker"),
+    field(
+        "ready_timeout",
+        Shape::SpanFrom(1000),
+        "How long a service may take from its start to its first answer. Then its creation has failed.",
+    )
+    .default("1m"),
+];
+
+const DOCKER: &[Field] = &[
+    field("enabled", Shape::Bool, "Whether services may be run as containers.").default("true"),
+    field(
+        "host",
+        Shape::Text,
+        "Where the engine is, as `unix:///var/run/docker.sock` or `tcp://10.0.0.5:2375`; left out, where the command `docker` \
+         finds it: `DOCKER_HOST`, its context, the usual socket.",
+    ),
+];
+
+const PROCESS: &[Field] = &[
+    field("enabled", Shape::Bool, "Whether services may be run as programs of this machine.").default("true"),
+    field(
+        "user",
+        Shape::Text,
+        "As whom they run when the gateway is root, since their programs should not, and some refuse to.",
+    ),
+    field(
+        "on_stop",
+        Shape::Choice(&[word("stop"), word("leave")]),
+        "What becomes of them when the gateway is stopped: they stop too, or are left running for its next start.",
+    )
+    .default("stop"),
+];
+
 const SERVER: &[Field] = &[
     field("host", Shape::Text, "Address it listens on. Beyond loopback a token is required.")
         .default("127.0.0.1"),
@@ -72,10 +116,10 @@ const SERVER: &[Field] = &[
     field("tls", Shape::Fields(TLS), SECURED),
 ];
 
-const SECURED: &str = "How the door is secured; left out, connections are in the clear.";
+pub(crate) const SECURED: &str = "How the door is secured; left out, connections are in the clear.";
 
 /// None of them has a default: whoever says anything of TLS wants it.
-const TLS: &[Field] = &[CERTIFICATES, MIN_VERSION, OF_CLIENTS];
+pub(crate) const TLS: &[Field] = &[CERTIFICATES, MIN_VERSION, OF_CLIENTS];
 
 const TRAFFIC_TLS: &[Field] = &[
     CERTIFICATES,
@@ -126,13 +170,6 @@ const CLIENT_AUTH: &[Field] = &[
     field("ca", Shape::Text, "A PEM file of the authorities whose clients are let in.").aliases(&["ca_file"]),
 ];
 
-const LISTENER: &[Field] = &[
-    field("name", Shape::Name, "What it is called.").required(),
-    field("host", Shape::Text, "Address it listens on; 0.0.0.0 when left out."),
-    field("port", PORT, "Port it listens on.").required(),
-    field("tls", Shape::Fields(TLS), SECURED),
-];
-
 const GATEWAY: &[Field] = &[
     field("clusters_dir", Shape::Text, "Where the cluster files are.").default("./clusters"),
     field("enable_ai", Shape::Bool, "Makes `adaptive` the strategy of clusters that name none.")
@@ -152,15 +189,17 @@ const PROXY: &[Field] = &[
     field(
         "listeners",
         Shape::List(&Shape::Fields(LISTENER)),
-        "Further addresses at which the same routes are served, each with its own TLS.",
+        "Further addresses: for the same routes, or for bytes that are carried to a service; each with its own TLS.",
     )
     .default("[]"),
+    PROXY_PROTOCOL.default("off"),
 ];
 
 const DATA: &[Field] = &[
     field("host", Shape::Text, "Address it listens on. Beyond loopback a token is required.")
         .default("127.0.0.1"),
     field("port", PORT, "Port it listens on; left out, there is no data door."),
+    field("tls", Shape::Fields(TRAFFIC_TLS), SECURED),
 ];
 
 const LIMITS: &[Field] = &[
@@ -229,7 +268,39 @@ pub(crate) struct Settings {
     pub(crate) errors: Errors,
     pub(crate) data: DataDoor,
     pub(crate) store: StorePlace,
+    pub(crate) provision: Provision,
     data_dir: Option<PathBuf>,
+}
+
+/// How services without a host are run.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Provision {
+    pub(crate) docker: Docker,
+    pub(crate) process: Process,
+    /// The word of the one that is tried first.
+    pub(crate) prefer: String,
+    pub(crate) ready_timeout: Span,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Docker {
+    pub(crate) enabled: bool,
+    pub(crate) host: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Process {
+    pub(crate) enabled: bool,
+    pub(crate) user: Option<String>,
+    pub(crate) on_stop: OnStop,
+}
+
+/// What becomes of local processes when the gateway is stopped in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnStop {
+    Stop,
+    Leave,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -276,20 +347,6 @@ pub(crate) struct ClientAuth {
     pub(crate) ca: Option<PathBuf>,
 }
 
-/// One more address of the traffic door.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Listener {
-    pub(crate) name: String,
-    #[serde(default = "everywhere")]
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) tls: Option<Tls>,
-}
-
-fn everywhere() -> String {
-    "0.0.0.0".to_owned()
-}
-
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Gateway {
     pub(crate) clusters_dir: PathBuf,
@@ -304,12 +361,14 @@ pub(crate) struct Proxy {
     pub(crate) limits: Limits,
     pub(crate) tls: Option<Tls>,
     pub(crate) listeners: Vec<Listener>,
+    pub(crate) proxy_protocol: ProxyProtocol,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct DataDoor {
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
+    pub(crate) tls: Option<Tls>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use proxy::Door;
-use wire::{cores, socket};
+use wire::cores;
 
+use crate::handover::{self, Sockets};
 use crate::shutdown::Closing;
 
 /// The threads that serve traffic.
@@ -16,6 +17,13 @@ pub(crate) struct Traffic(Vec<JoinHandle<io::Result<()>>>);
 
 /// How often idle connections to services are looked through on each core.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// When another process has taken this one's place, idle connections of the traffic door may bring one more request for
+/// so long: most clients send one, and are told in its answer, rather than find their connection gone.
+const LAST_REQUEST: Duration = Duration::from_secs(5);
+
+/// What sets the port of the data door.
+pub(crate) const DATA: &str = "data.port";
 
 /// A door of the cores, and where it listens.
 pub(crate) struct Listening {
@@ -27,23 +35,34 @@ pub(crate) struct Listening {
     pub(crate) setting: String,
 }
 
+impl Listening {
+    /// Whether it leads to engines of this process, which another one waits for.
+    fn patience(&self) -> Duration {
+        if self.setting == DATA { handover::PATIENCE } else { LAST_REQUEST }
+    }
+}
+
+/// A socket, the door behind it, and how long that is patient.
+type Serving = (TcpListener, Door, Duration);
+
 /// Listens on every address once for each core, and begins to serve. Fails before anything is served when one
 /// of them cannot be had.
 pub(crate) fn begin(
     doors: &[Listening],
+    sockets: &Sockets,
     clusters: &clusters::Clusters,
     closing: &Closing,
     grace: Duration,
 ) -> anyhow::Result<Traffic> {
-    for Listening { address, name, setting, .. } in doors {
-        // Sharing a port would also share it with a stranger: the first socket asks for it alone.
-        drop(socket::listen(*address, false).with_context(|| in_use(name, *address, setting))?);
+    let mut cores: Vec<Vec<Serving>> = (0..cores::count()).map(|_| Vec::new()).collect();
+    for listening @ Listening { door, address, name, setting } in doors {
+        let sockets = sockets.shared(*address, cores.len());
+        let sockets = sockets.with_context(|| in_use(name, *address, setting))?;
+        for (core, socket) in (0..cores.len()).cycle().zip(sockets) {
+            cores[core].push((socket, door.clone(), listening.patience()));
+        }
     }
-    let of_core = || -> io::Result<Vec<(TcpListener, Door)>> {
-        doors.iter().map(|door| Ok((socket::listen(door.address, true)?, door.door.clone()))).collect()
-    };
-    let cores: Vec<_> = (0..cores::count()).map(|_| of_core()).collect::<io::Result<_>>()?;
-    let begin = |(core, doors): (usize, Vec<(TcpListener, Door)>)| {
+    let begin = |(core, doors): (usize, Vec<Serving>)| {
         let (clusters, closing) = (clusters.clone(), closing.clone());
         std::thread::Builder::new().name(format!("core-{core}")).spawn(move || {
             cores::enter(core);
@@ -57,8 +76,9 @@ pub(crate) fn begin(
                 });
                 let serving: Vec<_> = doors
                     .into_iter()
-                    .map(|(listener, door)| {
-                        tokio::spawn(proxy::serve_core(listener, door, closing.clone().wait(), grace))
+                    .map(|(listener, door, patience)| {
+                        let closing = closing.clone().wait_as_door(patience);
+                        tokio::spawn(proxy::serve_core(listener, door, closing, grace))
                     })
                     .collect();
                 for door in serving {

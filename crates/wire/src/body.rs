@@ -130,16 +130,17 @@ impl Body {
         }
     }
 
-    /// Takes `n` of the bytes that stand ready: shared where they are kept in a frame, else copied.
+    /// Takes `n` of the bytes that stand ready: shared where they are kept in a frame, else
+    /// copied or taken with the buffer they stand in.
     pub fn take(&mut self, from: &mut Line, n: usize) -> Bytes {
         match (&mut *self, &mut *from) {
             (Body::Full(bytes) | Body::Frames(_, bytes), _) => bytes.split_to(n),
             (Body::Stream(_), Line::Http2(stream)) => stream.take(n),
-            _ => {
-                let bytes = Bytes::copy_from_slice(self.ready(from, n));
-                self.consume(from, n);
-                bytes
+            (Body::Wire(reader), Line::Http1(from)) => {
+                reader.consumed(n);
+                from.inbox.take(n)
             }
+            _ => Bytes::new(),
         }
     }
 

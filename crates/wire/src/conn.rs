@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::buffer::{Buffer, SMALL};
 use crate::error::Error;
+use crate::seats::Seat;
 use crate::socket::Socket;
 
 /// A connection to a client or to a service.
@@ -19,13 +20,24 @@ pub struct Conn {
     pub outbox: Vec<u8>,
     sent: usize,
     total: u64,
+    /// Its place among those that may be open at once, where they are counted. The last field: the socket is closed
+    /// before the place is another's.
+    pub seat: Option<Seat>,
 }
 
 impl Conn {
     /// A connection over this socket.
     #[must_use]
     pub fn new(socket: Socket) -> Self {
-        Conn { socket, inbox: Buffer::default(), ended: false, outbox: Vec::new(), sent: 0, total: 0 }
+        Conn {
+            socket,
+            inbox: Buffer::default(),
+            ended: false,
+            outbox: Vec::new(),
+            sent: 0,
+            total: 0,
+            seat: None,
+        }
     }
 
     /// Reads more into the inbox, into a buffer of `size` that is lent only once there is something to
@@ -126,6 +138,12 @@ impl Conn {
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx, &[], &[]))?;
         Poll::Ready(Ok(()))
+    }
+
+    /// Lets go of what was said and has not been sent.
+    pub fn forget_unsent(&mut self) {
+        self.outbox = Vec::new();
+        self.sent = 0;
     }
 
     /// Gives back what an idle connection does not need.

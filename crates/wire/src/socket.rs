@@ -2,7 +2,9 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -48,14 +50,9 @@ impl Socket {
     /// Reads what is there. `Ok(0)` is the end. A short read tells the runtime to wait, so that the next
     /// call costs no system call. A peer that ends TLS without saying so is an error, of kind `UnexpectedEof`.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Socket::Tcp(stream) => {
-                let mut read = ReadBuf::new(into);
-                ready!(Pin::new(stream).poll_read(cx, &mut read))?;
-                Poll::Ready(Ok(read.filled().len()))
-            }
-            Socket::Tls(stream) => stream.poll_read(cx, into),
-        }
+        let mut read = ReadBuf::new(into);
+        ready!(AsyncRead::poll_read(Pin::new(self), cx, &mut read))?;
+        Poll::Ready(Ok(read.filled().len()))
     }
 
     /// Writes as much as is taken at once. By TLS some of it may wait, encrypted, for the next write or
@@ -102,6 +99,21 @@ impl Socket {
             Socket::Tcp(stream) => is_readable(stream),
             Socket::Tls(stream) => stream.has_news(),
         }
+    }
+
+    /// Whether bytes of the peer wait to be read, by the system's own word, whatever the runtime has heard: for the moment
+    /// before a connection is closed.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        has_unread(&SockRef::from(self.tcp()))
+    }
+
+    /// Who can say the same when somebody else has the socket.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left.
+    pub fn peek(&self) -> io::Result<Peek> {
+        Ok(Peek(self.tcp().as_fd().try_clone_to_owned()?.into()))
     }
 
     /// Says that nothing more will be written.
@@ -163,15 +175,28 @@ impl Socket {
     }
 }
 
+/// Looks at a socket that somebody else has.
+#[derive(Debug)]
+pub struct Peek(socket2::Socket);
+
+impl Peek {
+    /// As [`Socket::has_unread`].
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        has_unread(&self.0)
+    }
+}
+
+fn has_unread(socket: &socket2::Socket) -> bool {
+    // It does not block: the runtime has it.
+    socket.peek(&mut [MaybeUninit::uninit()]).is_ok_and(|count| count > 0)
+}
+
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, into),
-            Socket::Tls(stream) => {
-                let n = ready!(stream.poll_read(cx, into.initialize_unfilled()))?;
-                into.advance(n);
-                Poll::Ready(Ok(()))
-            }
+            Socket::Tls(stream) => stream.poll_read(cx, into),
         }
     }
 }

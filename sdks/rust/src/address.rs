@@ -9,6 +9,8 @@ use crate::error::Error;
 /// A gateway's URL, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
+    /// Whether it is spoken to by TLS.
+    pub(crate) secure: bool,
     /// A name or an IP address, without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -21,19 +23,14 @@ pub(crate) struct Address {
 impl Address {
     /// The text itself is never repeated in an error: it may hold a password.
     pub(crate) fn parse(url: &str) -> Result<Address, Error> {
-        if url.starts_with("https://") {
-            return Err(Error::usage(
-                "this client has no TLS yet, so the gateway's URL cannot begin with https://",
-                "Use the http:// address of the gateway, through a local TLS proxy where it is remote.",
-            ));
-        }
         if url.starts_with("unix:") {
             return Err(Error::usage(
                 "this client does not speak over Unix sockets yet",
-                "Use the http:// address of the gateway.",
+                "Use the http:// or https:// address of the gateway.",
             ));
         }
-        if !url.starts_with("http://") {
+        let secure = url.starts_with("https://");
+        if !secure && !url.starts_with("http://") {
             return Err(malformed());
         }
         let uri: Uri = url.parse().map_err(|_| malformed())?;
@@ -48,8 +45,9 @@ impl Address {
             return Err(Error::usage("the gateway's URL has a query", "Leave everything after `?` out."));
         }
         Ok(Address {
+            secure,
             host: authority.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
-            port: authority.port_u16().unwrap_or(80),
+            port: authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| malformed())?,
             prefix: uri.path().trim_end_matches('/').to_owned(),
         })
@@ -58,12 +56,13 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority.to_str().unwrap_or(&self.host), self.prefix)
+        let s = if self.secure { "s" } else { "" };
+        write!(f, "http{s}://{}{}", self.authority.to_str().unwrap_or(&self.host), self.prefix)
     }
 }
 
 fn malformed() -> Error {
-    Error::usage("the gateway's URL is not one", "Write it as http://host:port.")
+    Error::usage("the gateway's URL is not one", "Write it as http://host:port, or https://host:port.")
 }
 
 /// One segment of a path, or one value of a query: everything but RFC 3986's unreserved characters is escaped.
@@ -105,6 +104,8 @@ mod tests {
             ("http://127.0.0.1:9000/", "127.0.0.1", 9000, "http://127.0.0.1:9000"),
             ("http://[::1]:9000", "::1", 9000, "http://[::1]:9000"),
             ("http://ops.example/throome/", "ops.example", 80, "http://ops.example/throome"),
+            ("https://ops.example/throome/", "ops.example", 443, "https://ops.example/throome"),
+            ("https://[::1]:9000", "::1", 9000, "https://[::1]:9000"),
         ] {
             let address = Address::parse(url).unwrap();
             assert_eq!((address.host.as_str(), address.port), (host, port), "{url}");
@@ -115,11 +116,11 @@ mod tests {
     #[test]
     fn urls_that_cannot_say_why_and_never_repeat_themselves() {
         for (url, part) in [
-            ("https://gateway", "no TLS"),
             ("unix:///run/throome.sock", "Unix sockets"),
             ("localhost:9000", "is not one"),
             ("", "is not one"),
             ("http://user:canary@gateway", "user name or password"),
+            ("https://user:canary@gateway", "user name or password"),
             ("http://gateway/?token=canary", "query"),
         ] {
             let error = Address::parse(url).unwrap_err().to_string();

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,8 +18,11 @@ use serde_json::Value;
 use crate::client::{Attempt, Client, Token};
 use crate::connection::Opened;
 use crate::error::{Error, Family};
+use crate::operations::Started;
 use crate::reply::Reply;
 use crate::retry;
+use crate::stream::SILENCE;
+use crate::upload::{File, Source};
 
 const AGENT: &str = concat!("throome-sdk-rust/", env!("CARGO_PKG_VERSION"));
 
@@ -60,6 +64,8 @@ pub(crate) struct Outgoing {
     pub(crate) idempotency_key: Option<String>,
     /// Where a stream that broke is taken up again.
     pub(crate) last_event_id: Option<String>,
+    /// Whether an answer may come before the work is done.
+    pub(crate) respond_async: bool,
     pub(crate) accept: &'static str,
 }
 
@@ -77,6 +83,7 @@ impl Outgoing {
             if_match: None,
             idempotency_key: None,
             last_event_id: None,
+            respond_async: false,
             accept: "application/json",
         }
     }
@@ -146,12 +153,32 @@ impl<T> Call<T> {
         self
     }
 
+    /// Asks for an answer at once where the work takes a while: status 202 and an [`Operation`](crate::Operation) in place
+    /// of what it is called for. A gateway that has no such answer gives the usual one. [`Call::started`] reads both.
+    pub fn respond_async(mut self) -> Self {
+        self.request.respond_async = true;
+        self
+    }
+
     /// Makes a write safe to repeat: the gateway carries out one of all requests with this key, and answers
     /// the others with what the first was answered. 1 to 255 visible characters; with it, the call is tried
     /// again like a read.
     pub fn idempotency_key(mut self, key: &str) -> Self {
         self.request = self.request.once(key.to_owned());
         self
+    }
+
+    /// Sends it with [`Call::respond_async`]; its answer, or the operation that has begun.
+    ///
+    /// # Errors
+    /// As awaiting it.
+    pub async fn started(self) -> Result<Started<T>, Error> {
+        let decode = self.decode;
+        let reply = self.respond_async().reply().await?;
+        match reply.operation()? {
+            Some(operation) => Ok(Started::Begun(Box::new(operation))),
+            None => decode(&reply).map(Started::Done),
+        }
     }
 
     /// Sends it; the body as JSON, every field as the gateway wrote it.
@@ -215,6 +242,31 @@ pub(crate) async fn open(client: &Client, request: &Outgoing) -> Result<(Reply, 
     }
 }
 
+/// Sends a file as it is read, once. As long as it goes on being taken, nobody's patience ends.
+pub(crate) async fn upload(client: &Client, request: &Outgoing, source: Source) -> Result<Reply, Error> {
+    let began = Instant::now();
+    let head = build(client, request)?;
+    let file = File::new(source);
+    let taken = file.taken();
+    let (mut head, _) = head.into_parts();
+    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    let mut sending =
+        std::pin::pin!(client.pool.send_file(&client.settings, Request::from_parts(head, file)));
+    let mut before = None;
+    let result = loop {
+        if let Ok(result) = tokio::time::timeout(SILENCE, &mut sending).await {
+            break result.and_then(|reply| judge(reply, None));
+        }
+        let now = taken.load(Relaxed);
+        if before.replace(now) == Some(now) {
+            break Err(Error::new(Family::Timeout, format!("nothing was taken for {SILENCE:?}")));
+        }
+    };
+    let result = result.map_err(|error| error.with_attempts(1));
+    observe(client, request, 1, began, result.as_ref());
+    result
+}
+
 /// Waits as long as is due before the next try; the error back where there is none.
 async fn before_another(client: &Client, request: &Outgoing, number: u32, error: Error) -> Result<(), Error> {
     let error = error.with_attempts(number);
@@ -233,7 +285,7 @@ async fn before_another(client: &Client, request: &Outgoing, number: u32, error:
 async fn attempt(client: &Client, request: &Outgoing, number: u32) -> Result<Reply, Error> {
     let began = Instant::now();
     let head = build(client, request)?;
-    let exchange = client.pool.exchange(&client.settings.address, head);
+    let exchange = client.pool.exchange(&client.settings, head);
     let result = in_time(client, request, exchange).await;
     let result = result.and_then(|reply| judge(reply, request.also_answer));
     observe(client, request, number, began, result.as_ref());
@@ -247,7 +299,7 @@ async fn attempt_to_open(
 ) -> Result<(Reply, Incoming), Error> {
     let began = Instant::now();
     let head = build(client, request)?;
-    let opening = client.pool.open(&client.settings.address, head);
+    let opening = client.pool.open(&client.settings, head);
     let result = match in_time(client, request, opening).await {
         Ok(Opened::Streaming(head, body)) => Ok((head, body)),
         Ok(Opened::Refused(reply)) => Err(Error::from_reply(&reply)),
@@ -294,10 +346,11 @@ fn build(client: &Client, request: &Outgoing) -> Result<Request<Bytes>, Error> {
     if !request.path.starts_with('/') {
         return Err(Error::usage("the path of a request does not begin with `/`", "Write it as /api/v1/…"));
     }
+    let address = client.pool.address(settings);
     let mut head = Request::builder()
         .method(request.method.clone())
-        .uri(format!("{}{}", settings.address.prefix, request.path))
-        .header(HOST, &settings.address.authority)
+        .uri(format!("{}{}", address.prefix, request.path))
+        .header(HOST, &address.authority)
         .header(USER_AGENT, AGENT)
         .header(ACCEPT, request.accept);
     match &settings.token {
@@ -325,6 +378,9 @@ fn build(client: &Client, request: &Outgoing) -> Result<Request<Bytes>, Error> {
             })?;
             head = head.header(name, value);
         }
+    }
+    if request.respond_async {
+        head = head.header("prefer", HeaderValue::from_static("respond-async"));
     }
     head.body(request.body.clone().unwrap_or_default()).map_err(|_| {
         Error::usage("the path of a request holds characters that cannot be sent", "Escape them.")

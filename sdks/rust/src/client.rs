@@ -2,6 +2,7 @@
 //! with each resource.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +14,14 @@ use crate::call::{Call, Outgoing, Patience};
 use crate::connection::Pool;
 use crate::error::Error;
 use crate::retry::Budget;
+use crate::secured::Security;
 
 /// Where a gateway listens when nobody says otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:9000";
+/// The same one, should it speak TLS: addresses are seldom in certificates.
+const DEFAULT_SECURED: &str = "https://localhost:9000";
 
-/// A gateway. Cheap to clone; clones share their connections.
+/// A gateway. Cheap to clone; clones share their connections, unless they are secured differently.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), throome_sdk::Error> {
@@ -38,6 +42,9 @@ pub struct Client {
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) address: Address,
+    /// The same gateway, should it be found to speak TLS where its URL was not said.
+    pub(crate) secured: Option<Address>,
+    pub(crate) security: Security,
     pub(crate) token: Token,
     pub(crate) cluster: Option<String>,
     pub(crate) retries: u32,
@@ -78,13 +85,16 @@ pub struct Attempt<'a> {
 }
 
 impl Client {
-    /// A client of the gateway at this URL, such as `http://127.0.0.1:9000`. Nothing is sent yet.
+    /// A client of the gateway at this URL, such as `http://127.0.0.1:9000` or `https://gateway.example`. Nothing is
+    /// sent yet.
     ///
     /// # Errors
-    /// The URL is not an `http://` one, or holds credentials or a query.
+    /// The URL is not an `http://` or `https://` one, or holds credentials or a query.
     pub fn new(url: &str) -> Result<Client, Error> {
         let settings = Settings {
             address: Address::parse(url)?,
+            secured: None,
+            security: Security::default(),
             token: Token::Absent,
             cluster: None,
             retries: 2,
@@ -94,13 +104,41 @@ impl Client {
         Ok(Client { settings: Arc::new(settings), pool: Arc::default(), budget: Arc::default() })
     }
 
-    /// A client as the environment says: `THROOME_URL` (or [`DEFAULT_URL`]), `THROOME_TOKEN`, `THROOME_CLUSTER`.
+    /// A client of the gateway on this machine, where it listens when nobody says otherwise: in the clear, or by TLS if
+    /// that is what it speaks; by TLS alone [with an authority](Client::with_ca) or a [certificate](Client::with_client_cert).
+    /// Then its certificate must be for `localhost`.
+    #[must_use]
+    pub fn local() -> Client {
+        let of = |url| Client::new(url).expect("our own URLs can be read");
+        let (mut client, secured) = (of(DEFAULT_URL), of(DEFAULT_SECURED));
+        Arc::make_mut(&mut client.settings).secured = Some(secured.settings.address.clone());
+        client
+    }
+
+    /// A client as the environment says: `THROOME_URL` (or as [`Client::local`]), `THROOME_TOKEN`, `THROOME_CLUSTER`;
+    /// for TLS `THROOME_CA`, `THROOME_CLIENT_CERT` and `THROOME_CLIENT_KEY`, which name PEM files.
     ///
     /// # Errors
-    /// As [`Client::new`].
+    /// As [`Client::new`]; or there is a certificate of the client without its key, or a key without one.
     pub fn from_env() -> Result<Client, Error> {
         let read = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let mut client = Client::new(read("THROOME_URL").as_deref().unwrap_or(DEFAULT_URL))?;
+        let mut client = match read("THROOME_URL") {
+            Some(url) => Client::new(&url)?,
+            None => Client::local(),
+        };
+        if let Some(ca) = read("THROOME_CA") {
+            client = client.with_ca(ca);
+        }
+        match (read("THROOME_CLIENT_CERT"), read("THROOME_CLIENT_KEY")) {
+            (Some(cert), Some(key)) => client = client.with_client_cert(cert, key),
+            (None, None) => {}
+            _ => {
+                return Err(Error::usage(
+                    "there is a certificate of the client without its key, or a key without one",
+                    "Set THROOME_CLIENT_CERT and THROOME_CLIENT_KEY, or neither.",
+                ));
+            }
+        }
         if let Some(token) = read("THROOME_TOKEN") {
             client = client.with_token(&token);
         }
@@ -121,6 +159,30 @@ impl Client {
             Err(_) => Token::Unsendable,
         };
         Arc::make_mut(&mut self.settings).token = token;
+        self
+    }
+
+    /// Trusts the authorities in this PEM file, in place of those of this machine. It is read with the first
+    /// connection by TLS.
+    #[must_use]
+    pub fn with_ca(mut self, file: impl Into<PathBuf>) -> Client {
+        let settings = Arc::make_mut(&mut self.settings);
+        let pair = settings.security.pair.take();
+        settings.security = Security::of(Some(file.into()), pair);
+        // Connections that others have made are greeted by other rules.
+        self.pool = Arc::default();
+        self
+    }
+
+    /// Shows this certificate to a gateway that asks who its clients are. Both are PEM files, which are read with the
+    /// first connection by TLS.
+    #[must_use]
+    pub fn with_client_cert(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Client {
+        let settings = Arc::make_mut(&mut self.settings);
+        let ca = settings.security.ca.take();
+        settings.security = Security::of(ca, Some((cert.into(), key.into())));
+        // Connections that others have made say that somebody else is there.
+        self.pool = Arc::default();
         self
     }
 
@@ -156,7 +218,7 @@ impl Client {
     /// The gateway's URL, as it is used.
     #[must_use]
     pub fn url(&self) -> String {
-        self.settings.address.to_string()
+        self.pool.address(&self.settings).to_string()
     }
 
     /// Any request of the API, for what has no method of its own yet. `path` begins with `/` and is sent

@@ -1,19 +1,27 @@
-//! Connections to the gateway: a few kept open, one exchange at a time on each. Knows nothing of tries.
+//! Connections to the gateway, in the clear or by TLS: a few kept open, one exchange at a time on each. Knows nothing of
+//! tries.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Request;
+use http::header::HOST;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::address::Address;
+use crate::client::Settings;
 use crate::error::{Error, Family};
 use crate::reply::Reply;
+use crate::secured::Security;
+use crate::upload::File;
 
 /// Making a connection takes no longer, so that a dead host is known before the whole try is spent.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -38,12 +46,27 @@ pub(crate) enum Opened {
 #[derive(Default)]
 pub(crate) struct Pool {
     idle: Mutex<Vec<(Sender, Instant)>>,
+    /// The gateway of this machine was found to speak TLS.
+    is_secured: AtomicBool,
 }
 
 impl Pool {
+    /// Where the gateway is, as far as is known.
+    pub(crate) fn address<'s>(&self, settings: &'s Settings) -> &'s Address {
+        match &settings.secured {
+            // Whoever says how TLS is to be spoken wants nothing to be sent without it.
+            Some(secured) if self.is_secured.load(Relaxed) || settings.security.is_asked_for() => secured,
+            _ => &settings.address,
+        }
+    }
+
     /// Sends a request and reads the whole answer.
-    pub(crate) async fn exchange(&self, address: &Address, request: Request<Bytes>) -> Result<Reply, Error> {
-        let (sender, response) = self.send(address, request).await?;
+    pub(crate) async fn exchange(
+        &self,
+        settings: &Settings,
+        request: Request<Bytes>,
+    ) -> Result<Reply, Error> {
+        let (sender, response) = self.send(settings, request).await?;
         let reply = read(response).await?;
         self.keep(sender);
         Ok(reply)
@@ -51,8 +74,8 @@ impl Pool {
 
     /// Sends a request and reads the beginning of the answer; its body, where it says success, is read by
     /// whoever asked. The connection is for this answer alone and closes with it.
-    pub(crate) async fn open(&self, address: &Address, request: Request<Bytes>) -> Result<Opened, Error> {
-        let (sender, response) = self.send(address, request).await?;
+    pub(crate) async fn open(&self, settings: &Settings, request: Request<Bytes>) -> Result<Opened, Error> {
+        let (sender, response) = self.send(settings, request).await?;
         if !response.status().is_success() {
             let reply = read(response).await?;
             self.keep(sender);
@@ -63,16 +86,60 @@ impl Pool {
         Ok(Opened::Streaming(head, body))
     }
 
+    /// Sends a request whose body is read while it is sent, and reads the whole answer. The connection is for this one alone.
+    /// Whoever asks first has asked for something else before, so that it is known whether TLS is spoken there.
+    pub(crate) async fn send_file(
+        &self,
+        settings: &Settings,
+        request: Request<File>,
+    ) -> Result<Reply, Error> {
+        let mut sender: SendRequest<File> = connect(self.address(settings), &settings.security).await?;
+        match sender.send_request(request).await {
+            Ok(response) => read(response).await,
+            Err(source) => Err(broken(source)),
+        }
+    }
+
+    /// Sends a request; what answers in TLS where it was spoken to in the clear is found out.
     async fn send(
         &self,
+        settings: &Settings,
+        request: Request<Bytes>,
+    ) -> Result<(Sender, http::Response<Incoming>), Error> {
+        let address = self.address(settings);
+        // It may have to be said again, if nobody knows yet whether TLS is spoken there.
+        let again = settings.secured.as_ref().filter(|_| !address.secure).map(|_| request.clone());
+        let error = match self.send_to(address, settings, request).await {
+            Err(error) if !address.secure && error.is_garbled() => error,
+            result => return result,
+        };
+        let spoken = Box::pin(async {
+            let tcp = TcpStream::connect((address.host.as_str(), address.port)).await.ok()?;
+            settings.security.is_spoken(address, tcp).await.then_some(())
+        });
+        if !matches!(tokio::time::timeout(CONNECT, spoken).await, Ok(Some(()))) {
+            return Err(error);
+        }
+        let (Some(secured), Some(mut again)) = (&settings.secured, again) else {
+            return Err(Error::spoken_to_in_the_clear(address));
+        };
+        // Whoever speaks TLS has understood nothing of what was said in the clear.
+        self.is_secured.store(true, Relaxed);
+        again.headers_mut().insert(HOST, secured.authority.clone());
+        Box::pin(self.send_to(secured, settings, again)).await
+    }
+
+    async fn send_to(
+        &self,
         address: &Address,
+        settings: &Settings,
         request: Request<Bytes>,
     ) -> Result<(Sender, http::Response<Incoming>), Error> {
         let mut request = request.map(Full::new);
         loop {
             let (mut sender, fresh) = match self.take() {
                 Some(sender) => (sender, false),
-                None => (connect(address).await?, true),
+                None => (connect(address, &settings.security).await?, true),
             };
             // A kept connection that has gone away since fails here, before anything is sent.
             if sender.ready().await.is_err() && !fresh {
@@ -83,9 +150,19 @@ impl Pool {
                 Err(mut failed) => match failed.take_message() {
                     Some(unsent) if !fresh => request = unsent,
                     Some(_) => {
-                        return Err(Error::unsent("the connection closed at once", failed.into_error()));
+                        let source = failed.into_error();
+                        let refused =
+                            address.secure.then(|| settings.security.broken_by_refusal(&source)).flatten();
+                        let unsent = |source| Error::unsent("the connection closed at once", source);
+                        return Err(refused.unwrap_or_else(|| unsent(source)));
                     }
-                    None => return Err(broken(failed.into_error())),
+                    None => {
+                        let source = failed.into_error();
+                        let refused =
+                            address.secure.then(|| settings.security.broken_by_refusal(&source)).flatten();
+                        let error = refused.unwrap_or_else(|| broken(source));
+                        return Err(if fresh { error.garbled() } else { error });
+                    }
                 },
             }
         }
@@ -110,20 +187,39 @@ impl Pool {
     }
 }
 
-async fn connect(address: &Address) -> Result<Sender, Error> {
-    let connecting = TcpStream::connect((address.host.as_str(), address.port));
-    let stream = match tokio::time::timeout(CONNECT, connecting).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(source)) => {
-            let why = format!("no connection to {address}: {}", reason(&source));
-            return Err(Error::unsent(why, source));
+/// What a request may have as its body.
+trait Sendable: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static {}
+
+impl Sendable for Full<Bytes> {}
+impl Sendable for File {}
+
+async fn connect<B: Sendable>(address: &Address, security: &Security) -> Result<SendRequest<B>, Error> {
+    let connecting = Box::pin(async {
+        if address.secure {
+            // A file that cannot be used is told before anybody is asked.
+            security.connector().await?;
         }
-        Err(elapsed) => {
-            return Err(Error::unsent(format!("no connection to {address} within {CONNECT:?}"), elapsed));
-        }
-    };
+        let tcp = dial(address).await?;
+        if address.secure { speak(security.greet(address, tcp).await?).await } else { speak(tcp).await }
+    });
+    match tokio::time::timeout(CONNECT, connecting).await {
+        Ok(connected) => connected,
+        Err(elapsed) => Err(Error::unsent(format!("no connection to {address} within {CONNECT:?}"), elapsed)),
+    }
+}
+
+async fn dial(address: &Address) -> Result<TcpStream, Error> {
+    let stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(|source| {
+        Error::unsent(format!("no connection to {address}: {}", reason(&source)), source)
+    })?;
     // Requests are small and written at once; waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+async fn speak<B: Sendable, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+) -> Result<SendRequest<B>, Error> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|source| Error::unsent("the connection closed at once", source))?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::address::Address;
 use crate::problem::{Document, FieldError, family_of};
 use crate::reply::Reply;
 
@@ -24,6 +25,8 @@ struct Inner {
     retry_after: Option<Duration>,
     attempts: u32,
     never_sent: bool,
+    for_good: bool,
+    garbled: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -165,6 +168,8 @@ impl Error {
             retry_after: None,
             attempts: 0,
             never_sent: false,
+            for_good: false,
+            garbled: false,
             source: None,
         }))
     }
@@ -172,8 +177,45 @@ impl Error {
     /// The caller gave something that cannot be used.
     pub(crate) fn usage(detail: &str, hint: &str) -> Error {
         let mut error = Error::new(Family::Validation, detail);
-        error.0.hint = Some(hint.to_owned());
+        error.0.hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
         error
+    }
+
+    /// The gateway speaks TLS, and its URL does not say so.
+    pub(crate) fn spoken_to_in_the_clear(address: &Address) -> Error {
+        let authority = address.authority.to_str().unwrap_or(&address.host);
+        Error::usage(
+            &format!("no connection to {address}: what listens there speaks TLS"),
+            &format!("Write the URL as https://{authority}{}.", address.prefix),
+        )
+        .of(Family::Connection)
+        .for_good()
+    }
+
+    /// The first answer on a connection was none that could be read: perhaps another protocol is spoken there.
+    pub(crate) fn garbled(mut self) -> Error {
+        self.0.garbled = true;
+        self
+    }
+
+    pub(crate) fn is_garbled(&self) -> bool {
+        self.0.garbled
+    }
+
+    /// The same, of another family.
+    pub(crate) fn of(mut self, family: Family) -> Error {
+        self.0.family = family;
+        self
+    }
+
+    /// Another try would end the same way.
+    pub(crate) fn for_good(mut self) -> Error {
+        self.0.for_good = true;
+        self
+    }
+
+    pub(crate) fn is_for_good(&self) -> bool {
+        self.0.for_good
     }
 
     /// No byte of the request left.
@@ -218,7 +260,8 @@ impl Error {
             .unwrap_or_else(|| format!("the gateway answered with status {status}"));
         error.0.hint = problem.hint.clone();
         error.0.status = Some(status);
-        error.0.request_id = problem.request_id.clone();
+        // What no request has asked for has none, and fails all the same.
+        error.0.request_id = problem.request_id.clone().filter(|id| !id.is_empty());
         error.0.problem = problem;
         error.0.raw = raw;
         error

@@ -2,7 +2,7 @@
 //!
 //! A [`Client`] knows a gateway. From it come a handle on a cluster ([`Client::cluster`]) with its
 //! [cache](Cache), its [database](Database), its [queue](Queue) and its [services](Services), and the gateway's own resources: [`Client::clusters`],
-//! [`Client::routes`], [`Client::tokens`], [`Client::activity`], [`Client::events`]. Every request is a [`Call`]: await it
+//! [`Client::routes`], [`Client::tokens`], [`Client::operations`], [`Client::orphans`], [`Client::activity`], [`Client::events`]. Every request is a [`Call`]: await it
 //! for its typed answer, or take its body as it came with [`Call::value`].
 //!
 //! ```no_run
@@ -21,7 +21,7 @@
 //! **Errors** are one type, [`Error`], with a [`Family`] to branch on and the gateway's code, hint and
 //! request id. **Retries**: two by default, with full jitter and `Retry-After`, of calls that are safe to
 //! repeat or whose bytes never left. **Cancelling** a call is dropping its future. Fields and words that
-//! this version does not know are ignored. TLS and Unix sockets are not there yet and are refused by name.
+//! this version does not know are ignored. Unix sockets are not there yet and are refused by name.
 
 mod call;
 mod client;
@@ -35,9 +35,13 @@ mod connection;
 mod patience;
 mod retry;
 mod rows;
+mod secured;
+mod sse;
 mod stream;
+mod upload;
 
 // What can be asked, a resource a file.
+mod backups;
 mod cache;
 mod cluster;
 mod clusters;
@@ -45,6 +49,9 @@ mod consume;
 mod db;
 mod gateway;
 mod live;
+mod logs;
+mod operations;
+mod orphans;
 mod page;
 mod queue;
 mod routes;
@@ -52,6 +59,7 @@ mod services;
 mod tokens;
 mod transaction;
 
+pub use backups::{Backup, Backups, Download};
 pub use cache::{Cache, TimeToLive};
 pub use call::Call;
 pub use client::{Attempt, Client, DEFAULT_URL};
@@ -63,6 +71,11 @@ pub use error::{Error, Family};
 pub use gateway::{ActivityRecord, Candidate, Event, Explanation, Filter, Health, KindList};
 pub use http::Method;
 pub use live::{Change, Delta, Live};
+pub use logs::{LogLine, LogLines, LogOptions, Tail};
+pub use operations::{
+    Operation, OperationEvent, OperationEvents, OperationFilter, OperationStep, Operations, Started,
+};
+pub use orphans::{Orphan, OrphanList, Orphans, Unseen};
 pub use page::Paged;
 pub use problem::FieldError;
 pub use queue::{

@@ -6,6 +6,7 @@ use http::header::ETAG;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
+use crate::operations::Operation;
 
 /// The answer as it came.
 #[derive(Debug, Clone)]
@@ -50,6 +51,14 @@ impl Reply {
             Error::unreadable("the answer is not what this call expects", source)
                 .with_request_id(self.request_id())
         })
+    }
+
+    /// The operation that has begun, where that is the answer (status 202).
+    ///
+    /// # Errors
+    /// Its body is no operation.
+    pub fn operation(&self) -> Result<Option<Operation>, Error> {
+        if self.status == 202 { self.json().map(Some) } else { Ok(None) }
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

@@ -15,6 +15,9 @@ const LONGEST_ASKED: Duration = Duration::from_secs(30);
 
 /// Whether the same request may be sent again. What never left always may.
 pub(crate) fn may_run_again(error: &Error, repeatable: bool) -> bool {
+    if error.is_for_good() {
+        return false;
+    }
     if error.never_sent() {
         return true;
     }
@@ -122,6 +125,7 @@ mod tests {
             (unsent(), true, true),
             (broken(), false, false),
             (broken(), true, true),
+            (broken().for_good(), true, false),
             (status(503, "no_endpoint", true), true, true),
             (status(503, "no_endpoint", true), false, false),
             (status(503, "breaker_open", true), true, false),

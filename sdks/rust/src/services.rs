@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::address::escape;
+use crate::backups::Backups;
 use crate::call::{Call, Outgoing, Patience};
 use crate::client::Client;
 use crate::cluster::ClusterHealth;
+use crate::error::Error;
 use crate::gateway::{ActivityRecord, Filter};
+use crate::logs::{LogLines, LogOptions};
+use crate::operations::Operation;
 use crate::page::Paged;
 
 /// The services of a cluster; from [`ClusterHandle::services`](crate::ClusterHandle::services).
@@ -17,11 +21,19 @@ use crate::page::Paged;
 pub struct Services {
     client: Client,
     cluster: String,
+    reason: Option<String>,
 }
 
 impl Services {
     pub(crate) fn new(client: Client, cluster: String) -> Services {
-        Services { client, cluster }
+        Services { client, cluster, reason: None }
+    }
+
+    /// The same, where all that is done to them is done for this reason, which their history tells.
+    #[must_use]
+    pub fn because(mut self, reason: &str) -> Services {
+        self.reason = Some(reason.to_owned());
+        self
     }
 
     /// The facts of all of them, by name.
@@ -52,6 +64,35 @@ impl Services {
         self.order(name, "/reset-breaker")
     }
 
+    /// Restarts one that the gateway runs, and waits until it answers again; [`Call::started`] does not. Its data stay.
+    pub fn restart(&self, name: &str) -> Call<Operation> {
+        self.client.call(self.ordered(name, "/restart", Patience::Provisioning))
+    }
+
+    /// Stops one that the gateway runs: it stays so, also when the gateway starts again. Its data stay.
+    pub fn stop(&self, name: &str) -> Call<Operation> {
+        self.client.call(self.ordered(name, "/stop", Patience::Provisioning))
+    }
+
+    /// Starts one that the gateway runs, and waits until it answers; [`Call::started`] does not.
+    pub fn start(&self, name: &str) -> Call<Operation> {
+        self.client.call(self.ordered(name, "/start", Patience::Provisioning))
+    }
+
+    /// The backups of one that the gateway runs.
+    #[must_use]
+    pub fn backups(&self, name: &str) -> Backups {
+        Backups::new(self.client.clone(), self.path(name, ""), self.reason.clone())
+    }
+
+    /// What one that the gateway runs has said, line by line, and with [`LogOptions::follow`] what it says from then on.
+    ///
+    /// # Errors
+    /// The gateway cannot be reached, does not run it, or cannot read what it has said.
+    pub async fn logs(&self, name: &str, options: &LogOptions) -> Result<LogLines, Error> {
+        LogLines::open(&self.client, options.onto(&self.path(name, "/logs"))).await
+    }
+
     /// Operations on it, the latest first.
     pub fn activity(&self, name: &str, filter: &Filter) -> Paged<ActivityRecord> {
         let path = filter.onto(&self.path(name, "/activity"));
@@ -59,7 +100,15 @@ impl Services {
     }
 
     fn order(&self, name: &str, what: &str) -> Call<Value> {
-        self.client.call(Outgoing::post(self.path(name, what), Patience::Management))
+        self.client.call(self.ordered(name, what, Patience::Management))
+    }
+
+    fn ordered(&self, name: &str, what: &str, patience: Patience) -> Outgoing {
+        let order = Outgoing::post(self.path(name, what), patience);
+        match &self.reason {
+            Some(reason) => order.json(&json!({ "reason": reason })),
+            None => order,
+        }
     }
 
     fn path(&self, name: &str, rest: &str) -> String {

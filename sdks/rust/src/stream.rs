@@ -52,7 +52,17 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) fn new(body: Incoming) -> Lines {
-        Lines { frames: Frames::new(body, SILENCE), at_hand: Splitter::default() }
+        Lines::within(body, SILENCE)
+    }
+
+    /// The same, with a silence of its own that is no failure.
+    pub(crate) fn within(body: Incoming, silence: Duration) -> Lines {
+        Lines { frames: Frames::new(body, silence), at_hand: Splitter::default() }
+    }
+
+    /// Whether the beginning of a line is here whose end is not.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.at_hand.waiting() > 0
     }
 
     /// The next line if it is here already.

@@ -128,6 +128,24 @@ def failures_of_the_gateway():
     check(error.code() is grpc.StatusCode.UNAVAILABLE and "Dead" not in error.details(), f"{error}")
 
 
+def fixed_answers():
+    """What a route answers everybody is a status to a call, by gRPC's own table, and its text the message."""
+    for path, status, message in [
+        ("/e2e.Closed/Unary", b"14", [b"back at 9, 100 %25"]),
+        ("/e2e.Gone/Unary", b"12", []),
+        ("/e2e.Own/Unary", b"9", [b"mine"]),
+    ]:
+        told = ended(path)
+        check(told == ([status], message), f"{path}: {told}")
+    error = failed(lambda: unary("/e2e.Closed/Unary")(b"", timeout=5))
+    check(error.code() is grpc.StatusCode.UNAVAILABLE and error.details() == "back at 9, 100 %", f"{error}")
+    # Nothing else is asked in this way: others are answered as the route has it.
+    stream = Client(DOOR).ask(head("POST", "/e2e.Closed/Unary", [("content-type", "text/plain")]), b"x")
+    check(stream.status() == 503, f"{stream.heads}")
+    stream = Client(DOOR).ask(head("POST", "/e2e.Moved/Unary", CALL), b"")
+    check(stream.status() == 307, f"{stream.heads}")
+
+
 def a_client_that_leaves():
     stream = CHANNEL.unary_stream("/e2e.Echo/ForEver")(b"")
     check(next(stream) == b"0", "the first message")
@@ -182,6 +200,6 @@ def a_server_that_is_killed_in_the_middle():
 
 CASES = [
     every_form_of_stream, large_messages, metadata_both_ways, statuses_pass, deadlines_pass, failures_of_the_gateway,
-    a_client_that_leaves, health_by_its_protocol, a_server_that_is_killed_in_the_middle,
+    fixed_answers, a_client_that_leaves, health_by_its_protocol, a_server_that_is_killed_in_the_middle,
 ]
 run([(case.__name__, case) for case in CASES])

@@ -143,7 +143,7 @@ LENGTHS = [
 ]
 TRAILERS = [
     "content-length", "transfer-encoding", "host", "authorization", "connection", "x-forwarded-for", "x-request-id",
-    "cookie", "expect", "te",
+    "cookie", "expect", "te", "x-client-cert-subject", "x_client_cert_subject", "x_forwarded_for",
 ]
 IDENTITIES = [
     "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-forwarded-client-cert",

@@ -1,6 +1,7 @@
 """What both protocols say differently and mean alike, in every pair: bodies, trailers, interim answers, Expect, streams at
 once. `translate.py DOOR SERVICE PROTOCOL`; curl is one of the clients."""
 
+import socket
 import subprocess
 import sys
 import tempfile
@@ -170,6 +171,28 @@ def heads_too_large_are_refused():
     check(len(RECORDER.take(2)) == 1, "what was refused reached the service")
 
 
+def the_context_of_a_trace_passes_unchanged():
+    """It is the client's, in either protocol, also of a call of gRPC; and so is the id of the request."""
+    state = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"
+    context = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("tracestate", state),
+               ("baggage", "user=alice;p=1,n=%20")]
+    asked = [*context, ("x-request-id", "trace-1")]
+    lines = "".join(f"{name}: {value}\r\n" for name, value in asked)
+    with socket.create_connection(("127.0.0.1", DOOR)) as sock:
+        sock.sendall(f"GET /t HTTP/1.1\r\nHost: app.test\r\n{lines}\r\n".encode())
+        check(sock.recv(65_536).startswith(b"HTTP/1.1 200"), "no answer")
+    grpc = [("content-type", "application/grpc"), ("te", "trailers")]
+    for fields, body in [(head(path="/t", more=asked), None), (head("POST", "/t", [*grpc, *asked]), b"\0\0\0\0\0")]:
+        answer = Client(DOOR).ask(fields, body)
+        check(answer.status() == 200 and field(answer.final(), b"x-request-id") == [b"trace-1"], f"{answer.heads}")
+    came = RECORDER.take(2)
+    while len(came) < 3:
+        came += RECORDER.take(2)
+    for seen in came:
+        for name, value in asked:
+            check(seen.all(name.encode()) == [value.encode()], f"{name} of {seen}")
+
+
 def several_clients_at_once():
     wrong = []
 
@@ -194,6 +217,6 @@ CASES = [
     body_both_ways, chunks_become_frames, answered_early, answers_without_a_body, trailers_both_ways, hints_go_ahead,
     expect_is_answered_by_the_service, cookies_keep_their_lines, a_hundred_streams_at_once,
     a_reader_that_stops_holds_its_own_stream_only, a_client_that_gives_up_ends_the_request, heads_too_large_are_refused,
-    several_clients_at_once,
+    the_context_of_a_trace_passes_unchanged, several_clients_at_once,
 ]
 run([(case.__name__, case) for case in CASES])

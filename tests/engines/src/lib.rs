@@ -1,5 +1,6 @@
-//! Real servers for tests, started by `scripts/servers.sh`. Those of [`Engines::shared`] run on for the next test;
-//! whoever stops or freezes one takes [`Engines::own`]. What is asked of them is left to the tests.
+//! Real servers for tests, started by `scripts/servers.sh`, and Docker Engines, by `scripts/docker.sh`. Those of
+//! [`Engines::shared`] and [`docker`] run on for the next test; whoever stops or freezes one takes [`Engines::own`] or
+//! [`own_docker`]. What is asked of them is left to the tests.
 //!
 //! ```no_run
 //! let engines = throome_engines::Engines::own();
@@ -9,12 +10,16 @@
 //! redis.restart();
 //! ```
 
+mod docker;
+mod registry;
 mod script;
 mod server;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use docker::{Docker, Image, docker, own_docker};
+pub use registry::{Registry, RegistryOptions, registry};
 pub use server::{Server, Tls};
 
 use crate::script::Script;

@@ -1,5 +1,5 @@
-//! `scripts/servers.sh` as a function: one run of it for each thing asked. A set of one's own ends with whoever asked
-//! for it, also when that is killed.
+//! `scripts/servers.sh` and `scripts/docker.sh` as functions: one run for each thing asked. A set of one's own ends with
+//! whoever asked for it, also when that is killed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,9 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The script with the directory that it works in.
+/// Where both stand.
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts");
+/// The one that starts servers.
+const SERVERS: &str = "servers.sh";
+/// The one that starts a Docker Engine.
+const DOCKER: &str = "docker.sh";
+
+/// The scripts with the directory that they work in.
 pub(crate) struct Script {
-    /// None is what the script takes by itself.
+    /// None is what the scripts take by themselves.
     own: Option<Own>,
 }
 
@@ -31,7 +38,7 @@ impl Script {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("throome-engines-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
-        let mut command = command(Some(&directory));
+        let mut command = command(SERVERS, Some(&directory));
         // In a group of its own, which the terminal's interrupt does not reach.
         command.arg("hold").stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0);
         let holder = command.spawn().unwrap_or_else(|error| panic!("bash does not start: {error}"));
@@ -49,14 +56,25 @@ impl Script {
         }
     }
 
-    /// Runs it, and gives what it prints.
+    /// Runs `servers.sh`, and gives what it prints.
     #[track_caller]
     pub(crate) fn run(&self, words: &[&str]) -> String {
-        let mut command = command(self.own.as_ref().map(|own| own.directory.as_path()));
+        self.run_any(SERVERS, words)
+    }
+
+    /// Runs `docker.sh`, and gives what it prints.
+    #[track_caller]
+    pub(crate) fn run_docker(&self, words: &[&str]) -> String {
+        self.run_any(DOCKER, words)
+    }
+
+    #[track_caller]
+    fn run_any(&self, script: &str, words: &[&str]) -> String {
+        let mut command = command(script, self.own.as_ref().map(|own| own.directory.as_path()));
         let output = command.args(words).output();
         let output = output.unwrap_or_else(|error| panic!("bash does not start: {error}"));
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "scripts/servers.sh {}: {}", words.join(" "), said.trim_end());
+        assert!(output.status.success(), "scripts/{script} {}: {}", words.join(" "), said.trim_end());
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -83,12 +101,12 @@ impl Drop for Own {
     }
 }
 
-fn command(directory: Option<&Path>) -> Command {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/servers.sh");
+fn command(script: &str, directory: Option<&Path>) -> Command {
     let mut command = Command::new("bash");
-    command.arg(script).stdin(Stdio::null());
+    command.arg(Path::new(SCRIPTS).join(script)).stdin(Stdio::null());
     if let Some(directory) = directory {
-        command.env("THROOME_SERVERS_DIR", directory);
+        // Nobody else's, also where a whole run of tests shares one.
+        command.env("THROOME_SERVERS_DIR", directory).env_remove("THROOME_SERVERS_SHARED");
     }
     command
 }

@@ -17,7 +17,7 @@ pub(crate) enum Next {
 }
 
 /// The length of an answer under load.
-const LOAD: usize = 2_048;
+pub(crate) const LOAD: usize = 2_048;
 
 /// What is said before the body is read.
 pub(crate) fn before_body(request: &Request, stream: &mut TcpStream) -> Next {
@@ -150,6 +150,10 @@ fn load(request: &Request, name: &str, mode: Mode, stream: &mut TcpStream) -> Ne
         Mode::Fail => write(stream, "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 6\r\n\r\nfailed"),
         Mode::Late => {
             std::thread::sleep(Duration::from_secs(2));
+            write(stream, head(LOAD) + &body)
+        }
+        Mode::Slow => {
+            std::thread::sleep(Duration::from_millis(50));
             write(stream, head(LOAD) + &body)
         }
         Mode::HalfClose => {

@@ -1,13 +1,15 @@
 //! An HTTP service that does as it is told, well or badly. A process of its own, so that it can be killed and frozen.
 //!
-//! `throome-e2e-service NAME PORT LOG` listens on that port of the loopback, writes what it does to the log, prints
-//! `ready`, and takes the name of a [`mode::Mode`] from each line of its standard input, answering `ok`. It ends with
+//! `throome-e2e-service NAME PORT LOG PROTOCOL` listens on that port of the loopback and speaks `http1`, `h2c` or `grpc`, writes
+//! what it does to the log, prints `ready`, and takes the name of a [`mode::Mode`] from each line of its standard input, answering `ok`. It ends with
 //! its standard input, so that none outlives its test. `throome-e2e-service hold ADDRESS COUNT` opens so many
-//! connections, says `ready`, and holds them until its input ends.
+//! connections, says `ready`, and holds them until its input ends. `crowd` is both ends of thousands of WebSockets.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by failing there")]
 
 mod answer;
+mod crowd;
+mod http2;
 mod journal;
 mod mode;
 mod request;
@@ -22,16 +24,26 @@ use mode::{Mode, Modes};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [first, second, third] = args.as_slice() else { panic!("NAME PORT LOG, or hold ADDRESS COUNT") };
-    if first == "hold" {
-        return hold(second, third.parse().unwrap());
+    if let [first, address, count] = args.as_slice()
+        && first == "hold"
+    {
+        return hold(address, count.parse().unwrap());
+    }
+    let [first, second, third, protocol] = args.as_slice() else {
+        panic!("NAME PORT LOG PROTOCOL, hold ADDRESS COUNT, or crowd DOOR PORT COUNT")
+    };
+    if first == "crowd" {
+        return crowd::run(second.parse().unwrap(), third.parse().unwrap(), protocol.parse().unwrap());
     }
     let listener = TcpListener::bind(("127.0.0.1", second.parse().unwrap())).unwrap();
     let journal = Arc::new(Journal::open(third));
     let modes = Arc::new(Modes::default());
     let serve = {
-        let (name, modes) = (first.clone(), Arc::clone(&modes));
-        move || accept(&listener, &name, &modes, &journal)
+        let (name, modes, protocol) = (first.clone(), Arc::clone(&modes), protocol.clone());
+        move || match protocol.as_str() {
+            "http1" => accept(&listener, &name, &modes, &journal),
+            other => http2::accept(listener, &name, other == "grpc", &modes, &journal),
+        }
     };
     std::thread::spawn(serve);
     say("ready");

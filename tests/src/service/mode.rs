@@ -25,6 +25,8 @@ pub(crate) enum Mode {
     Fail,
     /// Answers two seconds late.
     Late,
+    /// Takes 50 ms for each answer.
+    Slow,
     /// Ends its side before it answers nothing, and goes on reading.
     HalfClose,
     /// Answers with something that is not HTTP.
@@ -35,7 +37,7 @@ pub(crate) enum Mode {
     Impatient,
 }
 
-const NAMES: [(&str, Mode); 15] = [
+const NAMES: [(&str, Mode); 16] = [
     ("normal", Mode::Normal),
     ("reset-on-accept", Mode::ResetOnAccept),
     ("reset-in-body", Mode::ResetInBody),
@@ -47,6 +49,7 @@ const NAMES: [(&str, Mode); 15] = [
     ("eat", Mode::Eat),
     ("fail", Mode::Fail),
     ("late", Mode::Late),
+    ("slow", Mode::Slow),
     ("half-close", Mode::HalfClose),
     ("garbage", Mode::Garbage),
     ("sick", Mode::Sick),

@@ -42,6 +42,7 @@ pub(crate) enum Hurts {
 
 pub(crate) struct Case<'s> {
     pub(crate) fault: Fault,
+    pub(crate) rate: Rate,
     pub(crate) shots: Vec<Shot>,
     pub(crate) services: &'s [Service; 3],
     pub(crate) begun: u64,
@@ -104,8 +105,8 @@ impl Case<'_> {
         let all: Vec<_> = self.shots.iter().filter(failed).collect();
         let late: Vec<_> = all.iter().filter(|shot| shot.at_us > self.detected).collect();
         assert!(late.len() <= THRESHOLD, "{} unsafe failures after detection: {late:?}", late.len());
-        let in_flight =
-            usize::try_from(RATE.unsafe_ / 3 + 1).unwrap() * usize::try_from(DETECTED.as_secs()).unwrap();
+        let in_flight = usize::try_from(self.rate.unsafe_ / 3 + 1).unwrap()
+            * usize::try_from(DETECTED.as_secs()).unwrap();
         assert!(all.len() <= in_flight + THRESHOLD, "{} unsafe failures: {all:?}", all.len());
         let early: Vec<_> = all.iter().filter(|shot| shot.ended_us < self.begun).collect();
         assert!(early.is_empty(), "before anything was wrong: {early:?}");

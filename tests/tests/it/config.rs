@@ -180,3 +180,21 @@ fn requests(gateway: &Gateway) -> u64 {
     let metrics: Value = gateway.show("/api/v1/clusters/shop/metrics");
     metrics["requests"].as_u64().unwrap()
 }
+
+/// What is refused because of another file is taken up when that has changed, and nobody touches it again.
+#[test]
+fn a_route_that_moves_from_file_to_file_arrives() {
+    let _turn = turn::together();
+    let (gateway, service) = running();
+    let moved = shop(&service).replace("id: all", "id: moved");
+    gateway.write_cluster("other", &moved);
+    wait_for("the refusal", Duration::from_secs(3), || {
+        gateway.show("/api/v1/events?limit=100").to_string().contains("cluster.refused").then_some(())
+    });
+    gateway.write_cluster("shop", &shop(&service).replace("/*", "/shop/*"));
+    wait_for("the route", Duration::from_secs(3), || {
+        (gateway.call("GET", "/api/v1/routes/moved", None).status == 200).then_some(())
+    });
+    let events = gateway.show("/api/v1/events?limit=100").to_string();
+    assert_eq!(events.matches("cluster.refused").count(), 1, "{events}");
+}

@@ -88,7 +88,7 @@ fn every_answer_has_an_id_and_is_not_stored_and_errors_are_problems() {
             422,
             "not_built",
         ),
-        ("GET", "/api/v1/operations", "", 422, "not_built"),
+        ("GET", "/api/v1/users", "", 422, "not_built"),
         ("GET", "/api/v1/clusters?limit=many", "", 400, "invalid_request"),
     ] {
         let reply = asked(&gateway, method, path, "X-Request-Id: my-id\r\n", body.as_bytes());

@@ -1,12 +1,12 @@
 //! Many connections at once: idle ones, ones that do not read, more than the limit, more than there are files.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use throome_e2e::fixture::one_service;
-use throome_e2e::process::{Memory, resident_kib, service_binary};
+use throome_e2e::process::{Memory, free_port, resident_kib, service_binary};
 use throome_e2e::{Gateway, Layout, Service, turn};
 
 const MIB: u64 = 1024 * 1024;
@@ -76,6 +76,55 @@ fn ten_thousand_open_connections_cost_little_and_hold_nobody_up() {
     assert!(connections(&gateway) >= COUNT, "{} connections", connections(&gateway));
     drop(holder.stdin.take());
     holder.wait().unwrap();
+    throome_e2e::process::wait_for("the end of the connections", Duration::from_secs(10), || {
+        (connections(&gateway) < 10).then_some(())
+    });
+}
+
+/// Both ends of them are one process, with as many files as the system allows.
+#[test]
+fn thousands_of_websockets_cost_little_and_all_hear_a_broadcast() {
+    const COUNT: usize = 5_000;
+    let _turn = turn::alone();
+    let port = free_port();
+    let layout = Layout::default();
+    layout.write_cluster(
+        "chat",
+        &format!(
+            "health: {{ enabled: false }}\nservices:\n  web: {{ type: http, host: 127.0.0.1, port: {port} }}\n\
+             routes:\n  - {{ id: all, path: \"/*\", service: web }}\n"
+        ),
+    );
+    let gateway = layout.start();
+    let mut crowd = Command::new("sh")
+        .args(["-c", "ulimit -n $(ulimit -Hn); exec \"$0\" \"$@\""])
+        .arg(service_binary())
+        .args(["crowd", &gateway.traffic.to_string(), &port.to_string(), &COUNT.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(crowd.stdout.take().unwrap()).lines();
+    let mut orders = crowd.stdin.take().unwrap();
+    assert_eq!(said.next().unwrap().unwrap(), "ready");
+    let mut order = |what: &str| {
+        writeln!(orders, "{what}").unwrap();
+        said.next().unwrap_or_else(|| panic!("the crowd has failed to {what}")).unwrap()
+    };
+    assert_eq!(order("open first"), "ok");
+    let memory = resident_kib(gateway.pid());
+    assert_eq!(order("open"), "ok");
+    let grew = resident_kib(gateway.pid()).saturating_sub(memory);
+    let bytes = grew * 1024 / COUNT as u64;
+    let heard: Vec<Duration> =
+        (0..3).map(|_| Duration::from_micros(order("broadcast").parse().unwrap())).collect();
+    println!(
+        "{COUNT} idle WebSockets: {bytes} bytes each, {grew} KiB in all; all heard a broadcast in {heard:?}"
+    );
+    assert!(bytes < 8 * 1024, "{bytes} bytes each");
+    assert!(heard.iter().all(|took| *took < Duration::from_secs(5)), "{heard:?}");
+    drop(orders);
+    assert!(crowd.wait().unwrap().success());
     throome_e2e::process::wait_for("the end of the connections", Duration::from_secs(10), || {
         (connections(&gateway) < 10).then_some(())
     });

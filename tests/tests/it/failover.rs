@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use throome_e2e::load::Load;
+use throome_e2e::load::{Load, Rate};
 use throome_e2e::process::now_us;
 use throome_e2e::{Service, turn};
 
@@ -100,10 +100,10 @@ fn check(fault: Fault, hurts: Hurts, why: &str) {
     std::thread::sleep(WATCHED);
     let over = now_us();
     end(&mut services[1], fault);
-    let back = wait_for_share(&services[1]);
+    let back = wait_for_share(&services[1], RATE);
     let shots = load.finish();
 
-    let case = Case { fault, shots, services: &services, begun, detected, over };
+    let case = Case { fault, rate: RATE, shots, services: &services, begun, detected, over };
     case.tell(back);
     case.no_answer_is_wrong();
     case.safe_requests_do_not_fail(hurts);
@@ -113,7 +113,7 @@ fn check(fault: Fault, hurts: Hurts, why: &str) {
     says_which_since_when_and_why(&facts, &services[1], begun, why);
 }
 
-fn begin(service: &mut Service, fault: Fault) {
+pub(crate) fn begin(service: &mut Service, fault: Fault) {
     match fault {
         Fault::Killed => service.kill(),
         Fault::Frozen => service.freeze(),
@@ -121,7 +121,7 @@ fn begin(service: &mut Service, fault: Fault) {
     }
 }
 
-fn end(service: &mut Service, fault: Fault) {
+pub(crate) fn end(service: &mut Service, fault: Fault) {
     match fault {
         Fault::Killed => service.restart(),
         Fault::Frozen => service.thaw(),
@@ -130,9 +130,9 @@ fn end(service: &mut Service, fault: Fault) {
 }
 
 /// Waits until the service gets its share again, by what it reads itself; how long that took.
-fn wait_for_share(service: &Service) -> Duration {
+pub(crate) fn wait_for_share(service: &Service, rate: Rate) -> Duration {
     let began = std::time::Instant::now();
-    let share = usize::try_from((RATE.safe + RATE.unsafe_) / 3).unwrap();
+    let share = usize::try_from((rate.safe + rate.unsafe_) / 3).unwrap();
     loop {
         std::thread::sleep(Duration::from_millis(200));
         let since = now_us() - 1_000_000;

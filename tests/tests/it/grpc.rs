@@ -61,12 +61,17 @@ fn calls_end_as_grpc_says() {
              \x20   health: {{ grpc: \"\", interval: 200ms, timeout: 1s, threshold: 1 }}\n\
              \x20 dead: {{ type: grpc, host: 127.0.0.1, port: {nobody}, health: {{ enabled: false }} }}\n\
              routes:\n  - {{ id: echo, path: \"/e2e.Echo/*\", service: app }}\n\
-             \x20 - {{ id: dead, path: \"/e2e.Dead/*\", service: dead }}\n"
+             \x20 - {{ id: dead, path: \"/e2e.Dead/*\", service: dead }}\n\
+             \x20 - {{ id: closed, path: \"/e2e.Closed/*\", respond: {{ status: 503, body: \"back at 9, 100 %\" }} }}\n\
+             \x20 - {{ id: gone, path: \"/e2e.Gone/*\", respond: {{ status: 404 }} }}\n\
+             \x20 - id: own\n    path: \"/e2e.Own/*\"\n    respond: {{ status: 200 }}\n\
+             \x20   response_headers: {{ set: {{ grpc-status: \"9\", grpc-message: mine }} }}\n\
+             \x20 - {{ id: moved, path: \"/e2e.Moved/*\", redirect: {{ to: /e2e.Echo/Unary }} }}\n"
         ),
     );
     let gateway = layout.start();
     let ports = [gateway.traffic.port(), gateway.control.port(), first, second];
-    peers::run("calls.py", &ports.map(|port| port.to_string()), 9);
+    peers::run("calls.py", &ports.map(|port| port.to_string()), 10);
 }
 
 /// Ended when dropped.

@@ -7,24 +7,34 @@ mod shell;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 use throome_e2e::process::{free_port, wait_for};
-use throome_e2e::{Gateway, Layout, turn};
+use throome_e2e::{Layout, turn};
 
 use page::{Answer, Step};
 use shell::Said;
 pub(crate) use shell::libraries;
 
 /// The pages with lines to type; each has a test of its own below.
-const TYPED: &[&str] = &["README.md", "docs/guide/getting-started.md", "docs/guide/api-reference.md"];
+const TYPED: &[&str] = &[
+    "README.md",
+    "docs/guide/getting-started.md",
+    "docs/guide/api-reference.md",
+    "docs/guide/deployment.md",
+];
 
 /// Lines that are not typed here, by how they begin, and why.
 const LEFT_OUT: &[(&str, &str)] = &[
     ("make ", "builds and starts what runs here already"),
     ("cargo ", "builds, and runs tests that run by themselves"),
+    ("examples/basic/run.sh", "is running when its page is typed, as the next three are"),
+    ("examples/websocket-chat/run.sh", "the same"),
+    ("examples/sse-dashboard/run.sh", "the same"),
+    ("examples/microservices/run.sh", "the same"),
     ("npm install ", "the library is installed for tests/clients, in the version that is known to work"),
 ];
 
@@ -41,6 +51,11 @@ fn getting_started_works_as_it_stands() {
 #[test]
 fn the_api_reference_works_as_it_stands() {
     type_page("docs/guide/api-reference.md");
+}
+
+#[test]
+fn deployment_works_as_it_stands() {
+    type_page("docs/guide/deployment.md");
 }
 
 /// A page that is wrong is found: a line that fails beside others that do not, and another answer.
@@ -109,8 +124,25 @@ fn faults_of(name: &str, page: &str) -> (usize, Vec<String>) {
     let _turn = turn::together();
     let gateway = Layout::default().run("dev");
     wait_for("the greeting", Duration::from_secs(10), || gateway.printed().contains("swagger").then_some(()));
-    let steps = page::steps(&on_free_ports(page, &gateway));
-    let said = shell::run(&gateway, &steps);
+    let ports = [
+        ("9000", gateway.control.port()),
+        ("8080", gateway.traffic.port()),
+        // Two services of the reader's own.
+        ("3000", free_port()),
+        ("3001", free_port()),
+    ];
+    faults_beside(name, page, gateway.control, &ports)
+}
+
+/// The same beside a gateway that runs, where ports that the page names are others.
+pub(crate) fn faults_beside(
+    name: &str,
+    page: &str,
+    control: SocketAddr,
+    ports: &[(&str, u16)],
+) -> (usize, Vec<String>) {
+    let steps = page::steps(&moved(page, ports));
+    let said = shell::run(control, &steps);
     let mut faults = Vec::new();
     let mut typed = 0;
     for (step, said) in steps.iter().zip(&said) {
@@ -138,14 +170,8 @@ fn fault(said: &Said, answer: Option<&Answer>) -> Option<String> {
     compared.err().map(|why| format!("{why}\n--- it said\n{}{}", said.out, said.err))
 }
 
-/// The page for a gateway that is elsewhere than pages say: its two doors, and two services of the reader's own.
-fn on_free_ports(page: &str, gateway: &Gateway) -> String {
-    let ports = [
-        ("9000", gateway.control.port()),
-        ("8080", gateway.traffic.port()),
-        ("3000", free_port()),
-        ("3001", free_port()),
-    ];
+/// The page for ports that are others than it names.
+fn moved(page: &str, ports: &[(&str, u16)]) -> String {
     let mut moved = String::with_capacity(page.len());
     let mut rest = page;
     // Whole numbers only: 3000 is no part of 30000.

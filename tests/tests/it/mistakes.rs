@@ -48,7 +48,7 @@ const MISTAKES: &[Mistake] = &[
     Mistake {
         text: "services:\n  web: { type: http, provision: docker }\n",
         at: "2:33",
-        says: &["not built yet"],
+        says: &["`http` services are not run by the gateway", "its `host` and `port`"],
     },
     Mistake {
         text: "services:\n  web: { type: http, host: a, port: 1 }\nroutes:\n  - { id: r, path: \"/a\", service: web }\n  - { id: r, path: \"/b\", service: web }\n",
@@ -193,4 +193,25 @@ fn a_second_gateway_on_the_same_directory_does_not_start() {
     // A check writes nothing, and a gateway that was killed leaves nothing that holds the next one up.
     let gateway = gateway.kill().start();
     assert_eq!(gateway.call("GET", "/health", None).status, 200);
+}
+
+/// However often the files are looked at, and taken up when it can be read.
+#[test]
+fn a_file_that_is_no_text_is_refused_once() {
+    let _turn = turn::together();
+    let (gateway, service) = running();
+    let right = shop(&service).replace("/*", "/new/*");
+    std::fs::write(gateway.cluster_file("shop"), [right.as_bytes(), b"# \xFF\n"].concat()).unwrap();
+    wait_for("the refusal", Duration::from_secs(3), || (refusals(&gateway).len() == 1).then_some(()));
+    for id in ["one", "two"] {
+        gateway.write_cluster(id, "services: {}\n");
+        wait_for("another cluster", Duration::from_secs(3), || {
+            (gateway.call("GET", &format!("/api/v1/clusters/{id}"), None).status == 200).then_some(())
+        });
+    }
+    assert_eq!(refusals(&gateway).len(), 1, "{:?}", refusals(&gateway));
+    assert_eq!(gateway.get("/echo").status, 200);
+    gateway.write_cluster("shop", &right);
+    wait_for("the file", Duration::from_secs(3), || (gateway.get("/echo").status == 404).then_some(()));
+    assert_eq!(gateway.get("/new/x").status, 200);
 }

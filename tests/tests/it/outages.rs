@@ -25,7 +25,8 @@ fn endpoints_are_restarted_one_after_the_other() {
     }
     let over = now_us();
     let shots = load.finish();
-    let case = Case { fault: Fault::Killed, shots, services: &services, begun, detected: over, over };
+    let case =
+        Case { fault: Fault::Killed, rate: RATE, shots, services: &services, begun, detected: over, over };
     case.tell(Duration::ZERO);
     case.no_answer_is_wrong();
     case.safe_requests_do_not_fail(Hurts::Unanswered);
@@ -47,7 +48,8 @@ fn two_of_three_are_killed() {
     std::thread::sleep(DETECTED);
     let over = now_us();
     let shots = load.finish();
-    let case = Case { fault: Fault::Killed, shots, services: &services, begun, detected: over, over };
+    let case =
+        Case { fault: Fault::Killed, rate: RATE, shots, services: &services, begun, detected: over, over };
     case.tell(Duration::ZERO);
     case.no_answer_is_wrong();
     case.safe_requests_do_not_fail(Hurts::Unanswered);

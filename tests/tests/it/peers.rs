@@ -65,12 +65,17 @@ fn root() -> &'static Path {
 /// A gateway that leads everything to one service on a port where nobody listens yet; `service` is what its file says of
 /// it besides. Without probes the service sees what clients ask and nothing else.
 pub(crate) fn gateway_before(service: &str, gateway_file: &str) -> (Gateway, u16) {
+    gateway_before_with(service, "", gateway_file)
+}
+
+/// The same, where its cluster's file says more.
+pub(crate) fn gateway_before_with(service: &str, cluster: &str, gateway_file: &str) -> (Gateway, u16) {
     let port = free_port();
     let layout = Layout::default().with_file(gateway_file).with_args(&["--config", "throome.yaml"]);
     layout.write_cluster(
         "c",
         &format!(
-            "health: {{ enabled: false }}\n\
+            "health: {{ enabled: false }}\n{cluster}\
              services:\n  app: {{ {service}, host: 127.0.0.1, port: {port} }}\n\
              routes:\n  - {{ id: all, path: \"/*\", service: app, timeout: 20s }}\n"
         ),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use throome_e2e::fixture::one_service;
-use throome_e2e::{Connection, Reply, turn};
+use throome_e2e::{Connection, Layout, Reply, Service, turn};
 
 #[test]
 fn requests_one_behind_the_other_are_answered_in_order() {
@@ -248,4 +248,35 @@ fn an_early_answer_passes_while_the_body_is_still_sent() {
     client.send("GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.until_closed(Duration::from_secs(5)).unwrap(), b"");
     assert!(service.deeds().iter().all(|deed| deed.method != "GET"), "{:?}", service.deeds());
+}
+
+/// A stream has a limit for its silence and none for its length: the time of its route ends with the head.
+#[test]
+fn a_stream_that_speaks_lives_and_one_that_is_silent_is_cut() {
+    let _turn = turn::together();
+    let service = Service::start("one");
+    let layout = Layout::default().with_file("proxy: { limits: { stream_timeout: 1s } }\n");
+    layout.write_cluster(
+        "shop",
+        &format!(
+            "services:\n  web: {{ type: http, endpoints: [ {} ], health: {{ path: /healthz }} }}\n\
+             routes:\n  - {{ id: all, path: \"/*\", service: web, timeout: 500ms }}\n",
+            service.endpoint()
+        ),
+    );
+    let gateway = layout.start();
+    let began = Instant::now();
+    let lives = gateway.traffic().ask("GET /events?n=9&ms=400 HTTP/1.1\r\nHost: a\r\n\r\n").expect(200);
+    assert!(lives.text().ends_with("event 8\n\n"), "{lives}");
+    assert!(began.elapsed() > Duration::from_secs(3), "{:?}", began.elapsed());
+    let mut silent = gateway.traffic();
+    silent.send("GET /events?n=2&ms=8000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let began = Instant::now();
+    let cut = silent.try_reply("GET").expect_err("it was silent for longer than it may be");
+    let took = began.elapsed();
+    assert!(cut.begun && cut.bytes.ends_with(b"event 0\n\n\r\n"), "{cut:?}");
+    assert!((Duration::from_secs(1)..Duration::from_secs(4)).contains(&took), "{took:?}");
+    // It had nothing to say: that is no fault of the endpoint.
+    let facts = gateway.show("/api/v1/clusters/shop/services/web");
+    assert_eq!(facts["status"], "HEALTHY", "{facts}");
 }

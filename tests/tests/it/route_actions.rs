@@ -93,8 +93,11 @@ fn redirects_and_fixed_answers_need_no_service() {
     assert_eq!(down.field("content-type"), Some("text/plain"));
     assert!(get(&mut client, "/down", "").expect(503).keeps_alive());
     assert!(services.iter().all(|service| service.deeds().iter().all(|deed| deed.what == "accepted")));
-    let shown = gateway.call("GET", "/metrics", None).text();
-    assert!(shown.contains(r#"throome_route_requests_total{cluster_id="shop",route="down"} 2"#), "{shown}");
+    // Counted a moment after it is answered.
+    wait_for("both are counted", Duration::from_secs(5), || {
+        let shown = gateway.call("GET", "/metrics", None).text();
+        shown.contains(r#"throome_route_requests_total{cluster_id="shop",route="down"} 2"#).then_some(())
+    });
 }
 
 #[test]

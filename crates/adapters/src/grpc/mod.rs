@@ -88,6 +88,7 @@ impl Driver for GrpcDriver {
         let tls = tls::of(service)?;
         let protocol = if tls.is_some() { Protocol::H2 } else { Protocol::H2c };
         let pool = Pool::of(endpoint.address(), protocol, tls, WebSockets::default())?;
+        let pool = pool.within(service.limits().as_ref());
         Ok(Arc::new(GrpcAdapter { pool, asked: options::asked_of(service) }))
     }
 }

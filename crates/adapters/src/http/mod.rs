@@ -5,6 +5,7 @@ mod pool;
 mod probe;
 mod secured;
 mod streams;
+mod turn;
 mod websocket;
 
 use std::sync::Arc;
@@ -17,7 +18,9 @@ use model::tree::Node;
 use model::{EndpointSpec, Failure, ServiceSpec};
 
 pub use pool::{Pool, Protocol, Unreached};
+pub use turn::{Limited, Turn};
 pub use websocket::WebSockets;
+pub use wire::seats::Full;
 
 use crate::{Adapter, Call, Driver, Fact, Home, tls};
 
@@ -91,6 +94,7 @@ impl Driver for HttpDriver {
         let probe = options::probe_of(service)?;
         let (tls, websockets) = (tls::of(service)?, WebSockets::of(service));
         let pool = Pool::of(endpoint.address(), options::protocol_of(service), tls, websockets)?;
+        let pool = pool.within(service.limits().as_ref());
         Ok(Arc::new(HttpAdapter { pool, probe }))
     }
 }

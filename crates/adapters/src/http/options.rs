@@ -134,6 +134,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_problem_is_told_at_once() {
+        let told = |service: &str| {
+            let node = model::yaml::parse(&format!("services:\n  web: {service}\n")).unwrap();
+            let mut problems = Problems::new(None);
+            model::check::walk(&node, model::cluster_fields::CLUSTER, &crate::Registry, "", &mut problems);
+            let paths = problems.into_vec().into_iter();
+            paths
+                .map(|problem| problem.path.trim_start_matches("services.web.").to_owned())
+                .collect::<Vec<_>>()
+        };
+        let web = "type: http, host: a, port: 80";
+        for (said, paths) in [
+            ("protocol: h2, colour: red", &["protocol", "colour"][..]),
+            (
+                "protocol: h2, health: { interval: soon, expect: 200 }",
+                &["protocol", "health.interval", "health.expect"],
+            ),
+            // Of what is malformed that is all, and it is there.
+            ("protocol: h2, tls: 5", &["tls"]),
+            ("protocol: h2, tls: { sin: a }", &["tls.sin"]),
+            ("tls: { cert: [1] }", &["tls.cert"]),
+            ("health: { expect: [200], path: x }", &["health.expect", "health.path"]),
+        ] {
+            assert_eq!(told(&format!("{{ {web}, {said} }}")), paths, "{said}");
+        }
+        assert_eq!(told("{ type: http, host: a, port: ninety, protocol: h2 }"), ["port", "protocol"]);
+        assert_eq!(
+            told("{ type: http, port: 80, colour: red }"),
+            ["services.web", "colour"].map(str::to_owned),
+            "without an address"
+        );
+    }
+
+    #[test]
     fn statuses_are_one_or_a_range() {
         assert_eq!(statuses("204"), Some(204..=204));
         assert_eq!(statuses("200-399"), Some(200..=399));

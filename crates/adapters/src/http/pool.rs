@@ -2,17 +2,18 @@
 //! its streams.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use model::{Address, Failure};
+use model::{Address, Failure, LimitsSpec};
 use tokio::time::Instant;
 use wire::cores::PerCore;
-use wire::{Conn, Line, Socket, socket};
+use wire::seats::{Full, Seat};
+use wire::{Conn, Dial, Line, Socket};
 
 use super::secured::Secured;
 use super::streams::Streams;
+use super::turn::Bounds;
 use super::websocket::WebSockets;
 use crate::tls::Tls;
 
@@ -20,20 +21,19 @@ use crate::tls::Tls;
 const IDLE: Duration = Duration::from_secs(55);
 /// Idle connections that one core keeps to one endpoint.
 const KEPT: usize = 256;
-/// How long an address that a name resolved to is used before the name is asked for again.
-const RESOLVED: Duration = Duration::from_secs(5);
 
 /// Connections to one endpoint.
 #[derive(Debug)]
 pub struct Pool {
     address: Address,
     secured: Option<Secured>,
-    literal: Option<SocketAddr>,
-    resolved: Mutex<Option<(Instant, Arc<[SocketAddr]>)>>,
+    dial: Dial,
     idle: PerCore<Mutex<Vec<Idle>>>,
     /// Where the service speaks HTTP/2.
-    streams: Option<Streams>,
+    pub(super) streams: Option<Streams>,
     websockets: WebSockets,
+    /// How many connections there may be, where that is said.
+    pub(super) bounds: Option<Bounds>,
 }
 
 /// What a service speaks.
@@ -81,14 +81,19 @@ impl Pool {
         tls: Option<Tls>,
         websockets: WebSockets,
     ) -> Result<Self, Failure> {
-        let literal = address.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, address.port));
+        let dial = Dial::to(&address.host, address.port);
         let secured = match tls {
             Some(tls) => Some(Secured::new(tls, &address.host, protocol.by_tls())?),
             None => None,
         };
         let streams = (protocol != Protocol::Http1).then(Streams::new);
-        let (resolved, idle) = (Mutex::new(None), PerCore::new(Mutex::default));
-        Ok(Pool { address, secured, literal, resolved, idle, streams, websockets })
+        let idle = PerCore::new(Mutex::default);
+        Ok(Pool { address, secured, dial, idle, streams, websockets, bounds: None })
+    }
+
+    /// The same, with so many connections at once as these limits allow.
+    pub(crate) fn within(self, limits: Option<&LimitsSpec>) -> Self {
+        Pool { bounds: limits.and_then(Bounds::of), ..self }
     }
 
     /// Where the endpoint is.
@@ -122,11 +127,17 @@ impl Pool {
         None
     }
 
-    /// Makes a connection, or opens a stream on one that is there.
+    /// Makes a connection, or opens a stream on one that is there. Where connections are limited, it waits for its turn.
     ///
     /// # Errors
     /// [`Unreached`], with the last address's error, or with what is wrong about the handshake.
     pub async fn line(&self) -> Result<Line, Unreached> {
+        while let Some(limited) = self.limited() {
+            let turn = limited.turn().await.map_err(|Full| Unreached(io::ErrorKind::QuotaExceeded.into()))?;
+            if let Some((line, _)) = limited.taken(turn).await? {
+                return Ok(line);
+            }
+        }
         let line = match &self.streams {
             None => self.connect().await.map(Line::Http1),
             Some(streams) => streams.open(|| self.connect()).await,
@@ -146,11 +157,8 @@ impl Pool {
         line.map_err(Unreached)
     }
 
-    async fn connect(&self) -> io::Result<Conn> {
-        let stream = match self.literal {
-            Some(address) => socket::connect(&[address]).await?,
-            None => socket::connect(&self.resolve().await?).await?,
-        };
+    pub(super) async fn connect(&self) -> io::Result<Conn> {
+        let stream = self.dial.connect().await?;
         let socket = match &self.secured {
             None => Socket::Tcp(stream),
             Some(secured) => secured.greet(stream).await?,
@@ -160,7 +168,7 @@ impl Pool {
 
     /// Opens no further stream on the connection of one that was not answered in time: it may be dead. What is under
     /// way on it goes on.
-    pub fn doubt(&self, line: &Line) {
+    pub fn doubt(line: &Line) {
         if let Line::Http2(stream) = line {
             stream.retire_connection();
         }
@@ -176,6 +184,37 @@ impl Pool {
         if idle.len() < KEPT {
             idle.push(Idle { conn, since: now });
         }
+        drop(idle);
+        if let Some(bounds) = &self.bounds {
+            self.serve_waiting(bounds);
+        }
+    }
+
+    /// Somebody may wait for the connection that was given back. Only then: whoever queues up looks at what is idle
+    /// afterwards, so that of the two of them at least one sees the other.
+    fn serve_waiting(&self, bounds: &Bounds) {
+        while bounds.seats.is_waited_for() {
+            let Some(Idle { mut conn, since }) = lock(self.idle.here()).pop() else { return };
+            if conn.socket.has_news() {
+                continue;
+            }
+            if let Some(conn) = bounds.seats.hand_over(conn) {
+                lock(self.idle.here()).push(Idle { conn, since });
+            }
+        }
+    }
+
+    /// Closes the connection that has been idle for longest, of whichever core, and has its place.
+    pub(super) fn close_idle(&self) -> Option<Seat> {
+        let ages =
+            self.idle.iter().enumerate().filter_map(|(core, idle)| Some((lock(idle).first()?.since, core)));
+        let (_, core) = ages.min()?;
+        let mut idle = lock(self.idle.iter().nth(core)?);
+        let mut conn = (!idle.is_empty()).then(|| idle.remove(0).conn)?;
+        drop(idle);
+        let seat = conn.seat.take();
+        drop(conn);
+        seat
     }
 
     /// Lets go of connections of this core that are too old or closed by the peer.
@@ -186,27 +225,6 @@ impl Pool {
         if let Some(streams) = &self.streams {
             streams.sweep();
         }
-    }
-
-    async fn resolve(&self) -> io::Result<Arc<[SocketAddr]>> {
-        if let Some((when, addresses)) = &*lock(&self.resolved)
-            && when.elapsed() < RESOLVED
-        {
-            return Ok(Arc::clone(addresses));
-        }
-        let asked = tokio::net::lookup_host((&*self.address.host, self.address.port)).await;
-        let mut addresses: Vec<SocketAddr> = match asked {
-            Ok(addresses) => addresses.collect(),
-            // A name server that hiccups takes nobody down whose address was known a moment ago.
-            Err(error) => {
-                return lock(&self.resolved).as_ref().map(|(_, known)| Arc::clone(known)).ok_or(error);
-            }
-        };
-        // Most services of a laptop listen on IPv4 only; asking it first saves a refused connection.
-        addresses.sort_by_key(SocketAddr::is_ipv6);
-        let addresses: Arc<[SocketAddr]> = addresses.into();
-        *lock(&self.resolved) = Some((Instant::now(), Arc::clone(&addresses)));
-        Ok(addresses)
     }
 }
 

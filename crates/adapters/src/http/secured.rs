@@ -1,16 +1,14 @@
 //! How connections to one endpoint are secured: by the files of the service, and by what is in them now.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use model::{Code, Failure};
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use wire::Socket;
-use wire::tls::Stamp;
+use wire::tls::{Connector, ServerName, Stamp};
 
 use crate::tls::Tls;
 
@@ -29,7 +27,7 @@ pub(super) struct Secured {
 
 #[derive(Debug)]
 struct InForce {
-    config: Arc<ClientConfig>,
+    connector: Connector,
     stamp: Stamp,
     looked: Instant,
 }
@@ -48,13 +46,13 @@ impl Secured {
             )
         })?;
         let (stamp, looked) = (tls.stamp(), Instant::now());
-        let in_force = Mutex::new(InForce { config: tls.client_of(protocols)?, stamp, looked });
+        let in_force = Mutex::new(InForce { connector: tls.client_of(protocols)?, stamp, looked });
         Ok(Secured { tls, name, protocols, in_force })
     }
 
     /// Greets the endpoint on a connection that is open.
     pub(super) async fn greet(&self, stream: TcpStream) -> io::Result<Socket> {
-        let socket = wire::tls::connect(stream, &self.config(), self.name.clone()).await?;
+        let socket = wire::tls::connect(stream, &self.connector(), self.name.clone()).await?;
         if self.protocols == ["h2"] && socket.alpn().is_none() {
             return Err(io::Error::other("tls: it does not agree on HTTP/2 (ALPN)"));
         }
@@ -62,7 +60,7 @@ impl Secured {
     }
 
     /// What is in force. Files that changed are read again; if they cannot be used, what was before stays.
-    fn config(&self) -> Arc<ClientConfig> {
+    fn connector(&self) -> Connector {
         // Whole between any two statements, so a panic elsewhere does not spoil it.
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
         if in_force.looked.elapsed() >= LOOK {
@@ -71,7 +69,7 @@ impl Secured {
             if stamp != in_force.stamp {
                 in_force.stamp = stamp;
                 match self.tls.client_of(self.protocols) {
-                    Ok(config) => in_force.config = config,
+                    Ok(connector) => in_force.connector = connector,
                     Err(failure) => {
                         let why = failure.detail();
                         tracing::warn!(
@@ -82,6 +80,6 @@ impl Secured {
                 }
             }
         }
-        Arc::clone(&in_force.config)
+        in_force.connector.clone()
     }
 }

@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync;
@@ -76,6 +77,34 @@ impl Streams {
         }
     }
 
+    /// Whether the service agreed on HTTP/1.1 when it was last asked, so that its connections are not shared.
+    pub(super) fn is_http1(&self) -> bool {
+        self.is_http1.load(Relaxed)
+    }
+
+    /// A stream on a connection of this core, if one has room.
+    pub(super) fn share_here(&self) -> Option<Line> {
+        self.cores.here().share()
+    }
+
+    /// A stream on any connection that has room, of this core if there is one. On another's, that core moves what is said
+    /// and the one that asks uses it: dearer than an own one, and cheaper than to wait.
+    pub(super) fn share(&self) -> Option<Line> {
+        self.share_here().or_else(|| self.cores.iter().find_map(Core::share))
+    }
+
+    /// A stream on a new connection, or the connection itself, as was agreed; `None` when it has no room already.
+    pub(super) async fn begin_on(&self, conn: Conn) -> io::Result<Option<Line>> {
+        let is_http1 = !agreed_on_http2(&conn);
+        self.is_http1.store(is_http1, Relaxed);
+        if is_http1 {
+            return Ok(Some(Line::Http1(conn)));
+        }
+        let core = self.cores.here();
+        core.keep(conn).await?;
+        Ok(core.share())
+    }
+
     /// Lets go of connections of this core that have ended, or that nobody has used for long.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
@@ -114,6 +143,18 @@ impl Core {
     fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
         // What it guards is whole between any two statements, so a panic elsewhere does not spoil it.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stream on one that has room, without waiting.
+    fn share(&self) -> Option<Line> {
+        while let Some(mut client) = self.with_room() {
+            match client.poll_ready(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(())) => return Some(Line::Http2(Stream::opening(client.opening()))),
+                Poll::Ready(Err(_)) => client.retire(),
+                Poll::Pending => return None,
+            }
+        }
+        None
     }
 
     fn with_room(&self) -> Option<Client> {

@@ -108,14 +108,14 @@ impl fmt::Debug for Settings {
 
 impl Tls {
     fn tell(&self, config: &mut ClientConfig) {
-        if let Some(ca) = &self.ca {
+        if let Some(ca) = &self.client.ca {
             config.set("ssl.ca.location", ca.to_string_lossy());
         }
-        if let Some((certificate, key)) = &self.pair {
-            config.set("ssl.certificate.location", certificate.to_string_lossy());
-            config.set("ssl.key.location", key.to_string_lossy());
+        if let Some(pair) = &self.client.pair {
+            config.set("ssl.certificate.location", pair.cert.to_string_lossy());
+            config.set("ssl.key.location", pair.key.to_string_lossy());
         }
-        match self.trust {
+        match self.client.trust {
             Trust::Full => config.set("ssl.endpoint.identification.algorithm", "https"),
             Trust::Authority => config.set("ssl.endpoint.identification.algorithm", "none"),
             Trust::Anyone => config
@@ -288,7 +288,9 @@ mod tests {
         let mut settings = Settings { brokers: "a:1,[::1]:2".into(), user: None, tls: None };
         assert_eq!(settings.config().get("security.protocol"), Some("plaintext"));
         settings.user = Some(("me".into(), Secret::new("canary"), "PLAIN".into()));
-        settings.tls = Some(Tls { trust: Trust::Anyone, ..Tls::default() });
+        let mut tls = Tls::default();
+        tls.client.trust = Trust::Anyone;
+        settings.tls = Some(tls);
         let config = settings.config();
         assert_eq!(config.get("security.protocol"), Some("sasl_ssl"));
         assert_eq!(config.get("enable.ssl.certificate.verification"), Some("false"));

@@ -228,6 +228,13 @@ impl Desk {
             }
         }
     }
+
+    /// Whether the brokers answer, and each partition of a topic has one that takes messages.
+    pub(super) async fn is_led(&self, topic: &str) -> bool {
+        let name = topic.to_owned();
+        let led = self.ask("look for the topic", move |clerk| clerk.is_led(&name)).await;
+        led.unwrap_or(false)
+    }
 }
 
 impl Drop for Desk {
@@ -299,6 +306,15 @@ impl Clerk {
             Some(code) => Err(code.into()),
             None => Ok(own.partitions().len() as u32),
         })
+    }
+
+    fn is_led(&self, topic: &str) -> KafkaResult<bool> {
+        let metadata = self.metadata(Some(topic), self.patience())?;
+        let own = metadata.topics().iter().find(|own| own.name() == topic);
+        Ok(own.is_some_and(|own| {
+            own.error().is_none()
+                && own.partitions().iter().all(|one| one.error().is_none() && one.leader() >= 0)
+        }))
     }
 
     /// The first or last offsets of all these partitions, in one question to each of their leaders.

@@ -24,6 +24,7 @@ mod places;
 mod producer;
 mod protocol;
 mod publish;
+mod recipe;
 mod record;
 mod settle;
 mod shared;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use model::check::Problems;
 use model::field::Field;
 use model::kind::{Ability, KindCheck, Place};
+use model::recipe::{Recipe, Runs, Site};
 use model::tree::Node;
 use model::{EndpointSpec, Failure, ServiceSpec};
 
@@ -68,6 +70,10 @@ impl KindCheck for KafkaDriver {
     fn check(&self, service: &Node, problems: &mut Problems) {
         options::check(service, problems);
     }
+
+    fn runs(&self) -> Option<Runs> {
+        Some(recipe::RUNS)
+    }
 }
 
 impl Driver for KafkaDriver {
@@ -81,6 +87,10 @@ impl Driver for KafkaDriver {
 
     fn facts(&self) -> &'static [Fact] {
         FACTS
+    }
+
+    fn recipe(&self, service: &ServiceSpec, site: &Site) -> Option<Recipe> {
+        recipe::recipe(service, site)
     }
 
     fn chooses_nodes(&self, _service: &ServiceSpec) -> bool {

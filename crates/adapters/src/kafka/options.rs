@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use model::check::Problems;
+use model::check::{Problems, is_provisioned};
 use model::cluster_fields::{PASSWORD, USERNAME};
 use model::field::{Field, Shape, field, word};
 use model::tree::Node;
 use model::{Code, Failure, ServiceSpec};
 
 use crate::options::Said;
-use crate::{size, tls};
+use crate::{recipe, size, tls};
 
 const AUTO_CREATE: &str = "auto_create";
 const BUFFER: &str = "buffer";
@@ -139,6 +139,9 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
     {
         problems.at(node, BUFFER, TOO_SMALL);
     }
+    if is_provisioned(service) {
+        return check_provisioned(service, problems);
+    }
     let (user, password) = (said(service, USERNAME.name), said(service, PASSWORD.name));
     match (user, password) {
         (Some(user), None) => problems.at(user, USERNAME.name, "needs the `password` that belongs to it"),
@@ -150,6 +153,29 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
         }
         _ => return,
     };
+}
+
+/// What a broker that the gateway runs is not.
+fn check_provisioned(service: &Node, problems: &mut Problems) {
+    for key in [USERNAME.name, PASSWORD.name, SASL] {
+        if let Some(node) = said(service, key) {
+            let message = "means nothing to a broker that the gateway runs, which asks nobody who he is";
+            problems.at(node, key, message).suggestion = Some(recipe::ELSEWHERE.to_owned());
+        }
+    }
+    if let Some(bind) = said(service, "run").and_then(|run| said(run, "bind"))
+        && bind.as_str() == Some("0.0.0.0")
+    {
+        let message = "would reach nobody: a broker tells its clients where it is, and says `localhost`";
+        problems.at(bind, "run.bind", message).suggestion = Some(recipe::ELSEWHERE.to_owned());
+    }
+    recipe::check_tls(service, problems);
+    let is_settled = |name: &str| {
+        let is_heeded = matches!(name, "KAFKA_HEAP_OPTS" | "KAFKA_OPTS" | "KAFKA_JVM_PERFORMANCE_OPTS");
+        (name.starts_with("KAFKA_") && !is_heeded)
+            .then_some("is not read: the broker has its settings from a file that the gateway writes")
+    };
+    recipe::check_env(service, is_settled, problems);
 }
 
 /// A size as it is said, or as it is when it is not.
@@ -226,10 +252,11 @@ fn span(text: &str, least: Duration, most: Duration) -> Result<Duration, String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::tests::connected;
 
     fn problems(yaml: &str) -> Vec<String> {
         let mut problems = Problems::new(None);
-        check(&model::yaml::parse(yaml).expect("it is YAML"), &mut problems);
+        check(&connected(yaml), &mut problems);
         problems.into_vec().into_iter().map(|problem| problem.path).collect()
     }
 

@@ -1,10 +1,10 @@
 //! Publishing: one idempotent producer for a service, whose own thread hears what became of each message.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -23,22 +23,30 @@ use crate::queue::{Message, Receipt};
 /// How long its thread sleeps in the client.
 const NAP: Duration = Duration::from_millis(100);
 
+/// A producer that gives messages up has stalled when none has arrived for so long.
+const STALL: Duration = Duration::from_secs(3);
+
 /// Messages that wait at a time, whatever their size: each has its own memory beside its bytes.
 const MOST_WAITING: &str = "200000";
 
 /// The client, shared by all who publish. The thread that listens to it lets go of it.
 pub(super) struct Producer {
     client: BaseProducer<Courier>,
+    flow: Arc<Flow>,
     stop: AtomicBool,
 }
 
 impl Producer {
     pub(super) fn open(settings: &Settings, options: &Options, ear: Ear) -> KafkaResult<Arc<Producer>> {
-        let client = config(settings, options).create_with_context(Courier(ear))?;
-        let producer = Arc::new(Producer { client, stop: AtomicBool::new(false) });
+        let flow = Arc::new(Flow::default());
+        let courier = Courier { ear, flow: Arc::clone(&flow) };
+        let client = config(settings, options).create_with_context(courier)?;
+        let producer = Arc::new(Producer { client, flow, stop: AtomicBool::new(false) });
         let own = Arc::clone(&producer);
         let listen = move || {
-            while !own.stop.load(Ordering::Acquire) || Arc::strong_count(&own) > 1 {
+            // Whoever has gone away may come back under his key for what became of his message.
+            while !own.stop.load(Ordering::Acquire) || Arc::strong_count(&own) > 1 || own.flow.is_waited_for()
+            {
                 own.client.poll(NAP);
             }
         };
@@ -53,7 +61,9 @@ impl Producer {
             BaseRecord::with_opaque_to(topic, ticket).payload(&message.value);
         record.key = message.key.as_deref();
         record.headers = record::native(message);
+        self.flow.handed_over();
         if let Err((error, _)) = self.client.send(record) {
+            self.flow.ended();
             parcel.tell(at, Err(code(&error)));
         }
     }
@@ -61,6 +71,12 @@ impl Producer {
     /// Whether it can publish nothing more, ever: its numbers no longer fit the broker's.
     pub(super) fn is_lost(&self) -> bool {
         self.client.client().fatal_error().is_some()
+    }
+
+    /// Whether messages were given up, and none has arrived for a while. Where the broker answers others, it has lost its
+    /// way.
+    pub(super) fn has_stalled(&self) -> bool {
+        self.flow.has_stalled()
     }
 
     /// Waits until everything is delivered or failed, or for so long. Blocks.
@@ -149,16 +165,71 @@ struct Ticket {
     at: usize,
 }
 
+/// Whether messages arrive.
+struct Flow {
+    began: Instant,
+    waiting: AtomicUsize,
+    /// When one last arrived: milliseconds from the beginning.
+    arrived: AtomicU64,
+    /// Some were given up, and none has arrived since.
+    gave_up: AtomicBool,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        let (waiting, arrived, gave_up) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        Flow { began: Instant::now(), waiting, arrived, gave_up }
+    }
+}
+
+impl Flow {
+    fn handed_over(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn arrived(&self) {
+        self.arrived.store(self.now(), Ordering::Relaxed);
+        self.gave_up.store(false, Ordering::Relaxed);
+    }
+
+    fn given_up(&self) {
+        self.gave_up.store(true, Ordering::Relaxed);
+    }
+
+    /// One waits no more, whatever became of it.
+    fn ended(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// One that only waits may still arrive, before those that would be sent by another producer. One that is new has to find
+    /// its brokers first, however soon messages are given up.
+    fn has_stalled(&self) -> bool {
+        let still = || self.now().saturating_sub(self.arrived.load(Ordering::Relaxed));
+        self.gave_up.load(Ordering::Relaxed) && still() > STALL.as_millis() as u64
+    }
+
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+}
+
 /// Brings what the broker says of a message to those who wait for it.
-struct Courier(Ear);
+struct Courier {
+    ear: Ear,
+    flow: Arc<Flow>,
+}
 
 impl ClientContext for Courier {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.log(level, facility, message);
+        self.ear.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(error, reason);
+        self.ear.error(error, reason);
     }
 }
 
@@ -169,7 +240,8 @@ impl ProducerContext for Courier {
         let fate = match result {
             Ok(message) => match (u32::try_from(message.partition()), u64::try_from(message.offset())) {
                 (Ok(partition), Ok(offset)) => {
-                    self.0.well();
+                    self.ear.well();
+                    self.flow.arrived();
                     Ok(Receipt { partition, offset })
                 }
                 // Taken, and nobody knows where.
@@ -178,11 +250,13 @@ impl ProducerContext for Courier {
             Err((error, _)) => {
                 let code = code(error);
                 if code == RDKafkaErrorCode::MessageTimedOut {
-                    self.0.gave_up();
+                    self.ear.gave_up();
+                    self.flow.given_up();
                 }
                 Err(code)
             }
         };
+        self.flow.ended();
         ticket.parcel.tell(ticket.at, fate);
     }
 }
@@ -190,6 +264,22 @@ impl ProducerContext for Courier {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_has_stalled_when_messages_are_given_up_until_one_arrives() {
+        let mut flow = Flow::default();
+        flow.given_up();
+        assert!(!flow.has_stalled(), "it is new");
+        flow.arrived();
+        flow.began -= STALL * 3;
+        flow.handed_over();
+        assert!(!flow.has_stalled(), "what waits may still arrive");
+        flow.ended();
+        flow.given_up();
+        assert!(flow.has_stalled(), "what was given up did not arrive");
+        flow.arrived();
+        assert!(!flow.has_stalled());
+    }
 
     #[tokio::test]
     async fn a_parcel_waits_for_all_of_its_messages() {

@@ -80,7 +80,22 @@ impl Press {
         if !self.desk.knows(topic) {
             self.desk.once_for(topic, self.find_topic(topic)).await?;
         }
-        self.producer().await
+        let producer = self.producer().await?;
+        // The client has been seen to lose its way when its broker goes and comes back.
+        if producer.has_stalled() && self.desk.is_led(topic).await {
+            self.replace(&producer, "delivers nothing while the broker answers");
+            return self.producer().await;
+        }
+        Ok(producer)
+    }
+
+    /// The next message gets a new one. What this one still has is its own to the end of those who wait for it.
+    fn replace(&self, producer: &Arc<Producer>, why: &'static str) {
+        let mut current = self.producer.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(old) = current.take_if(|own| Arc::ptr_eq(own, producer)) {
+            tracing::warn!(service = %self.desk.ear().service(), why, "a producer of Kafka is made anew");
+            old.stop();
+        }
     }
 
     /// Publishes under a key: what was handed over by an earlier call is waited for, and not handed over again.
@@ -155,11 +170,7 @@ impl Press {
         if !current.is_lost() {
             return Some(current);
         }
-        let mut current = self.producer.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lost) = current.take_if(|own| own.is_lost()) {
-            tracing::warn!(service = %self.desk.ear().service(), "a producer of Kafka is lost, and made anew");
-            lost.stop();
-        }
+        self.replace(&current, "can publish nothing more");
         None
     }
 

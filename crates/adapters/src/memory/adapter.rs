@@ -1,15 +1,19 @@
 //! The adapter: the store with today's clock, its limits and its failures.
 
+use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use model::{Code, Failure};
 
 use super::glob::{Glob, MOST};
+use super::kept;
 use super::options::Options;
 use super::scan::{self, Position};
-use super::shard::{NoSum, size_of};
+use super::shard::{Gone, NoSum, size_of};
 use super::store::{Hold, Store};
+use crate::embedded::gate;
 use crate::key_value::{Exclusive, HeldKeys, KeyValue, MAX_KEY, Page, SetOptions, Ttl, Value};
 use crate::{Adapter, Call};
 
@@ -34,6 +38,16 @@ impl Adapter for MemoryAdapter {
         Some(self)
     }
 
+    fn leave(&self, file: &Path, until: Instant) -> Call<'_, ()> {
+        let left = kept::leave(&self.store, file, until).map_err(|error| unkept(file, "left", &error));
+        Box::pin(std::future::ready(left))
+    }
+
+    fn take_up(&self, file: &Path, until: Instant) -> Call<'_, ()> {
+        let taken = kept::take_up(&self.store, file, until).map_err(|error| unkept(file, "taken up", &error));
+        Box::pin(std::future::ready(taken))
+    }
+
     fn sweep(&self) {
         self.store.sweep(Instant::now());
     }
@@ -51,14 +65,14 @@ impl KeyValue for MemoryAdapter {
         Box::pin(async move {
             check_key(key)?;
             let value = own(value, self.max_value)?;
-            Ok(self.store.set(key, value, options, Instant::now()))
+            Ok(self.store.set(key, value, options, Instant::now())?)
         })
     }
 
     fn delete<'a>(&'a self, key: &'a [u8]) -> Call<'a, bool> {
         Box::pin(async move {
             check_key(key)?;
-            Ok(self.store.delete(key, Instant::now()))
+            Ok(self.store.delete(key, Instant::now())?)
         })
     }
 
@@ -69,6 +83,7 @@ impl KeyValue for MemoryAdapter {
                 let detail = match why {
                     NoSum::NotANumber => "The value is not a whole number of 64 bits.",
                     NoSum::Overflow => "The sum is not a whole number of 64 bits.",
+                    NoSum::Gone => return gate::given_away(),
                 };
                 Failure::client(Code::CommandFailed, detail)
             })
@@ -78,7 +93,7 @@ impl KeyValue for MemoryAdapter {
     fn expire<'a>(&'a self, key: &'a [u8], ttl: Option<Duration>) -> Call<'a, bool> {
         Box::pin(async move {
             check_key(key)?;
-            Ok(self.store.expire(key, ttl, Instant::now()))
+            Ok(self.store.expire(key, ttl, Instant::now())?)
         })
     }
 
@@ -118,7 +133,7 @@ impl KeyValue for MemoryAdapter {
 impl Exclusive for MemoryAdapter {
     fn hold(&self, keys: &[&[u8]], work: &mut dyn FnMut(&mut dyn HeldKeys)) -> Result<(), Failure> {
         keys.iter().try_for_each(|key| check_key(key))?;
-        let hold = self.store.hold(keys, Instant::now());
+        let hold = self.store.hold(keys, Instant::now())?;
         work(&mut Held { hold, max_value: self.max_value });
         Ok(())
     }
@@ -161,6 +176,17 @@ fn own(value: Value, most: u64) -> Result<Value, Failure> {
     }
     Err(Failure::client(Code::TooLarge, format!("The value has {size} bytes; at most {most} are kept."))
         .with_hint("Raise `max_value` of the service."))
+}
+
+impl From<Gone> for Failure {
+    fn from(_: Gone) -> Self {
+        gate::given_away()
+    }
+}
+
+fn unkept(file: &Path, verb: &str, error: &io::Error) -> Failure {
+    let detail = format!("What the cache holds could not be {verb} in `{}`: {error}.", file.display());
+    Failure::gateway(Code::Internal, detail)
 }
 
 fn check_key(key: &[u8]) -> Result<(), Failure> {

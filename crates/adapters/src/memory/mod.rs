@@ -1,9 +1,10 @@
 //! A cache inside this process: the kind `memory`.
 //!
-//! Nothing here survives the process, and what is used least makes room when the memory is full.
+//! Nothing here survives the process, unless another takes its place (`kept`), and what is used least makes room when the memory is full.
 
 mod adapter;
 mod glob;
+mod kept;
 mod options;
 mod scan;
 mod shard;
@@ -31,7 +32,10 @@ pub struct MemoryDriver;
 
 /// What is otherwise than with other kinds that keep keys and values.
 const FACTS: &[Fact] = &[
-    Fact { name: "durability", says: "Nothing is kept when the process ends." },
+    Fact {
+        name: "durability",
+        says: "Nothing is kept when the process ends, unless another program takes its place (SIGUSR2).",
+    },
     Fact {
         name: "eviction",
         says: "When `max_memory` is full, what is used least makes room, however long it was to stay.",

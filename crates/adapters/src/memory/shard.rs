@@ -65,6 +65,18 @@ pub(super) enum NoSum {
     NotANumber,
     /// The sum is none.
     Overflow,
+    /// Nothing is written any more.
+    Gone,
+}
+
+/// What is here was left to another process: nothing is written any more that it would not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gone;
+
+impl From<Gone> for NoSum {
+    fn from(_: Gone) -> Self {
+        NoSum::Gone
+    }
 }
 
 /// What a read found.
@@ -79,6 +91,8 @@ pub(super) enum Found {
 pub(super) struct Shard {
     cache: Cache<Key, Entry, ByBytes, DefaultHashBuilder, Collect>,
     order: BTreeSet<Key>,
+    /// Said once, by whoever leaves it to another process.
+    pub(super) gone: bool,
 }
 
 impl Shard {
@@ -88,7 +102,7 @@ impl Shard {
         let options = OptionsBuilder::new().weight_capacity(capacity).estimated_items_capacity(items).build();
         let options = options.expect("both capacities are set");
         let cache = Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), Collect);
-        Shard { cache, order: BTreeSet::new() }
+        Shard { cache, order: BTreeSet::new(), gone: false }
     }
 
     pub(super) fn get(&self, key: &[u8], now: Instant) -> Found {
@@ -198,6 +212,11 @@ impl Shard {
             }
         }
         None
+    }
+
+    /// Every entry, in the order of the keys.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&Key, &Entry)> {
+        self.order.iter().filter_map(|key| Some((key, self.cache.peek(&**key)?)))
     }
 
     /// Whether it is there and its time is over.

@@ -9,7 +9,7 @@ use quick_cache::DefaultHashBuilder;
 
 use super::options::Options;
 use super::scan::Position;
-use super::shard::{Entry, Found, Leftovers, NoSum, OVERHEAD, Shard};
+use super::shard::{Entry, Found, Gone, Leftovers, NoSum, OVERHEAD, Shard};
 use crate::key_value::{MAX_KEY, SetOptions, Ttl, Value};
 
 /// Enough that the cores of a large machine seldom meet at one lock.
@@ -60,11 +60,17 @@ impl Store {
     }
 
     /// Says whether it was stored.
-    pub(super) fn set(&self, key: &[u8], value: Value, options: SetOptions, now: Instant) -> bool {
+    pub(super) fn set(
+        &self,
+        key: &[u8],
+        value: Value,
+        options: SetOptions,
+        now: Instant,
+    ) -> Result<bool, Gone> {
         let mut left = Leftovers::default();
-        let mut shard = write(self.shard(key));
+        let mut shard = usable(self.shard(key))?;
         if options.if_absent && shard.is_live(key, now) {
-            return false;
+            return Ok(false);
         }
         match over_at(options.ttl, now) {
             Some(at) if at <= now => {
@@ -73,26 +79,26 @@ impl Store {
             expires => shard.set(key, Entry { value, expires }, &mut left),
         }
         drop(shard);
-        true
+        Ok(true)
     }
 
-    pub(super) fn delete(&self, key: &[u8], now: Instant) -> bool {
+    pub(super) fn delete(&self, key: &[u8], now: Instant) -> Result<bool, Gone> {
         let mut left = Leftovers::default();
-        write(self.shard(key)).remove(key, now, &mut left)
+        Ok(usable(self.shard(key))?.remove(key, now, &mut left))
     }
 
     pub(super) fn incr(&self, key: &[u8], by: i64, now: Instant) -> Result<i64, NoSum> {
         let mut left = Leftovers::default();
-        write(self.shard(key)).incr(key, by, now, &mut left)
+        usable(self.shard(key))?.incr(key, by, now, &mut left)
     }
 
-    pub(super) fn expire(&self, key: &[u8], ttl: Option<Duration>, now: Instant) -> bool {
+    pub(super) fn expire(&self, key: &[u8], ttl: Option<Duration>, now: Instant) -> Result<bool, Gone> {
         let mut left = Leftovers::default();
-        let mut shard = write(self.shard(key));
-        match over_at(ttl, now) {
+        let mut shard = usable(self.shard(key))?;
+        Ok(match over_at(ttl, now) {
             Some(at) if at <= now => shard.remove(key, now, &mut left),
             expires => shard.expire(key, expires, now),
-        }
+        })
     }
 
     pub(super) fn ttl(&self, key: &[u8], now: Instant) -> Ttl {
@@ -101,12 +107,17 @@ impl Store {
 
     /// Locks the shards of these keys until what is given back goes. Everybody locks them in their order, and nobody
     /// else more than one, so that no two wait for each other.
-    pub(super) fn hold(&self, keys: &[&[u8]], now: Instant) -> Hold<'_> {
+    pub(super) fn hold(&self, keys: &[&[u8]], now: Instant) -> Result<Hold<'_>, Gone> {
         let mut wanted: Vec<usize> = keys.iter().map(|key| self.index(key)).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let shards = wanted.into_iter().map(|index| (index, write(&self.shards[index]))).collect();
-        Hold { shards, store: self, now, left: Vec::new() }
+        let locked = wanted.into_iter().map(|index| Ok((index, usable(&self.shards[index])?)));
+        Ok(Hold { shards: locked.collect::<Result<_, _>>()?, store: self, now, left: Vec::new() })
+    }
+
+    /// Nothing is written any more: whoever was writing is done, and whoever comes is refused.
+    pub(super) fn end(&self) {
+        self.shards.iter().for_each(|shard| write(shard).gone = true);
     }
 
     /// Removes some of the entries whose time is over, going round. Only one sweep runs at a time.
@@ -232,6 +243,12 @@ fn read(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
 
 fn write(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
     shard.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same for what is to last.
+fn usable(shard: &RwLock<Shard>) -> Result<RwLockWriteGuard<'_, Shard>, Gone> {
+    let shard = write(shard);
+    if shard.gone { Err(Gone) } else { Ok(shard) }
 }
 
 #[cfg(test)]

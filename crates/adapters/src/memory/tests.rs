@@ -35,7 +35,7 @@ fn scan_all(store: &Store, pattern: &str, limit: usize, now: Instant) -> Vec<Byt
 }
 
 fn set(store: &Store, key: &str, value: impl Into<Bytes>, ttl: Option<Duration>, now: Instant) -> bool {
-    store.set(key.as_bytes(), Value::plain(value), SetOptions { ttl, if_absent: false }, now)
+    store.set(key.as_bytes(), Value::plain(value), SetOptions { ttl, if_absent: false }, now).unwrap()
 }
 
 fn validate(store: &Store) {
@@ -127,18 +127,18 @@ fn take(step: Step, store: &Store, model: &mut Model, begun: Instant) {
         Step::Set { key, value, ttl, if_absent } => {
             let options = SetOptions { ttl: ttl_of(ttl), if_absent };
             let stores = !if_absent || !model.entries.contains_key(&name(key));
-            assert_eq!(store.set(&name(key), Value::plain(value.clone()), options, now), stores);
+            assert_eq!(store.set(&name(key), Value::plain(value.clone()), options, now), Ok(stores));
             if stores {
                 model.put(name(key), value, ttl);
             }
         }
         Step::Delete(key) => {
-            assert_eq!(store.delete(&name(key), now), model.entries.remove(&name(key)).is_some());
+            assert_eq!(store.delete(&name(key), now), Ok(model.entries.remove(&name(key)).is_some()));
         }
         Step::Incr(key, by) => assert_eq!(store.incr(&name(key), by, now), model.incr(name(key), by)),
         Step::Expire(key, ttl) => {
             let old = model.entries.get(&name(key)).cloned();
-            assert_eq!(store.expire(&name(key), ttl_of(ttl), now), old.is_some());
+            assert_eq!(store.expire(&name(key), ttl_of(ttl), now), Ok(old.is_some()));
             if let Some((value, _)) = old {
                 model.put(name(key), value, ttl);
             }
@@ -328,7 +328,9 @@ fn of_threads_that_race_for_a_key_one_sets_it() {
     let won: usize = std::thread::scope(|scope| {
         let race = || {
             start.wait();
-            (0..KEYS).filter(|n| store.set(&n.to_le_bytes(), Value::plain("v"), if_absent, now)).count()
+            (0..KEYS)
+                .filter(|n| store.set(&n.to_le_bytes(), Value::plain("v"), if_absent, now).unwrap())
+                .count()
         };
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(race)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()

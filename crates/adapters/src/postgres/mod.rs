@@ -9,6 +9,7 @@ mod failure;
 mod lag;
 mod options;
 mod pool;
+mod recipe;
 mod role;
 mod run;
 mod text;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use model::check::Problems;
 use model::field::Field;
 use model::kind::{Ability, KindCheck, Place};
+use model::recipe::{Recipe, Runs, Site};
 use model::tree::Node;
 use model::{Address, EndpointSpec, Failure, ServiceSpec};
 
@@ -99,6 +101,10 @@ impl KindCheck for PostgresDriver {
     fn check(&self, service: &Node, problems: &mut Problems) {
         options::check(service, problems);
     }
+
+    fn runs(&self) -> Option<Runs> {
+        Some(recipe::RUNS)
+    }
 }
 
 impl Driver for PostgresDriver {
@@ -112,6 +118,10 @@ impl Driver for PostgresDriver {
 
     fn facts(&self) -> &'static [Fact] {
         FACTS
+    }
+
+    fn recipe(&self, service: &ServiceSpec, site: &Site) -> Option<Recipe> {
+        recipe::recipe(service, site)
     }
 
     fn connect(

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use model::check::Problems;
+use model::check::{Problems, is_provisioned};
 use model::cluster_fields::{DATABASE, PASSWORD, USERNAME};
 use model::field::{Field, Shape, field, word};
 use model::tree::Node;
 use model::{Failure, Secret, ServiceSpec};
 
 use crate::options::Said;
+use crate::recipe;
 use crate::sql::limits::{self, Limits};
 use crate::tls::{self, Tls, Trust};
 
@@ -97,6 +98,9 @@ const POOL_FIELDS: &[Field] = &[
     )
     .default("3600s"),
 ];
+
+/// The server cuts off names that are longer, in bytes.
+const LONGEST_NAME: usize = 63;
 
 /// Settings of a session that values are read by.
 const OWN_SETTINGS: [&str; 3] = ["timezone", "datestyle", "client_encoding"];
@@ -191,6 +195,38 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
     {
         problems.at(mode, SSLMODE, "says no to what `tls.enabled` says yes to; leave one of them out");
     }
+    if is_provisioned(service) {
+        check_provisioned(service, problems);
+    }
+}
+
+/// What a server that the gateway runs cannot be.
+fn check_provisioned(service: &Node, problems: &mut Problems) {
+    let said = |key| service.get(key).filter(|node| !node.is_null());
+    if let Some(mode) = said(SSLMODE)
+        && matches!(mode.as_str(), Some("require" | "verify-ca" | "verify-full"))
+    {
+        problems.at(mode, SSLMODE, recipe::NO_TLS).suggestion = Some(recipe::ELSEWHERE.to_owned());
+    }
+    for key in ["username", "database"] {
+        let Some((node, name)) = said(key).and_then(|node| Some((node, node.as_text()?))) else { continue };
+        if name.len() > LONGEST_NAME {
+            problems.at(
+                node,
+                key,
+                format!("is longer than {LONGEST_NAME} bytes, which the server would cut off"),
+            );
+        }
+        if key == "username" && name.starts_with("pg_") {
+            problems.at(node, key, "begins with `pg_`, as only roles of the server itself do");
+        }
+        if key == "database" && matches!(&*name, "template0" | "template1") {
+            problems.at(node, key, format!("`{name}` is what the server makes other databases from"));
+        }
+    }
+    recipe::check_tls(service, problems);
+    let is_ours = |name: &str| name == "PGDATA" || name.starts_with("POSTGRES_");
+    recipe::check_env(service, |name| is_ours(name).then_some(recipe::SAID_ELSEWHERE), problems);
 }
 
 /// The options of a service that was checked.
@@ -228,15 +264,15 @@ fn security(service: &ServiceSpec) -> Result<Security, Failure> {
     let said_no = Said::within(service, tls::TLS).text("enabled").as_deref() == Some("false");
     let mode = match (mode.as_deref(), &tls) {
         (Some(mode), _) => mode,
-        (None, Some(Tls { trust: Trust::Anyone, .. })) => "require",
+        (None, Some(tls)) if tls.client.trust == Trust::Anyone => "require",
         (None, Some(_)) => "verify-full",
         (None, None) if said_no => "disable",
         (None, None) => "prefer",
     };
-    let tls = tls.unwrap_or_default();
+    let mut tls = tls.unwrap_or_default();
     // As libpq: who names an authority means it.
-    let unnamed =
-        if tls.ca.is_some() && tls.trust != Trust::Anyone { Trust::Authority } else { Trust::Anyone };
+    let names_one = tls.client.ca.is_some() && tls.client.trust != Trust::Anyone;
+    let unnamed = if names_one { Trust::Authority } else { Trust::Anyone };
     let (asks, trust) = match mode {
         "disable" => (Asks::Never, Trust::Anyone),
         "allow" => (Asks::IfNeeded, Trust::Anyone),
@@ -245,7 +281,8 @@ fn security(service: &ServiceSpec) -> Result<Security, Failure> {
         "verify-ca" => (Asks::Always, Trust::Authority),
         _ => (Asks::Always, Trust::Full),
     };
-    Ok(Security { asks, tls: Tls { trust, ..tls } })
+    tls.client.trust = trust;
+    Ok(Security { asks, tls })
 }
 
 #[cfg(test)]
@@ -253,6 +290,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::recipe::tests::connected;
 
     fn service(keys: &[(&str, Value)]) -> ServiceSpec {
         let mut service = ServiceSpec::of_kind("postgres");
@@ -272,7 +310,7 @@ mod tests {
             ("options: \"-c TimeZone=Europe/Berlin\"", "options"),
         ] {
             let mut problems = Problems::new(None);
-            check(&model::yaml::parse(yaml).unwrap(), &mut problems);
+            check(&connected(yaml), &mut problems);
             let found = problems.into_vec();
             assert_eq!(
                 found.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(),
@@ -284,7 +322,7 @@ mod tests {
             ["{}", "pool: {min_connections: 5}", "{sslmode: disable, tls: {enabled: false}}", "max_value: ~"]
         {
             let mut problems = Problems::new(None);
-            check(&model::yaml::parse(yaml).unwrap(), &mut problems);
+            check(&connected(yaml), &mut problems);
             assert!(problems.is_empty(), "{yaml}: {problems:?}");
         }
     }
@@ -293,7 +331,7 @@ mod tests {
     fn what_is_said_of_security_comes_to_one_thing() {
         let of = |keys: &[(&str, Value)]| {
             let security = security(&service(keys)).unwrap();
-            (security.asks, security.tls.trust)
+            (security.asks, security.tls.client.trust)
         };
         let mode = |mode: &str| (SSLMODE, json!(mode));
         let ca = || ("tls", json!({"ca": "ca.pem"}));

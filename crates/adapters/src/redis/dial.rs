@@ -2,17 +2,15 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use model::{Address, Secret};
 use redis::{Cmd, ServerError, Value, cmd};
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use wire::tls::{Connector, ServerName};
 
 use super::failure::Refusal;
 use super::link::Link;
@@ -45,7 +43,7 @@ pub(super) struct Login {
 
 /// How a connection is secured.
 pub(super) struct Secured {
-    pub(super) connector: TlsConnector,
+    pub(super) connector: Connector,
     /// The name that certificates must have, over that of the host.
     pub(super) name: Option<Box<str>>,
 }
@@ -113,7 +111,7 @@ impl Dialer {
         let Some(secured) = &self.secured else { return Ok(Box::new(stream)) };
         let name = secured.name.as_deref().unwrap_or(&address.host).to_owned();
         let name = ServerName::try_from(name).map_err(|error| io::Error::other(format!("tls: {error}")))?;
-        let stream = secured.connector.connect(name, stream).await;
+        let stream = secured.connector.greet(stream, name).await;
         Ok(Box::new(stream.map_err(|error| io::Error::other(format!("tls: {error}")))?))
     }
 
@@ -179,8 +177,7 @@ async fn told(link: &Link, address: &Address, command: &Cmd) -> Result<Result<()
 
 /// What connects by TLS as a service says.
 pub(super) fn secured(tls: &crate::tls::Tls) -> Result<Secured, model::Failure> {
-    let connector = TlsConnector::from(Arc::clone(&tls.client()?));
-    Ok(Secured { connector, name: tls.sni.as_deref().map(Into::into) })
+    Ok(Secured { connector: tls.client()?, name: tls.sni.as_deref().map(Into::into) })
 }
 
 #[cfg(test)]

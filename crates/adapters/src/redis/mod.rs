@@ -16,6 +16,7 @@ mod link;
 mod links;
 mod options;
 mod own;
+mod recipe;
 mod reply;
 mod role;
 mod room;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use model::check::Problems;
 use model::field::Field;
 use model::kind::{Ability, KindCheck, Place};
+use model::recipe::{Recipe, Runs, Site};
 use model::tree::Node;
 use model::{EndpointSpec, Failure, ServiceSpec};
 
@@ -68,6 +70,10 @@ impl KindCheck for RedisDriver {
     fn check(&self, service: &Node, problems: &mut Problems) {
         options::check(service, problems);
     }
+
+    fn runs(&self) -> Option<Runs> {
+        Some(recipe::RUNS)
+    }
 }
 
 impl Driver for RedisDriver {
@@ -81,6 +87,10 @@ impl Driver for RedisDriver {
 
     fn facts(&self) -> &'static [Fact] {
         FACTS
+    }
+
+    fn recipe(&self, service: &ServiceSpec, site: &Site) -> Option<Recipe> {
+        recipe::recipe(service, site)
     }
 
     fn chooses_nodes(&self, service: &ServiceSpec) -> bool {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::check::Problems;
+use model::check::{Problems, is_provisioned};
 use model::cluster_fields::{DATABASE, PASSWORD, USERNAME};
 use model::field::{Field, Shape, field, word};
 use model::tree::Node;
@@ -13,6 +13,7 @@ use super::dial::Login;
 use super::links::Keep;
 use super::table;
 use crate::options::Said;
+use crate::recipe;
 use crate::tls::{self, Tls};
 
 const MODE: &str = "mode";
@@ -108,17 +109,22 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
             problems.add(SENTINEL, at, "is needed with `mode: sentinel`").suggestion =
                 Some("sentinel: { master: NAME }".to_owned());
         }
-        ("sentinel", Some(_)) | (_, None) => {}
-        (_, Some(node)) => {
+        ("standalone" | "cluster", Some(node)) => {
             problems.at(node, SENTINEL, "is for `mode: sentinel` alone");
         }
+        // A mode that there is not is told elsewhere.
+        _ => {}
     }
-    if mode != "standalone"
+    if matches!(mode, "sentinel" | "cluster")
         && let Some(replicas) = said(service, "replicas")
     {
         problems.at(replicas, "replicas", format!("are found by the gateway with `mode: {mode}`"));
     }
-    check_user(service, "", problems);
+    if is_provisioned(service) {
+        check_provisioned(service, mode, problems);
+    } else {
+        check_user(service, "", problems);
+    }
     if let Some(sentinel) = said(service, SENTINEL) {
         check_user(sentinel, "sentinel.", problems);
     }
@@ -159,6 +165,21 @@ fn check_database(service: &Node, mode: &str, problems: &mut Problems) {
         }
         found = Some(number);
     }
+}
+
+/// What a server that the gateway runs is not.
+fn check_provisioned(service: &Node, mode: &str, problems: &mut Problems) {
+    if let Some(at) = said(service, MODE).filter(|_| mode != "standalone") {
+        let message = format!("`{mode}` takes several servers, and the gateway runs one");
+        problems.at(at, MODE, message).suggestion = Some(recipe::ELSEWHERE.to_owned());
+    }
+    if let Some(user) = said(service, "username")
+        && user.as_text().is_some_and(|text| text.contains(char::is_whitespace))
+    {
+        problems.at(user, "username", "holds a space, which no user of the server can");
+    }
+    recipe::check_tls(service, problems);
+    recipe::check_env(service, |name| (name == "REDIS_PASSWORD").then_some(recipe::SAID_ELSEWHERE), problems);
 }
 
 fn check_user(keys: &Node, path: &str, problems: &mut Problems) {

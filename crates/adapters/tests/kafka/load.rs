@@ -1,11 +1,11 @@
 //! Publishers that go on whatever happens, and what they were told against what is there in the end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::ServiceSpec;
+use model::{Failure, ServiceSpec};
 use throome_adapters::Adapter;
 use tokio::task::JoinHandle;
 
@@ -79,9 +79,15 @@ struct Told {
 struct Watch {
     stop: AtomicBool,
     arrived: AtomicUsize,
+    /// What was said last of one that did not.
+    failed: Mutex<String>,
 }
 
 impl Watch {
+    fn says(&self, failure: &Failure) {
+        *self.failed.lock().expect("sound") = failure.to_string();
+    }
+
     /// Waits until so many more have arrived.
     async fn more(&self, count: usize) {
         let until = self.arrived.load(Ordering::Acquire) + count;
@@ -90,7 +96,11 @@ impl Watch {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, wait).await.expect("publishing goes on");
+        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+            let (arrived, failed) =
+                (self.arrived.load(Ordering::Acquire), self.failed.lock().expect("sound"));
+            panic!("publishing does not go on: {arrived} of {until} have arrived; last failed: {failed}");
+        }
     }
 }
 
@@ -108,10 +118,14 @@ async fn publish_until(adapter: Arc<dyn Adapter>, topic: String, name: usize, wa
                     watch.arrived.fetch_add(1, Ordering::AcqRel);
                     told.arrived.push((text, receipt.partition, receipt.offset));
                 }
-                Err(failure) => told.failed.push((text, failure.detail().contains("all the same"))),
+                Err(failure) => {
+                    watch.says(&failure);
+                    told.failed.push((text, failure.detail().contains("all the same")));
+                }
             },
             Err(failure) => {
                 assert!(failure.retryable(), "a call that fails has sent nothing: {failure}");
+                watch.says(&failure);
                 told.failed.push((text, false));
             }
         }

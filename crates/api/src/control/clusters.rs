@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::Response;
 use bytes::Bytes;
-use clusters::{By, Data, Shown};
-use model::view::{ClusterHealth, ClusterMetrics, ClusterSummary, Plan};
+use clusters::{By, Changed, Clusters, Data, Shown};
+use model::Failure;
+use model::view::{ClusterHealth, ClusterMetrics, ClusterSummary, Operation, Plan};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -45,23 +47,30 @@ pub(crate) async fn list(State(door): State<Arc<Door>>, uri: Uri) -> Answer {
 
 /// Creates a cluster
 ///
-/// Waits until it is there. `services` may stand at the top or below `config`; `cluster_id` left out is made
-/// from the name.
+/// Waits until it is there, with everything that has to be started for it; `Prefer: respond-async` answers at once with the
+/// operation that does so. `services` may stand at the top or below `config`; `cluster_id` left out is made from the name.
 #[utoipa::path(post, path = "/api/v1/clusters", operation_id = "createCluster", tag = "clusters",
+    params(("Prefer" = Option<String>, Header, description = "`respond-async`: what takes its time is not waited for.")),
     request_body(content = ref("#/components/schemas/ClusterDocument")),
     responses((status = 201, description = "The finished cluster; `Location` and `ETag` are its own.",
-        body = ref("#/components/schemas/Cluster"))))]
+        body = ref("#/components/schemas/Cluster")),
+        (status = 202, description = "The operation that makes it; `Location` is its own.", body = Operation)))]
 pub(crate) async fn create(
     State(door): State<Arc<Door>>,
     Extension(by): Extension<By>,
     uri: Uri,
+    headers: HeaderMap,
     bytes: Bytes,
 ) -> Answer {
     Query::of(&uri).done()?;
     let body = body::any(&bytes)?;
     let clusters = door.clusters().clone();
-    let Shown { mut body, revision } =
-        carried_through(async move { clusters.create(&body, by).await }).await?;
+    let own = clusters.clone();
+    let change = Box::pin(async move { own.create(&body, by).await });
+    let Shown { mut body, revision } = match carried(clusters, change, &headers).await? {
+        Outcome::Done(shown) => shown,
+        Outcome::Under(operation) => return Ok(accepted(&operation)),
+    };
     let location = body["id"].as_str().map(|id| format!("/api/v1/clusters/{id}"));
     if let Value::Object(fields) = &mut body {
         // What earlier clients print.
@@ -92,10 +101,14 @@ pub(crate) async fn show(State(door): State<Arc<Door>>, Path(id): Path<String>, 
 /// What does not change is left alone. A secret that is sent as `***` stays as it is.
 #[utoipa::path(put, path = "/api/v1/clusters/{id}", operation_id = "replaceCluster", tag = "clusters",
     params(("id" = String, Path, description = "The cluster."),
+        ("keep_data" = Option<bool>, Query, description = "`false` removes the data of services that the gateway ran and \
+            that are not asked for any more; else they stay, for a service of the same name."),
+        ("Prefer" = Option<String>, Header, description = "`respond-async`: what takes its time is not waited for."),
         ("If-Match" = Option<String>, Header,
             description = "The `ETag` that was read: 412 if it has changed since.")),
     request_body(content = ref("#/components/schemas/ClusterDocument")),
-    responses((status = 200, description = "The cluster as it is now.", body = ref("#/components/schemas/Cluster"))))]
+    responses((status = 200, description = "The cluster as it is now.", body = ref("#/components/schemas/Cluster")),
+        (status = 202, description = "The operation that changes it; `Location` is its own.", body = Operation)))]
 pub(crate) async fn replace(
     State(door): State<Arc<Door>>,
     Extension(by): Extension<By>,
@@ -104,13 +117,65 @@ pub(crate) async fn replace(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Answer {
-    Query::of(&uri).done()?;
+    let mut query = Query::of(&uri);
+    let keep: Option<bool> = query.parse("keep_data", "`true` or `false`");
+    query.done()?;
+    let data = if keep == Some(false) { Data::Remove } else { Data::Keep };
     let if_match = etag::if_match(&headers, || revision(&door, &id))?;
     let body = body::any(&bytes)?;
     let clusters = door.clusters().clone();
-    let Shown { body, revision } =
-        carried_through(async move { clusters.replace(&id, &body, if_match, by).await }).await?;
-    Ok(etag::tagged(answer(StatusCode::OK, &body), revision))
+    let own = clusters.clone();
+    let change = Box::pin(async move { own.replace(&id, &body, if_match, data, by).await });
+    match carried(clusters, change, &headers).await? {
+        Outcome::Done(Shown { body, revision }) => Ok(etag::tagged(answer(StatusCode::OK, &body), revision)),
+        Outcome::Under(operation) => Ok(accepted(&operation)),
+    }
+}
+
+/// What came of a change when it was time to answer.
+enum Outcome {
+    Done(Shown),
+    Under(Arc<Operation>),
+}
+
+/// Carries a change through, also when its client goes away, and waits for its end unless the client would rather not.
+async fn carried(
+    clusters: Clusters,
+    change: impl Future<Output = Result<Changed, Failure>> + Send + 'static,
+    headers: &HeaderMap,
+) -> Result<Outcome, Failure> {
+    let waits = !prefers_not_to_wait(headers);
+    carried_through(async move {
+        match change.await? {
+            Changed::Now(shown) => Ok(Outcome::Done(shown)),
+            Changed::Under(underway) if waits => Box::pin(underway.carry(&clusters)).await.map(Outcome::Done),
+            Changed::Under(underway) => {
+                let operation = underway.operation();
+                // How it ends is the operation's to tell.
+                tokio::spawn(async move { drop(underway.carry(&clusters).await) });
+                Ok(Outcome::Under(operation))
+            }
+        }
+    })
+    .await
+}
+
+/// RFC 7240: `respond-async` among what is preferred.
+pub(crate) fn prefers_not_to_wait(headers: &HeaderMap) -> bool {
+    let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .any(|one| one.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("respond-async"))
+}
+
+/// 202: the operation that goes on.
+pub(crate) fn accepted(operation: &Operation) -> Response {
+    let mut response = answer(StatusCode::ACCEPTED, operation);
+    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/operations/{}", operation.id)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response.headers_mut().insert("preference-applied", HeaderValue::from_static("respond-async"));
+    response
 }
 
 /// What an answer to a deletion says.
@@ -129,8 +194,8 @@ pub(crate) struct Gone {
 /// With its services and the routes that lead to them.
 #[utoipa::path(delete, path = "/api/v1/clusters/{id}", operation_id = "deleteCluster", tag = "clusters",
     params(("id" = String, Path, description = "The cluster."),
-        ("keep_data" = Option<bool>, Query, description = "`true` keeps what its embedded services have on \
-            the disk, for a cluster of the same name; else it goes with the cluster."),
+        ("keep_data" = Option<bool>, Query, description = "`true` keeps what its services have on the disk \
+            of this machine, for a cluster of the same name; else it goes with the cluster."),
         ("If-Match" = Option<String>, Header,
             description = "The `ETag` that was read: 412 if it has changed since.")),
     responses((status = 200, description = "It is gone.", body = Gone)))]

@@ -17,6 +17,7 @@ impl Table for ExplainRequest {
     const NAME: &'static str = "ExplainRequest";
     const FIELDS: &'static [Field] = &[
         field("method", Shape::Text, "HTTP method.").default("GET"),
+        field("listener", Shape::Name, "The listener by which it comes.").default("main"),
         field("host", Shape::Text, "As in the `Host` header."),
         field("path", Shape::Text, "Path with query.").required(),
         field("headers", Shape::MapOf(&Shape::Text), "Headers that a route may look at."),

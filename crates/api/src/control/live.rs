@@ -1,36 +1,26 @@
 //! The live stream as server-sent events: a snapshot, then numbered deltas.
 
 use std::fmt::Write;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use bytes::Bytes;
 use clusters::{Following, Next, Piece, Subscription};
-use hyper::body::Frame;
 use model::Failure;
 use model::live::{LiveDelta, LiveSnapshot, Topic};
 use model::suggest::nearest;
 use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::Interval;
 use utoipa::ToSchema;
 
 use crate::door::{Answer, Door};
 use crate::guard::Open;
 use crate::query::Query;
 use crate::respond;
-
-/// How long nothing is said at most: proxies on the way and clients take silence for death, some after 15 s.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-
-/// How often it is asked whether the client still may: a token that is revoked ends its streams in this time.
-const RECHECK: Duration = Duration::from_secs(10);
+use crate::stream::{self, HEARTBEAT, Pieces, RECHECK, every};
 
 /// Bytes of a snapshot that are put into one frame: whoever reads slowly holds no more than this of its own.
 const PIECE: usize = 16 << 10;
@@ -84,7 +74,7 @@ pub(crate) async fn follow(State(door): State<Arc<Door>>, head: Parts) -> Answer
     };
     let kind = HeaderValue::from_static("text/event-stream");
     let mut response: Response =
-        respond::with(StatusCode::OK, kind, Bytes::new()).map(|_| Body::new(Told::begin(stream)));
+        respond::with(StatusCode::OK, kind, Bytes::new()).map(|_| stream::in_pieces(stream));
     // Proxies that gather answers would hold events back.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
@@ -122,14 +112,6 @@ fn unknown(name: &str) -> String {
     }
 }
 
-/// From now on, and not at once.
-fn every(period: Duration) -> Interval {
-    let mut interval = tokio::time::interval(period);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    interval.reset();
-    interval
-}
-
 /// A client that follows, and how far its events have been put into words.
 struct Stream {
     epoch: String,
@@ -145,8 +127,19 @@ struct Stream {
 }
 
 impl Stream {
-    /// The next piece of text, when there is one to say; none at the end.
-    async fn next(mut self) -> Option<Piecemeal> {
+    fn go_on(&mut self, text: &mut String) {
+        while text.len() < PIECE {
+            let Some(piece) = self.snapshot.next() else { break };
+            text.push_str(piece.as_ref());
+        }
+        if self.snapshot.len() == 0 {
+            text.push_str("\n\n");
+        }
+    }
+}
+
+impl Pieces for Stream {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
         let mut text = String::new();
         if self.snapshot.len() > 0 {
             self.go_on(&mut text);
@@ -181,43 +174,5 @@ impl Stream {
         }
         self.heartbeat.reset();
         Some((text.into(), self))
-    }
-
-    fn go_on(&mut self, text: &mut String) {
-        while text.len() < PIECE {
-            let Some(piece) = self.snapshot.next() else { break };
-            text.push_str(piece.as_ref());
-        }
-        if self.snapshot.len() == 0 {
-            text.push_str("\n\n");
-        }
-    }
-}
-
-/// The stream as a body: the next piece is made when the connection has room for it.
-struct Told(Pin<Box<dyn Future<Output = Option<Piecemeal>> + Send>>);
-
-/// A piece of text, and the stream that goes on behind it.
-type Piecemeal = (Bytes, Stream);
-
-impl Told {
-    fn begin(stream: Stream) -> Self {
-        Told(Box::pin(stream.next()))
-    }
-}
-
-impl HttpBody for Told {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let next = std::task::ready!(self.0.as_mut().poll(cx));
-        Poll::Ready(next.map(|(text, stream)| {
-            self.0 = Box::pin(stream.next());
-            Ok(Frame::data(text))
-        }))
     }
 }

@@ -1,6 +1,7 @@
 //! What the control door answers, one file for each kind of thing; and what their handlers share.
 
 pub(crate) mod activity;
+pub(crate) mod backups;
 pub(crate) mod clusters;
 pub(crate) mod events;
 pub(crate) mod explain;
@@ -9,7 +10,10 @@ pub(crate) mod kinds;
 pub(crate) mod later;
 pub(crate) mod legacy;
 pub(crate) mod live;
+pub(crate) mod logs;
 pub(crate) mod metrics;
+pub(crate) mod operations;
+pub(crate) mod orphans;
 pub(crate) mod routes;
 pub(crate) mod services;
 pub(crate) mod tokens;

@@ -5,27 +5,29 @@ use std::sync::Arc;
 use adapters::Sql;
 use axum::Extension;
 use axum::extract::{Path, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri};
 use bytes::Bytes;
-use clusters::{By, Service};
+use clusters::{Act, By, Service};
 use model::field::{Field, Shape, field};
 use model::kind::Ability;
-use model::view::ServiceFacts;
+use model::view::{Operation, ServiceFacts};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::operations::carry;
 use super::{carried_through, json as answer};
 use crate::body::{Table, read_or_default};
 use crate::door::{Answer, Door};
 use crate::query::Query;
 
-const REASON: Field = field("reason", Shape::Text, "Why, for the history.");
+pub(super) const REASON: Field = field("reason", Shape::Text, "Why, for the history.");
 
 /// `{reason?}`; the body may be left out.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reason {
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
 }
 
 impl Table for Reason {
@@ -162,6 +164,83 @@ async fn set_draining(
             async move { clusters.set_draining(&id, &name, draining, reason.as_deref(), by).await },
         );
     Ok(answer(StatusCode::OK, &facts.await?))
+}
+
+/// Restarts a service that the gateway runs
+///
+/// Waits until it answers again; `Prefer: respond-async` does not. Its data stay.
+#[utoipa::path(post, path = "/api/v1/clusters/{id}/services/{name}/restart", operation_id = "restartService",
+    tag = "services",
+    params(("id" = String, Path, description = "The cluster."),
+        ("name" = String, Path, description = "The service."),
+        ("Prefer" = Option<String>, Header, description = "`respond-async`: its end is not waited for.")),
+    request_body(content = ref("#/components/schemas/Reason")),
+    responses((status = 200, description = "It runs again: the operation.", body = Operation),
+        (status = 202, description = "The operation that does so; `Location` is its own.", body = Operation)))]
+pub(crate) async fn restart(
+    door: State<Arc<Door>>,
+    by: Extension<By>,
+    path: Path<(String, String)>,
+    head: Parts,
+    bytes: Bytes,
+) -> Answer {
+    act(door, by, path, &head, &bytes, Act::Restart).await
+}
+
+/// Stops a service that the gateway runs
+///
+/// It stays stopped, over restarts of the gateway too, until it is started. Its data stay.
+#[utoipa::path(post, path = "/api/v1/clusters/{id}/services/{name}/stop", operation_id = "stopService",
+    tag = "services",
+    params(("id" = String, Path, description = "The cluster."),
+        ("name" = String, Path, description = "The service."),
+        ("Prefer" = Option<String>, Header, description = "`respond-async`: its end is not waited for.")),
+    request_body(content = ref("#/components/schemas/Reason")),
+    responses((status = 200, description = "It is stopped: the operation.", body = Operation),
+        (status = 202, description = "The operation that does so; `Location` is its own.", body = Operation)))]
+pub(crate) async fn stop(
+    door: State<Arc<Door>>,
+    by: Extension<By>,
+    path: Path<(String, String)>,
+    head: Parts,
+    bytes: Bytes,
+) -> Answer {
+    act(door, by, path, &head, &bytes, Act::Stop).await
+}
+
+/// Starts a service that the gateway runs
+///
+/// Waits until it answers; `Prefer: respond-async` does not.
+#[utoipa::path(post, path = "/api/v1/clusters/{id}/services/{name}/start", operation_id = "startService",
+    tag = "services",
+    params(("id" = String, Path, description = "The cluster."),
+        ("name" = String, Path, description = "The service."),
+        ("Prefer" = Option<String>, Header, description = "`respond-async`: its end is not waited for.")),
+    request_body(content = ref("#/components/schemas/Reason")),
+    responses((status = 200, description = "It runs: the operation.", body = Operation),
+        (status = 202, description = "The operation that does so; `Location` is its own.", body = Operation)))]
+pub(crate) async fn start(
+    door: State<Arc<Door>>,
+    by: Extension<By>,
+    path: Path<(String, String)>,
+    head: Parts,
+    bytes: Bytes,
+) -> Answer {
+    act(door, by, path, &head, &bytes, Act::Start).await
+}
+
+async fn act(
+    State(door): State<Arc<Door>>,
+    Extension(by): Extension<By>,
+    Path((id, name)): Path<(String, String)>,
+    head: &Parts,
+    bytes: &[u8],
+    act: Act,
+) -> Answer {
+    Query::of(&head.uri).done()?;
+    let Reason { reason } = read_or_default(bytes)?;
+    let clusters = door.clusters().clone();
+    carry(head, Box::pin(async move { clusters.act(&id, &name, act, reason.as_deref(), by).await })).await
 }
 
 /// Closes the breakers of a service

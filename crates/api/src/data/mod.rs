@@ -139,6 +139,12 @@ impl Data {
         self.closing.send_replace(true);
     }
 
+    /// Ends every transaction that is open, for good, and says how many there were: whoever asks next asks another process.
+    #[must_use]
+    pub fn end_transactions(&self) -> usize {
+        self.transactions.end()
+    }
+
     /// The same with its bounds in reach of a test: room for so many bytes of larger answers, and transactions
     /// that are open for so long at most.
     #[cfg(test)]

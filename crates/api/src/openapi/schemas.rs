@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::body::Table;
 use crate::compat::routes::RouteInput;
+use crate::control::backups::Restore;
 use crate::control::services::{Reason, Reset};
 use crate::control::tokens::TokenRequest;
 use crate::data::cache::bodies::{ExpireBody, IncrBody, KeyBody, SetBody};
@@ -252,6 +253,7 @@ pub(super) fn documented() -> Vec<(&'static str, Value)> {
         of::<RouteDocument>(),
         of::<ProblemDocument>(),
         of::<Reason>(),
+        of::<Restore>(),
         of::<Reset>(),
         of::<TokenRequest>(),
         of::<RouteInput>(),

@@ -49,16 +49,9 @@ async fn what_is_not_there_says_so() {
 #[tokio::test]
 async fn what_belongs_to_a_later_stage_says_so() {
     let gateway = shop().await;
-    for (method, path) in [
-        ("POST", "/api/v1/clusters/shop/services/cache/restart"),
-        ("GET", "/api/v1/clusters/shop/services/cache/logs?tail=5"),
-        ("GET", "/api/v1/operations"),
-        ("GET", "/api/v1/operations/1/events"),
-        ("DELETE", "/api/v1/operations/1"),
-        ("POST", "/api/v1/auth/login"),
-        ("GET", "/api/v1/users"),
-        ("GET", "/api/websocket/stats"),
-    ] {
+    for (method, path) in
+        [("POST", "/api/v1/auth/login"), ("GET", "/api/v1/users"), ("GET", "/api/websocket/stats")]
+    {
         assert_eq!(
             gateway.ask(method, path, "").await.problem(),
             (422, "not_built".to_owned()),

@@ -55,7 +55,19 @@ async fn no_request_is_a_fault_of_the_gateway() {
     let mut refused = 0;
     for _ in 0..10_000 {
         let mut path = numbers.one(&paths).to_owned();
-        for name in ["{id}", "{name}", "{key}", "{tx}", "{topic}", "{group}", "{command}"] {
+        for name in [
+            "{id}",
+            "{name}",
+            "{key}",
+            "{tx}",
+            "{topic}",
+            "{group}",
+            "{command}",
+            "{backup}",
+            "{provisioner}",
+            "{cluster}",
+            "{service}",
+        ] {
             path = path.replacen(name, numbers.one(&WORDS), 1);
         }
         if numbers.below(3) == 0 {

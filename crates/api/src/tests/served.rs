@@ -23,7 +23,10 @@ pub(super) async fn served(grace: Duration, change: impl FnOnce(&mut Options)) -
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (close, closed) = oneshot::channel();
-    let closing = async move { drop(closed.await) };
+    let closing = async move {
+        drop(closed.await);
+        Duration::ZERO
+    };
     let done = tokio::spawn(serve(listener, options, closing, grace));
     Served { address, close, done, _dir: dir }
 }

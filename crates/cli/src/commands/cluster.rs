@@ -1,7 +1,7 @@
 //! `cluster`: list, get, create, edit, delete.
 
 use clap::{Args, Subcommand};
-use sdk::Data;
+use sdk::{Client, Data};
 use serde_json::{Value, json};
 
 use crate::ask::{self, Consent};
@@ -11,6 +11,7 @@ use crate::edit;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::output::{plain, text};
+use crate::progress::{self, Outcome};
 use crate::session::{Session, items};
 use crate::table::{Cell, Column, column, wide};
 
@@ -135,22 +136,33 @@ pub(crate) async fn create(session: &mut Session<'_>, args: Create) -> Result<Ex
     if let Some(id) = args.id {
         spec["cluster_id"] = Value::String(id);
     }
-    let call = session.client()?.clusters().create(&spec);
-    let body = session.try_send(call).await.map_err(|error| match &read {
+    let client = session.client()?;
+    let call = client.clusters().create(&spec);
+    let outcome = progress::carried_out(session, &client, call).await.map_err(|error| match &read {
         Some(document) => document.locate(error),
         None => error.into(),
     })?;
-    created(session, &body)
+    created(session, &client, outcome).await
 }
 
-pub(crate) fn created(session: &mut Session<'_>, body: &Value) -> Result<Exit, Fault> {
-    let id = text(body, "/id");
-    session.changed(&format!("created cluster `{id}`"), body, &id)?;
+pub(crate) async fn created(
+    session: &mut Session<'_>,
+    client: &Client,
+    outcome: Outcome,
+) -> Result<Exit, Fault> {
+    let body = match outcome {
+        Outcome::Answered(body) => body,
+        Outcome::Ended(id) => session.send(client.clusters().get(&id)).await?,
+        Outcome::LetGo => return Ok(Exit::Interrupted),
+    };
+    let id = text(&body, "/id");
+    session.changed(&format!("created cluster `{id}`"), &body, &id)?;
     Ok(Exit::Done)
 }
 
 async fn change(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {
-    let clusters = session.client()?.clusters();
+    let client = session.client()?;
+    let clusters = client.clusters();
     let reply = clusters.get(id).reply().await?;
     session.tell_trace();
     let Some((spec, draft)) = edit::edit(session, id, &reply.json()?)? else {
@@ -161,7 +173,12 @@ async fn change(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {
     if let Some(etag) = reply.etag() {
         call = call.if_match(etag);
     }
-    let body = session.send(call).await.map_err(|fault| draft.keep(fault))?;
+    let replaced = progress::carried_out(session, &client, call).await;
+    let body = match replaced.map_err(|error| draft.keep(error.into()))? {
+        Outcome::Answered(body) => body,
+        Outcome::Ended(id) => session.send(clusters.get(&id)).await?,
+        Outcome::LetGo => return Ok(Exit::Interrupted),
+    };
     session.changed(&format!("changed cluster `{id}`"), &body, id)?;
     Ok(Exit::Done)
 }

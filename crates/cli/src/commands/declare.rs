@@ -8,6 +8,7 @@ use crate::document::{self, Content, Document};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::output::text;
+use crate::progress::{self, Outcome};
 use crate::session::{Session, items};
 use crate::table::{Cell, Column, column};
 
@@ -129,8 +130,8 @@ async fn apply_cluster(
         Err(error) => return Err(error.into()),
     };
     if !there {
-        let created = session.try_send(client.clusters().create(spec)).await;
-        return cluster::created(session, &created.map_err(|error| document.locate(error))?);
+        let created = progress::carried_out(session, client, client.clusters().create(spec)).await;
+        return cluster::created(session, client, created.map_err(|error| document.locate(error))?).await;
     }
     let plan =
         session.try_send(client.clusters().plan(id, spec)).await.map_err(|error| document.locate(error))?;
@@ -138,12 +139,16 @@ async fn apply_cluster(
         session.changed(&format!("cluster `{id}` is as the file says"), &plan, id)?;
         return Ok(Exit::Done);
     }
-    let replaced = session.try_send(client.clusters().replace(id, spec)).await;
-    let body = replaced.map_err(|error| document.locate(error))?;
+    let replaced = progress::carried_out(session, client, client.clusters().replace(id, spec)).await;
+    let body = match replaced.map_err(|error| document.locate(error))? {
+        Outcome::Answered(body) => body,
+        Outcome::Ended(_) => session.send(client.clusters().get(id)).await?,
+        Outcome::LetGo => return Ok(Exit::Interrupted),
+    };
     let steps: Vec<Value> =
         items(&plan, "steps").into_iter().filter(|step| step["action"] != "keep").collect();
     let table = session.table(&steps, STEPS);
-    session.terminal.talk(&table);
+    session.talk(&table);
     session.changed(&format!("changed cluster `{id}`"), &body, id)?;
     Ok(Exit::Done)
 }

@@ -111,7 +111,7 @@ pub(crate) async fn events(args: Events, session: &mut Session<'_>) -> Result<Ex
 }
 
 /// Pages, until there are as many as were asked for.
-async fn show<T: DeserializeOwned>(
+pub(crate) async fn show<T: DeserializeOwned>(
     session: &mut Session<'_>,
     mut list: Paged<T>,
     plural: &str,

@@ -3,18 +3,24 @@
 // Without a gateway.
 pub(crate) mod completion;
 pub(crate) mod config;
+pub(crate) mod import;
 pub(crate) mod validate;
 
 // Asking a gateway.
+pub(crate) mod backup;
 pub(crate) mod cache;
 pub(crate) mod cluster;
 pub(crate) mod consume;
 pub(crate) mod declare;
 pub(crate) mod explain;
 pub(crate) mod group;
+pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod kind;
 pub(crate) mod legacy;
+pub(crate) mod logs;
+pub(crate) mod operation;
+pub(crate) mod orphan;
 pub(crate) mod publish;
 pub(crate) mod route;
 pub(crate) mod service;
@@ -41,6 +47,8 @@ pub(crate) fn run(command: Command, host: &Host, session: &mut Session<'_>) -> R
         Command::Validate(command) => validate::run(&command, host, session),
         Command::Config(command) => config::run(&command, host, session),
         Command::Completion(command) => completion::run(&command, session),
+        Command::Import(command) => import::run(&command, session),
+        Command::Health(command) => wait(health::run(command, host, session)),
         Command::Version => version(host, session),
         Command::Plan(command) => wait(declare::plan(command, session)),
         Command::Apply(command) => wait(declare::apply(command, session)),
@@ -48,6 +56,9 @@ pub(crate) fn run(command: Command, host: &Host, session: &mut Session<'_>) -> R
         Command::Service(command) => wait(service::run(command, session)),
         Command::Kinds(command) => wait(kind::run(command, session)),
         Command::Route(command) => wait(route::run(command, session)),
+        Command::Operation(command) => wait(operation::run(command, session)),
+        Command::Backup(command) => wait(backup::run(command, session)),
+        Command::Orphan(command) => wait(orphan::run(command, session)),
         Command::Token(command) => wait(token::run(command, session)),
         Command::Cache(command) => wait(cache::run(command, session)),
         Command::Sql(command) => wait(sql::run(command, session)),

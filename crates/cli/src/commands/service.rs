@@ -1,13 +1,15 @@
-//! `service`: the facts of services, and what an operator may do to one.
+//! `service`: the facts of services, and what an operator may do to one. What one has said is in `logs`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use sdk::{Client, Services};
 use serde_json::{Value, json};
 
+use crate::commands::logs::{self, Logs};
 use crate::complete;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::output::text;
+use crate::progress;
 use crate::session::{Session, items};
 use crate::table::{Cell, Column, column, wide};
 
@@ -24,23 +26,38 @@ pub(crate) enum Service {
         name: String,
     },
     /// Give it no new requests; those under way end in peace
-    Drain {
-        /// NAME, or CLUSTER/NAME
-        #[arg(add = complete::services_of_all())]
-        name: String,
-    },
+    Drain(Order),
     /// Give it requests again
-    Undrain {
-        /// NAME, or CLUSTER/NAME
-        #[arg(add = complete::services_of_all())]
-        name: String,
-    },
+    Undrain(Order),
     /// Close the breakers of its endpoints, which are then tried at once
-    ResetBreaker {
-        /// NAME, or CLUSTER/NAME
-        #[arg(add = complete::services_of_all())]
-        name: String,
-    },
+    ResetBreaker(Order),
+    /// End one that the gateway runs and begin it again; its data stay
+    Restart(Life),
+    /// End one that the gateway runs; it stays so until it is started, its data stay
+    Stop(Life),
+    /// Begin one that was stopped
+    Start(Life),
+    /// What one that the gateway runs has said
+    Logs(Logs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Order {
+    /// NAME, or CLUSTER/NAME
+    #[arg(add = complete::services_of_all())]
+    pub(crate) name: String,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Life {
+    #[command(flatten)]
+    pub(crate) order: Order,
+    /// Do not wait until it is done; the operation goes on
+    #[arg(long)]
+    pub(crate) no_wait: bool,
 }
 
 /// Also what `status` shows.
@@ -76,20 +93,27 @@ pub(crate) async fn run(command: Service, session: &mut Session<'_>) -> Result<E
     match command {
         Service::List => list(session, &client).await?,
         Service::Get { name } => get(session, &client, &name).await?,
-        Service::Drain { name } => {
-            let (services, name) = find(session, &client, &name)?;
+        Service::Drain(order) => {
+            let (services, name) = ordered(session, &client, &order)?;
             let body = session.send(services.drain(&name)).await?;
             session.changed(&format!("`{name}` is given no new requests"), &body, &name)?;
         }
-        Service::Undrain { name } => {
-            let (services, name) = find(session, &client, &name)?;
+        Service::Undrain(order) => {
+            let (services, name) = ordered(session, &client, &order)?;
             let body = session.send(services.undrain(&name)).await?;
             session.changed(&format!("`{name}` is given requests again"), &body, &name)?;
         }
-        Service::ResetBreaker { name } => {
-            let (services, name) = find(session, &client, &name)?;
+        Service::ResetBreaker(order) => {
+            let (services, name) = ordered(session, &client, &order)?;
             let body = session.send(services.reset_breaker(&name)).await?;
             session.changed(&format!("the breakers of `{name}` are closed"), &body, &name)?;
+        }
+        Service::Restart(life) => return lead(session, &client, &life, Act::Restart).await,
+        Service::Stop(life) => return lead(session, &client, &life, Act::Stop).await,
+        Service::Start(life) => return lead(session, &client, &life, Act::Start).await,
+        Service::Logs(args) => {
+            let (services, name) = find(session, &client, &args.name)?;
+            return logs::run(&args, session, &services, &name).await;
         }
     }
     Ok(Exit::Done)
@@ -145,7 +169,7 @@ const DOORS: &[(&str, &str)] = &[
 pub(crate) fn door(session: &Session<'_>, facts: &Value, name: &str) -> Option<String> {
     let doors = items(facts, "doors");
     let path = doors.iter().find(|door| door["name"] == name)?["path"].as_str()?.to_owned();
-    Some(format!("{}{path}", session.url().trim_end_matches('/')))
+    Some(format!("{}{path}", session.url()))
 }
 
 async fn get(session: &mut Session<'_>, client: &Client, name: &str) -> Result<(), Fault> {
@@ -174,8 +198,41 @@ async fn get(session: &mut Session<'_>, client: &Client, name: &str) -> Result<(
     })
 }
 
+/// What is done to a service that the gateway runs.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Restart,
+    Stop,
+    Start,
+}
+
+/// Begins it, and shows how far it is until it has ended.
+async fn lead(session: &mut Session<'_>, client: &Client, life: &Life, act: Act) -> Result<Exit, Fault> {
+    let (services, name) = ordered(session, client, &life.order)?;
+    let (call, doing, done) = match act {
+        Act::Restart => (services.restart(&name), "restarted", "answers again"),
+        Act::Stop => (services.stop(&name), "stopped", "is stopped"),
+        Act::Start => (services.start(&name), "started", "answers"),
+    };
+    let (began, ended) = (format!("`{name}` is being {doing}"), format!("`{name}` {done}"));
+    progress::led(session, client, call, life.no_wait, &began, &ended).await
+}
+
+/// What is ordered, and why.
+pub(crate) fn ordered(
+    session: &Session<'_>,
+    client: &Client,
+    order: &Order,
+) -> Result<(Services, String), Fault> {
+    let (services, name) = find(session, client, &order.name)?;
+    Ok(match &order.reason {
+        Some(reason) => (services.because(reason), name),
+        None => (services, name),
+    })
+}
+
 /// `NAME` in the named cluster, or `CLUSTER/NAME`.
-fn find(session: &Session<'_>, client: &Client, name: &str) -> Result<(Services, String), Fault> {
+pub(crate) fn find(session: &Session<'_>, client: &Client, name: &str) -> Result<(Services, String), Fault> {
     let (cluster, name) = match name.split_once('/') {
         Some((cluster, name)) => (cluster.to_owned(), name),
         None => (session.cluster()?, name),

@@ -36,7 +36,7 @@ pub(crate) async fn run(args: Status, session: &mut Session<'_>) -> Result<Exit,
     }
     let down = services.iter().filter(|service| service["verdict"] == "not_serving").count();
     let body = json!({ "gateway": gateway, "clusters": clusters });
-    let url = session.url().to_owned();
+    let url = session.url();
     session.show(&body, &text(&body, "/gateway/status"), |session| {
         let mut page = session.facts(&[
             ("Gateway", url),

@@ -22,6 +22,7 @@ pub(super) enum Kind {
     ServicesOfAll,
     Services,
     Routes,
+    Orphans,
     Topics,
     Groups,
 }
@@ -30,6 +31,9 @@ pub(super) enum Kind {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Names {
     url: Option<String>,
+    ca: Option<PathBuf>,
+    /// Certificate and private key.
+    pair: Option<(PathBuf, PathBuf)>,
     token: Option<String>,
     cluster: Option<String>,
     service: Option<String>,
@@ -56,11 +60,15 @@ impl Names {
                 }
             })
         };
+        let file = |flag, name| said(flag).or_else(|| env(name)).map(PathBuf::from);
         let absolute = |path: String| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
         let cache = env("XDG_CACHE_HOME").and_then(absolute);
         let home = || env("HOME").and_then(absolute).map(|home| home.join(".cache"));
         Names {
             url: said("--url").or_else(|| env("THROOME_URL")),
+            ca: file("--ca", "THROOME_CA"),
+            pair: file("--client-cert", "THROOME_CLIENT_CERT")
+                .zip(file("--client-key", "THROOME_CLIENT_KEY")),
             token: said("--token").or_else(|| env("THROOME_TOKEN")),
             cluster: said("--cluster").or_else(|| env("THROOME_CLUSTER")),
             service: said("--service"),
@@ -89,7 +97,14 @@ impl Names {
     }
 
     async fn ask(&self, kind: Kind) -> Option<Vec<String>> {
-        let mut client = Client::new(self.url.as_deref().unwrap_or(sdk::DEFAULT_URL)).ok()?.with_retries(0);
+        let client = self.url.as_deref().map_or_else(|| Ok(Client::local()), Client::new);
+        let mut client = client.ok()?.with_retries(0);
+        if let Some(ca) = &self.ca {
+            client = client.with_ca(ca);
+        }
+        if let Some((cert, key)) = &self.pair {
+            client = client.with_client_cert(cert, key);
+        }
         if let Some(token) = &self.token {
             client = client.with_token(token);
         }
@@ -103,6 +118,11 @@ impl Names {
         if kind == Kind::Routes {
             let routes = client.routes().list().collect(MOST).await.ok()?;
             return Some(routes.into_iter().map(|route| route.id).collect());
+        }
+        if kind == Kind::Orphans {
+            let orphans = client.orphans().list().await.ok()?.orphans.into_iter().take(MOST);
+            let name = |one: sdk::Orphan| format!("{}/{}/{}", one.provisioner, one.cluster, one.service);
+            return Some(orphans.map(name).collect());
         }
         let cluster = self.cluster.as_deref()?;
         let queue = || {
@@ -128,7 +148,7 @@ impl Names {
                 names.dedup();
                 names
             }
-            Kind::Clusters | Kind::ServicesOfAll | Kind::Routes => return None,
+            Kind::Clusters | Kind::ServicesOfAll | Kind::Routes | Kind::Orphans => return None,
         })
     }
 

@@ -71,7 +71,9 @@ fn answer(stream: &mut TcpStream, recorded: &[Recorded], line: &str) {
         "hint":"`throome cluster list` shows what there is.","retryable":false,"request_id":"r-404"}"#;
     let found = recorded.iter().find(|(known, ..)| *known == line);
     let (status, body) = found.map_or((404, MISSING), |(_, status, body)| (*status, *body));
-    let kind = if status < 400 { "application/json" } else { "application/problem+json" };
+    // That a gateway is not well is an answer and no failure, which has a code.
+    let is_problem = status >= 400 && body.contains("\"code\"");
+    let kind = if is_problem { "application/problem+json" } else { "application/json" };
     write!(
         stream,
         "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\nx-request-id: r-1\r\ncontent-length: {}\r\n\r\n{body}",

@@ -15,6 +15,8 @@ fn help_of_some_commands() {
         "cluster",
         "cluster create",
         "cluster delete",
+        "service restart",
+        "service logs",
         "apply",
         "cache set",
         "serve",
@@ -25,6 +27,7 @@ fn help_of_some_commands() {
         "consume",
         "group reset",
         "tap",
+        "import",
     ] {
         let words: Vec<&str> = ["throome"].into_iter().chain(path.split(' ')).chain(["--help"]).collect();
         assert_snapshot!(path.replace(' ', "_"), ran(&words).ended(0).out);

@@ -3,7 +3,7 @@
 use super::*;
 
 fn room(most: u32, waiting: u32) -> Arc<Room> {
-    let limits = LimitsSpec { max_requests: Some(most), max_pending: Some(waiting), adaptive: false };
+    let limits = LimitsSpec { max_requests: Some(most), max_pending: Some(waiting), ..LimitsSpec::default() };
     Arc::new(Room::of(&limits).unwrap())
 }
 
@@ -101,7 +101,8 @@ async fn more_room_lets_in_who_waits_and_less_lets_nobody_out() {
     let first = room.enter(soon()).await.unwrap();
     let tasks: Vec<_> = (1..=3).map(|number| waits(&room, number, &told)).collect();
     settle().await;
-    let limits = |most| LimitsSpec { max_requests: Some(most), max_pending: Some(0), adaptive: false };
+    let limits =
+        |most| LimitsSpec { max_requests: Some(most), max_pending: Some(0), ..LimitsSpec::default() };
     room.rebuild(&limits(3));
     settle().await;
     assert_eq!((occupancy(&room), told.lock().unwrap().len()), ((3, 1), 2));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::Code;
 use serde_json::json;
-use throome_clusters::{Clusters, Data};
+use throome_clusters::{Clusters, Data, Listeners, Target};
 
 use crate::{World, by, open};
 
@@ -56,7 +56,8 @@ async fn wrong_bodies_are_refused_whole() {
             json!({ "name": "x", "services": { "a": { "type": "mongodb", "host": "h", "port": 1 } } }),
             Code::NotBuilt,
         ),
-        (json!({ "name": "x", "services": { "a": { "type": "http" } } }), Code::NotBuilt),
+        (json!({ "name": "x", "services": { "a": { "type": "http" } } }), Code::InvalidConfig),
+        (json!({ "name": "x", "services": { "a": { "type": "mongodb" } } }), Code::NotBuilt),
     ] {
         let refused = world.clusters.create(&body, by()).await.unwrap_err();
         assert_eq!(refused.code(), code, "{body}: {refused}");
@@ -90,7 +91,7 @@ async fn what_a_replacement_does_not_concern_is_taken_over() {
     body["services"]["web"]["endpoints"][1] = json!({ "host": "127.0.0.3", "port": NOBODY });
     let plan = world.clusters.plan("shop", &body).await.unwrap();
     assert_eq!(plan.steps.len(), 1, "{plan:?}");
-    world.clusters.replace("shop", &body, None, by()).await.unwrap();
+    world.clusters.replace("shop", &body, None, throome_clusters::Data::Keep, by()).await.unwrap();
 
     let after = world.clusters.snapshot().clone();
     assert!(Arc::ptr_eq(cache, after.service("shop", "cache").unwrap()));
@@ -103,7 +104,7 @@ async fn what_a_replacement_does_not_concern_is_taken_over() {
     assert!(Arc::ptr_eq(&web.meter, &new_web.meter));
     // Routing of the whole cluster changes: the data of an embedded service does not.
     body["routing"]["timeout_ms"] = json!(1234);
-    world.clusters.replace("shop", &body, None, by()).await.unwrap();
+    world.clusters.replace("shop", &body, None, throome_clusters::Data::Keep, by()).await.unwrap();
     let after = world.clusters.snapshot().clone();
     let cache = after.service("shop", "cache").unwrap();
     assert_eq!(cache.tactics.timeout.as_millis(), 1234);
@@ -121,7 +122,7 @@ async fn the_same_body_again_changes_nothing() {
     let before = world.clusters.snapshot().clone();
     let plan = world.clusters.plan("shop", &created).await.unwrap();
     assert!(!plan.changes, "{plan:?}");
-    world.clusters.replace("shop", &created, None, by()).await.unwrap();
+    world.clusters.replace("shop", &created, None, throome_clusters::Data::Keep, by()).await.unwrap();
     let after = world.clusters.snapshot().clone();
     assert!(Arc::ptr_eq(before.service("shop", "web").unwrap(), after.service("shop", "web").unwrap()));
     assert_eq!(world.events("cluster.changed").len(), 0);
@@ -134,8 +135,12 @@ async fn a_change_of_what_was_changed_meanwhile_is_refused() {
     let read = world.clusters.show("shop").unwrap().revision;
     let mut body = shop();
     body["name"] = json!("Other");
-    world.clusters.replace("shop", &body, Some(read), by()).await.unwrap();
-    let late = world.clusters.replace("shop", &shop(), Some(read), by()).await.unwrap_err();
+    world.clusters.replace("shop", &body, Some(read), throome_clusters::Data::Keep, by()).await.unwrap();
+    let late = world
+        .clusters
+        .replace("shop", &shop(), Some(read), throome_clusters::Data::Keep, by())
+        .await
+        .unwrap_err();
     assert_eq!(late.code(), Code::PreconditionFailed);
     let late = world.clusters.delete("shop", Some(read), Data::Remove, by()).await.unwrap_err();
     assert_eq!(late.code(), Code::PreconditionFailed);
@@ -154,7 +159,7 @@ async fn routes_of_the_api_live_in_the_store_and_follow_their_service() {
         (json!({ "cluster": "nowhere", "service": "web", "path": "/x" }), Code::NotFound),
         (json!({ "cluster": "shop", "service": "nobody", "path": "/x" }), Code::InvalidRequest),
         (json!({ "cluster": "shop", "service": "web", "path": "x" }), Code::InvalidRequest),
-        (json!({ "cluster": "shop", "service": "web", "path": "/x", "listener": "y" }), Code::NotBuilt),
+        (json!({ "cluster": "shop", "service": "web", "path": "/x", "listener": "y" }), Code::InvalidRequest),
     ] {
         let refused = world.clusters.create_route(&body, by()).await.unwrap_err();
         assert_eq!(refused.code(), code, "{body}: {refused}");
@@ -188,9 +193,42 @@ async fn a_route_whose_service_goes_away_is_kept_and_comes_back_with_it() {
     let mut without = shop();
     without["services"] = json!({ "cache": { "type": "memory" } });
     without["routes"] = json!([]);
-    world.clusters.replace("shop", &without, None, by()).await.unwrap();
+    world.clusters.replace("shop", &without, None, throome_clusters::Data::Keep, by()).await.unwrap();
     assert!(world.clusters.snapshot().routes.is_empty());
     assert_eq!(world.clusters.routes().len(), 1, "it is still shown");
-    world.clusters.replace("shop", &shop(), None, by()).await.unwrap();
+    world.clusters.replace("shop", &shop(), None, throome_clusters::Data::Keep, by()).await.unwrap();
     assert_eq!(world.clusters.snapshot().routes.len(), 2);
+}
+
+#[tokio::test]
+async fn a_change_that_leaves_a_listener_without_its_service_is_told_and_stops_no_start() {
+    let World { clusters, dir } = World::new().await;
+    drop(clusters);
+    let target = || Target::new("wire", "proxy.listeners[0]".to_owned(), "shop".to_owned(), "web".to_owned());
+    let start = async || {
+        let listeners = Listeners { of_bytes: vec![Arc::new(target())], ..Listeners::default() };
+        World { clusters: crate::open_with(&dir, listeners).await, dir: tempfile::tempdir().unwrap() }
+    };
+    let told = |world: &World| world.events("listener.leads_nowhere").len();
+    let world = start().await;
+    assert_eq!(told(&world), 1, "no cluster yet");
+    world.create(shop()).await;
+    let mut without = shop();
+    without["services"] = json!({ "cache": { "type": "memory" } });
+    without["routes"] = json!([]);
+    world.clusters.replace("shop", &without, None, throome_clusters::Data::Keep, by()).await.unwrap();
+    assert_eq!(told(&world), 2, "the service has gone");
+    drop(world);
+    let world = start().await;
+    assert_eq!(told(&world), 1, "it is told again, and runs");
+    // One inside the gateway has no address.
+    without["services"]["web"] = json!({ "type": "memory" });
+    world.clusters.replace("shop", &without, None, throome_clusters::Data::Keep, by()).await.unwrap();
+    drop(world);
+    let world = start().await;
+    let why = &world.events("listener.leads_nowhere")[0];
+    assert!(why.contains("`wire`") && why.contains("lives inside the gateway"), "{why}");
+    world.clusters.replace("shop", &shop(), None, throome_clusters::Data::Keep, by()).await.unwrap();
+    world.clusters.delete("shop", None, Data::Keep, by()).await.unwrap();
+    assert_eq!(told(&world), 2, "it was there in between");
 }

@@ -64,6 +64,32 @@ async fn a_file_that_appears_changes_and_goes_is_followed() {
     assert!(world.clusters.snapshot().routes.is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_is_told_once_beside_one_that_changes_and_still_goes_with_its_cluster() {
+    let world = World::new().await;
+    world.clusters.begin_watch();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let there = |id: &str| world.clusters.snapshot().cluster(id).is_ok();
+    let plain = "services:\n  cache: { type: memory }\n";
+    for id in ["other", "shop"] {
+        write(&world.dir, id, plain);
+        soon("the cluster", || there(id)).await;
+    }
+    // Both in one look.
+    let file = world.dir.path().join("shop/config.yaml");
+    fs::write(&file, [b'#', 0xff]).unwrap();
+    write(&world.dir, "other", &format!("name: Other\n{plain}"));
+    soon("the change", || world.clusters.snapshot().cluster("other").unwrap().spec.name == "Other").await;
+    soon("the refusal", || !world.events("cluster.refused").is_empty()).await;
+    write(&world.dir, "other", plain);
+    soon("another change", || world.clusters.snapshot().cluster("other").unwrap().spec.name != "Other").await;
+    let refused = world.events("cluster.refused");
+    assert!(refused.len() == 1 && refused[0].contains("cannot read it"), "{refused:?}");
+    assert!(there("shop"), "what runs goes on");
+    fs::remove_dir_all(world.dir.path().join("shop")).unwrap();
+    soon("the end", || !there("shop")).await;
+}
+
 #[tokio::test]
 async fn a_wrong_file_stops_the_start_with_all_problems_of_all_files() {
     let dir = TempDir::new().unwrap();
@@ -72,9 +98,14 @@ async fn a_wrong_file_stops_the_start_with_all_problems_of_all_files() {
     write(&dir, "B!", "services: {}\n");
     write(&dir, "fine", FILE);
     let store = Store::open(&dir.path().join(".throome")).unwrap();
-    let Err(OpenError::Problems(problems)) =
-        Clusters::open(Options { dir: dir.path().to_owned(), store, data_dir: dir.path().join(".throome") })
-            .await
+    let Err(OpenError::Problems(problems)) = Clusters::open(Options {
+        dir: dir.path().to_owned(),
+        store,
+        data_dir: dir.path().join(".throome"),
+        listeners: Default::default(),
+        provisioning: throome_clusters::Provisioning::default(),
+    })
+    .await
     else {
         panic!("it began");
     };
@@ -83,7 +114,7 @@ async fn a_wrong_file_stops_the_start_with_all_problems_of_all_files() {
     for part in ["a/config.yaml:1:", "memory", "a/config.yaml:2:1", "b/config.yaml:", "B!/config.yaml"] {
         assert!(words.contains(part), "`{part}` is not in\n{words}");
     }
-    assert_eq!(Clusters::check_files(dir.path()).unwrap().len(), problems.len());
+    assert_eq!(Clusters::check_files(dir.path(), &Default::default()).unwrap().len(), problems.len());
 }
 
 #[tokio::test]
@@ -96,7 +127,7 @@ async fn a_change_by_the_api_keeps_comments_order_and_references() {
     let mut body = clusters.show("shop").unwrap().body;
     body["services"]["web"]["port"] = json!(10);
     body["services"]["cache"]["max_memory"] = json!("64mb");
-    clusters.replace("shop", &body, None, by()).await.unwrap();
+    clusters.replace("shop", &body, None, throome_clusters::Data::Keep, by()).await.unwrap();
     let text = fs::read_to_string(dir.path().join("shop/config.yaml")).unwrap();
     for kept in ["# What the shop needs.", "# for people", "${SHOP_TEST_HOST:-127.0.0.1}", "port: 10", "64mb"]
     {

@@ -145,6 +145,8 @@ async fn a_store_that_fails_hides_nothing_that_is_known() {
         dir: dir.path().to_owned(),
         store: store.clone(),
         data_dir: dir.path().join(".throome"),
+        listeners: Default::default(),
+        provisioning: throome_clusters::Provisioning::default(),
     };
     let clusters = Clusters::open(options).await.unwrap();
     let body = json!({ "cluster_id": "c", "name": "C", "services": { "cache": { "type": "memory" } } });

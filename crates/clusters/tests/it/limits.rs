@@ -31,7 +31,10 @@ async fn world(limits: Value) -> World {
 }
 
 async fn replace(clusters: &Clusters, limits: Value) {
-    clusters.replace("c", &document(&limits, &[9]), None, crate::by()).await.unwrap();
+    clusters
+        .replace("c", &document(&limits, &[9]), None, throome_clusters::Data::Keep, crate::by())
+        .await
+        .unwrap();
 }
 
 /// A request that has its place and is under way.
@@ -114,6 +117,7 @@ async fn a_changed_limit_holds_for_what_is_under_way() {
     let first = under_way(&clusters).await;
     let asked = model::view::ExplainRequest {
         method: "GET".to_owned(),
+        listener: "main".to_owned(),
         host: String::new(),
         path: "/".to_owned(),
         headers: Default::default(),
@@ -162,14 +166,29 @@ async fn limits_that_say_nothing_are_refused() {
         (json!({ "max_pending": 5, "adaptive": false }), "services.web.limits.max_pending"),
         (json!({ "max_requests": 0 }), "services.web.limits.max_requests"),
         (json!({ "max_request": 5 }), "services.web.limits.max_request"),
-        (json!({ "max_connections": 5 }), "services.web.limits.max_connections"),
+        (json!({ "max_connections": 0 }), "services.web.limits.max_connections"),
     ] {
         let problems = clusters.check(&document(&limits, &[9]));
         let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
         assert_eq!(paths, [path], "{limits}");
     }
-    let fine = json!({ "max_pending": 5, "adaptive": true });
-    assert!(clusters.check(&document(&fine, &[9])).is_empty());
+    for other in ["adaptive", "max_requests", "max_connections"] {
+        let value = if other == "adaptive" { json!(true) } else { json!(7) };
+        let fine = json!({ "max_pending": 5, other: value });
+        assert!(clusters.check(&document(&fine, &[9])).is_empty(), "{fine}");
+    }
+}
+
+#[tokio::test]
+async fn connections_that_are_limited_are_shown() {
+    let World { clusters, dir: _dir } = world(json!({ "max_connections": 3 })).await;
+    let facts = clusters.service_facts("c", "web").unwrap();
+    assert!(facts.limits.is_none(), "requests are not limited");
+    let connections = facts.endpoints[0].connections.as_ref().unwrap();
+    assert_eq!((connections.max_connections, connections.open, connections.pending), (3, 0, 0));
+    replace(&clusters, json!({ "max_requests": 3 })).await;
+    let facts = clusters.service_facts("c", "web").unwrap();
+    assert!(facts.limits.is_some() && facts.endpoints[0].connections.is_none());
 }
 
 /// How often each endpoint is asked.
@@ -186,7 +205,10 @@ async fn shares(clusters: &Clusters, times: u32) -> BTreeMap<String, u32> {
 #[tokio::test]
 async fn an_endpoint_that_joins_begins_with_a_tenth_of_its_share() {
     let World { clusters, dir: _dir } = world(Value::Null).await;
-    clusters.replace("c", &document(&Value::Null, &[9, 10]), None, crate::by()).await.unwrap();
+    clusters
+        .replace("c", &document(&Value::Null, &[9, 10]), None, throome_clusters::Data::Keep, crate::by())
+        .await
+        .unwrap();
     let joined = shares(&clusters, 220).await;
     let of_new = joined["127.0.0.1:10"];
     assert!((10..=30).contains(&of_new), "{joined:?}");

@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by failing there")]
 
+mod act;
 mod changes;
 mod files;
+mod hands;
 mod history;
 mod limits;
+mod orphans;
 mod probes;
 mod routes;
 mod tries;
@@ -14,7 +17,7 @@ mod url_routes;
 use serde_json::Value;
 use store::Store;
 use tempfile::TempDir;
-use throome_clusters::{By, Clusters, Options};
+use throome_clusters::{By, Changed, Clusters, Listeners, Options};
 
 /// A world of its own in a directory of its own.
 struct World {
@@ -30,7 +33,11 @@ impl World {
     }
 
     async fn create(&self, body: Value) -> Value {
-        self.clusters.create(&body, by()).await.unwrap_or_else(|e| panic!("{e}: {:?}", e.problems())).body
+        let created = self.clusters.create(&body, by()).await;
+        match created.unwrap_or_else(|e| panic!("{e}: {:?}", e.problems())) {
+            Changed::Now(shown) => shown.body,
+            Changed::Under(underway) => panic!("{:?} has to be started", underway.operation().steps),
+        }
     }
 
     fn events(&self, kind: &str) -> Vec<String> {
@@ -40,10 +47,20 @@ impl World {
 }
 
 async fn open(dir: &TempDir) -> Clusters {
+    open_with(dir, Listeners::default()).await
+}
+
+async fn open_with(dir: &TempDir, listeners: Listeners) -> Clusters {
     let store = Store::open(&dir.path().join(".throome")).unwrap();
-    Clusters::open(Options { dir: dir.path().to_owned(), store, data_dir: dir.path().join(".throome") })
-        .await
-        .unwrap()
+    Clusters::open(Options {
+        dir: dir.path().to_owned(),
+        store,
+        data_dir: dir.path().join(".throome"),
+        listeners,
+        provisioning: throome_clusters::Provisioning::default(),
+    })
+    .await
+    .unwrap()
 }
 
 fn by() -> By {

@@ -44,6 +44,7 @@ fn explain(clusters: &Clusters, path: &str, headers: &[(&str, &str)]) -> Explana
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let request = ExplainRequest {
         method: "GET".to_owned(),
+        listener: "main".to_owned(),
         host: "shop.example".to_owned(),
         path: path.to_owned(),
         headers,
@@ -189,7 +190,7 @@ async fn a_fallback_stands_in_for_a_service_that_cannot_answer() {
     assert_eq!(fixed.services().count(), 2);
     let mut body = clusters.show("shop").unwrap().body;
     body["services"]["canary"]["endpoints"][0]["port"] = json!(10);
-    clusters.replace("shop", &body, None, by()).await.unwrap();
+    clusters.replace("shop", &body, None, throome_clusters::Data::Keep, by()).await.unwrap();
     assert!(!Arc::ptr_eq(&fixed, &route(&clusters, "fixed")));
     assert!(Arc::ptr_eq(&service, &route(&clusters, "service")), "what does not change stays");
 }
@@ -212,9 +213,15 @@ async fn every_conflict_says_file_line_column_and_the_other() {
         "b/config.yaml:5:5: routes[2]: its id, `home`, is that of a route of cluster `a`",
     ];
     let store = Store::open(&dir.path().join(".throome")).unwrap();
-    let options = Options { dir: dir.path().to_owned(), store, data_dir: dir.path().join(".throome") };
+    let options = Options {
+        dir: dir.path().to_owned(),
+        store,
+        data_dir: dir.path().join(".throome"),
+        listeners: Default::default(),
+        provisioning: throome_clusters::Provisioning::default(),
+    };
     let Err(OpenError::Problems(problems)) = Clusters::open(options).await else { panic!("it began") };
-    for problems in [problems, Clusters::check_files(dir.path()).unwrap()] {
+    for problems in [problems, Clusters::check_files(dir.path(), &Default::default()).unwrap()] {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert!(
             told.len() == 2 && told.iter().zip(expected).all(|(told, end)| told.ends_with(end)),
@@ -233,7 +240,7 @@ async fn a_reload_shares_what_is_as_it_was() {
     let before = route(&clusters, "one");
     let mut body = clusters.show("shop").unwrap().body;
     body["routes"][1]["path"] = json!("/zwei");
-    clusters.replace("shop", &body, None, by()).await.unwrap();
+    clusters.replace("shop", &body, None, throome_clusters::Data::Keep, by()).await.unwrap();
     let after = route(&clusters, "one");
     assert!(Arc::ptr_eq(&before, &after));
     let world = clusters.snapshot();

@@ -137,6 +137,6 @@ async fn a_file_does_not_take_the_name_of_their_cluster() {
     let dir = tempfile::TempDir::new().unwrap();
     std::fs::create_dir_all(dir.path().join("url-routes")).unwrap();
     std::fs::write(dir.path().join("url-routes/config.yaml"), "services: {}\n").unwrap();
-    let problems = throome_clusters::Clusters::check_files(dir.path()).unwrap();
+    let problems = throome_clusters::Clusters::check_files(dir.path(), &Default::default()).unwrap();
     assert!(problems[0].message.contains("/api/routes"), "{problems:?}");
 }

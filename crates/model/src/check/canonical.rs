@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::walk::{find, fits};
-use super::{said, service_fields};
+use super::{is_provisioned, said, service_fields};
 use crate::field::{Field, Shape};
 use crate::kind::{KindCheck, Kinds, Place};
 use crate::span::Span;
@@ -11,7 +11,8 @@ use crate::tree::{Node, Value};
 
 /// A mapping that [`walk`](super::walk()) found no fault with, as JSON: every key by its own name, what is null,
 /// unknown (`x-`) or of a later stage left out, texts as they were written (`5433` stays `"5433"` where a text
-/// is meant), durations in their shortest spelling, a missing port as the kind's own, replicas as replicas.
+/// is meant), durations in their shortest spelling, a missing port as the kind's own, replicas as replicas, whether the
+/// gateway runs a service spelt out.
 #[must_use]
 pub fn canonical(node: &Node, fields: &[Field], kinds: &dyn Kinds) -> Json {
     mapping(node, &fields.iter().collect::<Vec<_>>(), kinds)
@@ -70,6 +71,14 @@ fn value(node: &Node, shape: Shape, kinds: &dyn Kinds) -> Json {
 
 fn service(node: &Node, kind: &dyn KindCheck, kinds: &dyn Kinds) -> Json {
     let mut service = mapping(node, &service_fields(kind), kinds);
+    if let Some(map) = service.as_object_mut() {
+        if kind.place() == Place::Embedded {
+            // Whatever it says: it is at home in the gateway.
+            map.shift_remove("provision");
+        } else if kind.runs().is_some() && is_provisioned(node) {
+            map.entry("provision").or_insert_with(|| true.into());
+        }
+    }
     let port = kind.default_port().filter(|_| kind.place() == Place::Network);
     for key in ["replicas", "endpoints"] {
         for endpoint in service.get_mut(key).and_then(Json::as_array_mut).into_iter().flatten() {

@@ -1,5 +1,6 @@
 //! A service against its kind: the common keys and the driver's, and the rules of where a service is.
 
+use super::provision::is_provisioned;
 use super::walk::{Walk, find};
 use super::{Problems, step};
 use crate::cluster_fields::SERVICE;
@@ -8,17 +9,17 @@ use crate::kind::{KindCheck, Place};
 use crate::suggest::{listed, nearest};
 use crate::tree::{Node, Value};
 
-/// What a service that we would have to run waits for.
-const PROVISIONING: &str = "provisioning waits for part 5 of the roadmap: containers and local processes";
-
 /// Keys that say where a service is; one that lives in this process has none of them.
-const OF_THE_NETWORK: [&str; 5] = ["host", "port", "weight", "endpoints", "replicas"];
+const OF_THE_NETWORK: [&str; 6] = ["host", "port", "weight", "endpoints", "replicas", RUN];
+
+/// The key that says how a service is run.
+pub(super) const RUN: &str = "run";
 
 /// Keys that not every kind heeds: a kind has those that its own table lists.
 const OF_SOME_KINDS: [&str; 3] = ["username", "password", "database"];
 
-/// Hosts beside which `provision` means "publish it there".
-const OF_THIS_MACHINE: [&str; 2] = ["localhost", "host.docker.internal"];
+/// What is said of a service whose endpoints all have weight 0.
+pub(super) const NEVER_ASKED: &str = "every endpoint has weight 0, so none would ever be asked";
 
 /// The keys of a service of this kind, with those that it refuses. Where the driver knows a common key better,
 /// its own row counts.
@@ -33,7 +34,8 @@ pub(crate) fn offered_fields(kind: &dyn KindCheck) -> Vec<&'static Field> {
     let own: Vec<&Field> = kind.fields().iter().collect();
     let is_refused = |name: &str| {
         let is_elsewhere = kind.place() == Place::Embedded && OF_THE_NETWORK.contains(&name);
-        (is_elsewhere || OF_SOME_KINDS.contains(&name)) && find(&own, name).is_none()
+        let is_run_elsewhere = name == RUN && kind.runs().is_none();
+        (is_elsewhere || is_run_elsewhere || OF_SOME_KINDS.contains(&name)) && find(&own, name).is_none()
     };
     service_fields(kind).into_iter().filter(|field| !is_refused(field.name)).collect()
 }
@@ -41,6 +43,19 @@ pub(crate) fn offered_fields(kind: &dyn KindCheck) -> Vec<&'static Field> {
 /// The value of a key that is there and says something.
 pub(crate) fn said<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     node.get(key).filter(|value| !value.is_null())
+}
+
+/// The endpoints of a service that lists any.
+pub(super) fn said_endpoints(node: &Node) -> Option<&Node> {
+    said(node, "endpoints").filter(|list| !list.items().is_empty())
+}
+
+/// Whether two paths below this one are the same, or one lies in the other.
+fn touches(a: &str, b: &str, below: &str) -> bool {
+    let holds = |outer: &str, inner: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    (a == b || (a != below && b != below)) && (holds(a, b) || holds(b, a))
 }
 
 impl Walk<'_> {
@@ -57,16 +72,16 @@ impl Walk<'_> {
         };
         let before = self.problems.len();
         self.fields(node, &service_fields(kind), path);
-        // Rules between keys mean something only where each key is well formed.
-        if self.problems.len() > before {
-            return;
-        }
+        let malformed = self.problems.paths_from(before);
+        let rules = self.problems.len();
         self.problems.within(path, |problems| kind.check(node, problems));
         self.refuse(node, &OF_SOME_KINDS, kind, "has no such key", path);
         match kind.place() {
             Place::Embedded => self.embedded(node, kind, path),
             Place::Network => self.network(node, kind, path),
         }
+        // Of a key that is malformed, and of what it is in or holds, that is all there is to say.
+        self.problems.forget_from(rules, |problem| malformed.iter().any(|of| touches(of, problem, path)));
     }
 
     fn kind(&mut self, node: &Node, path: &str) -> Option<&'static dyn KindCheck> {
@@ -98,7 +113,7 @@ impl Walk<'_> {
     }
 
     /// Refuses these keys where the kind's own table does not list them.
-    fn refuse(&mut self, node: &Node, keys: &[&str], kind: &dyn KindCheck, why: &str, path: &str) {
+    pub(super) fn refuse(&mut self, node: &Node, keys: &[&str], kind: &dyn KindCheck, why: &str, path: &str) {
         let own: Vec<&Field> = kind.fields().iter().collect();
         for entry in node.entries().iter().filter(|entry| !entry.node.is_null()) {
             if keys.contains(&entry.key.as_str()) && find(&own, &entry.key).is_none() {
@@ -120,11 +135,13 @@ impl Walk<'_> {
     }
 
     fn network(&mut self, node: &Node, kind: &dyn KindCheck, path: &str) {
-        let host = said(node, "host");
-        let endpoints = said(node, "endpoints").filter(|list| !list.items().is_empty());
-        if !self.provision(node, host, endpoints, path) {
+        if is_provisioned(node) {
+            return self.provisioned(node, kind, path);
+        }
+        if !self.is_connected_to(node, kind, path) {
             return;
         }
+        let (host, endpoints) = (said(node, "host"), said_endpoints(node));
         if let (Some(host), Some(list)) = (host, endpoints) {
             self.problems
                 .at(
@@ -158,40 +175,8 @@ impl Walk<'_> {
             }
         }
         if found.weight == 0 && !found.addresses.is_empty() {
-            self.problems.at(node, path, "every endpoint has weight 0, so none would ever be asked");
+            self.problems.at(node, path, NEVER_ASKED);
         }
-    }
-
-    /// Whether the service is to be connected to; all else is noted.
-    fn provision(&mut self, node: &Node, host: Option<&Node>, endpoints: Option<&Node>, path: &str) -> bool {
-        let provision = said(node, "provision");
-        let inner = step(path, "provision");
-        let asked = provision.filter(|value| value.value != Value::Bool(false));
-        let is_somewhere = host.is_some() || endpoints.is_some();
-        let Some(asked) = asked else {
-            if !is_somewhere && provision.is_some() {
-                self.problems.at(node, path, "needs a `host` or `endpoints`, since `provision` is false");
-            } else if !is_somewhere {
-                let message = format!("has no `host`, so it would be run for you, and {PROVISIONING}");
-                let problem = self.problems.at(node, path, message);
-                problem.not_built = true;
-                problem.suggestion =
-                    Some("give it a `host` and a `port`, or a kind that needs neither".to_owned());
-            }
-            return is_somewhere;
-        };
-        let is_here =
-            host.and_then(Node::as_text).is_some_and(|host| OF_THIS_MACHINE.contains(&host.as_ref()));
-        if is_somewhere && !(is_here && said(node, "port").is_some()) {
-            self.problems
-                .at(asked, &inner, "contradicts `host`: a service that has an address is connected to")
-                .suggestion = Some("take `provision` away, or the address".to_owned());
-            return false;
-        }
-        let problem = self.problems.at(asked, &inner, format!("is not built yet: {PROVISIONING}"));
-        problem.not_built = true;
-        problem.suggestion = Some("start it yourself, and write its `host` and `port`".to_owned());
-        false
     }
 }
 
@@ -205,10 +190,11 @@ struct Endpoints {
 impl Endpoints {
     /// One mapping with `host`, `port` and `weight`.
     fn one(&mut self, node: &Node, path: &str, kind: &dyn KindCheck, problems: &mut Problems) {
-        self.weight += match said(node, "weight").map(|weight| &weight.value) {
+        // One that is out of all bounds is told at its place, and comes here all the same.
+        self.weight = self.weight.saturating_add(match said(node, "weight").map(|weight| &weight.value) {
             Some(Value::Int(n)) => *n,
             _ => 1,
-        };
+        });
         let Some(host_at) = said(node, "host") else { return };
         let host = host_at.as_text().unwrap_or_default();
         let port = match said(node, "port").map(|port| &port.value) {

@@ -99,11 +99,11 @@ const WRONG: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "routes:\n  - path: api\n  - service: a\n    path: /x\n    split: x\n    listener: y\n    affinity: ~\n",
+        "routes:\n  - path: api\n  - service: a\n    path: /x\n    split: x\n    listener: Y\n    affinity: ~\n",
         &[
             "2:11: routes[0].path: must begin with `/` (write `/api`)",
             "5:12: routes[1].split: must be a list, not the text `x`",
-            "6:5: routes[1].listener: `listener` is not built yet: waits for the traffic door in full",
+            "6:15: routes[1].listener: is not a name: 1 to 63 of a-z, 0-9, `-` and `_`, beginning with a letter or digit",
         ],
     ),
     (
@@ -143,20 +143,53 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     ("services:\n  a: { type: mem, provision: false }\n", &[]),
     (
-        "services:\n  a: { type: net }\n  b: { type: net, provision: false }\n  c: { type: net, provision: true }\n  d: { type: net, provision: doker, host: h }\n",
+        "services:\n  a: { type: net }\n  b: { type: net, provision: false }\n  c: { type: net, provision: true, port: 1 }\n  d: { type: net, provision: doker, host: h }\n  e: { type: bare }\n  f: { type: bare, provision: docker }\n",
         &[
-            "2:6: services.a: has no `host`, so it would be run for you, and provisioning waits for part 5 of the roadmap: containers and local processes (give it a `host` and a `port`, or a kind that needs neither)",
             "3:6: services.b: needs a `host` or `endpoints`, since `provision` is false",
-            "4:30: services.c.provision: is not built yet: provisioning waits for part 5 of the roadmap: containers and local processes (start it yourself, and write its `host` and `port`)",
             "5:30: services.d.provision: must be one of `docker`, `process`, not the text `doker` (did you mean `docker`?)",
+            "6:6: services.e: has no `host`, and `bare` services are not run by the gateway (start it yourself, and write its `host` and `port`)",
+            "7:31: services.f.provision: asks the gateway to run it, and `bare` services are not run by the gateway (start it yourself, and write its `host` and `port`)",
         ],
     ),
     (
-        "services:\n  a: { type: net, provision: true, host: h, port: 1 }\n  b: { type: net, provision: true, host: localhost, port: 1 }\n  c: { type: net, provision: docker, host: localhost }\n",
+        "services:\n  a: { type: net, provision: true, host: h, port: 1 }\n  b: { type: net, provision: true, host: localhost, port: 1 }\n  c: { type: net, provision: docker, host: localhost }\n  d: { type: net, provision: true, endpoints: [{ host: localhost }] }\n  e: { type: bare, provision: true, host: localhost, port: 1 }\n",
         &[
             "2:30: services.a.provision: contradicts `host`: a service that has an address is connected to (take `provision` away, or the address)",
-            "3:30: services.b.provision: is not built yet: provisioning waits for part 5 of the roadmap: containers and local processes (start it yourself, and write its `host` and `port`)",
             "4:30: services.c.provision: contradicts `host`: a service that has an address is connected to (take `provision` away, or the address)",
+            "5:30: services.d.provision: contradicts `endpoints`: a service that has an address is connected to (take `provision` away, or the address)",
+            "6:31: services.e.provision: asks the gateway to run it, and `bare` services are not run by the gateway (start it yourself, and write its `host` and `port`)",
+        ],
+    ),
+    (
+        "services:\n  a: { type: net, weight: 0 }\n  b: { type: net, replicas: [{ host: h }] }\n  c: { type: net, password: \"a\\nb\" }\n",
+        &[
+            "2:6: services.a: every endpoint has weight 0, so none would ever be asked",
+            "3:29: services.b.replicas: stand beside a service that the gateway runs, which is one server (take them away, or start the servers yourself and write their addresses)",
+            "4:29: services.c.password: holds a control character, which the server's own files have no room for",
+        ],
+    ),
+    (
+        "services:\n  a: { type: net, run: { image: 'redis:7 alpine', memory: 1mb, cpus: 0, bind: 10.0.0.1, env: { 1A: b, B: [] } } }\n  b: { type: net, run: { memory: much, imag: x } }\n  c: { type: net, provision: process, run: { image: a/b:c, memory: 512mb, cpus: 0.5, bind: 0.0.0.0 } }\n",
+        &[
+            "2:33: services.a.run.image: is not the name of an image (write it as `registry.example/name:tag`)",
+            "2:59: services.a.run.memory: must be at least `6mb`",
+            "2:70: services.a.run.cpus: must be a number from 0.01 to 1024, not `0`",
+            "2:79: services.a.run.bind: must be one of `127.0.0.1`, `0.0.0.0`, not the text `10.0.0.1` (did you mean `127.0.0.1`?)",
+            "2:96: services.a.run.env.1A: is not a name of the environment: letters, digits and `_`, not a digit first",
+            "2:106: services.a.run.env.B: must be a text, not a list",
+            "3:34: services.b.run.memory: `much` is not a size such as `64mb`, `1gb` or a number of bytes",
+            "3:40: services.b.run.imag: is not a known key (did you mean `image`?)",
+            "4:53: services.c.run.image: is of a container, and a process has none (take it away, or write `provision: docker`)",
+            "4:68: services.c.run.memory: is of a container, and a process has none (take it away, or write `provision: docker`)",
+            "4:81: services.c.run.cpus: is of a container, and a process has none (take it away, or write `provision: docker`)",
+        ],
+    ),
+    (
+        "services:\n  a: { type: net, host: h, run: {} }\n  b: { type: bare, host: h, port: 1, run: {} }\n  c: { type: mem, run: {} }\n",
+        &[
+            "2:33: services.a.run: says how the gateway runs it; a service that has an address is connected to (take `run` away, or the address)",
+            "3:38: services.b.run: means nothing for `bare`, which is not run by the gateway (take it away)",
+            "4:19: services.c.run: means nothing for `mem`, which lives inside the gateway (take it away)",
         ],
     ),
     (
@@ -175,10 +208,12 @@ const WRONG: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "services:\n  a: { type: net, endpoints: [{ host: h, weight: 0 }] }\n  b: { type: net, host: h, weight: 1001 }\n",
+        "services:\n  a: { type: net, endpoints: [{ host: h, weight: 0 }] }\n  b: { type: net, host: h, weight: 1001 }\n  c: { type: net, endpoints: [{ host: h, weight: 9223372036854775807 }, { host: i, weight: 9223372036854775807 }] }\n",
         &[
             "2:6: services.a: every endpoint has weight 0, so none would ever be asked",
             "3:36: services.b.weight: must be a whole number from 0 to 1000, not `1001`",
+            "4:50: services.c.endpoints[0].weight: must be a whole number from 0 to 1000, not `9223372036854775807`",
+            "4:92: services.c.endpoints[1].weight: must be a whole number from 0 to 1000, not `9223372036854775807`",
         ],
     ),
     (
@@ -201,6 +236,7 @@ const WRONG: &[(&str, &[&str])] = &[
     (
         "services:\n  a: { type: net, host: h, mode: safe, pool: { max: 0, mx: 1 } }\n",
         &[
+            "2:34: services.a.mode: `safe` needs a `token`",
             "2:53: services.a.pool.max: must be a whole number from 1 to 100, not `0`",
             "2:56: services.a.pool.mx: is not a known key (did you mean `max`?)",
         ],

@@ -18,10 +18,37 @@ const SHOWN_ONLY: [&str; 6] = ["id", "cluster_id", "created_at", "updated_at", "
 
 /// Reads the body that creates a cluster: `{name, cluster_id?, services | config: {services}, …}`.
 pub fn read_creation(body: &Json, kinds: &dyn Kinds, problems: &mut Problems) -> Option<ClusterInput> {
-    let node = Node::from_json(body);
+    let node = asked_to_run(Node::from_json(body), kinds);
     let mut input = read(&node, kinds, problems)?;
     refuse_masks(&mut input, problems);
     problems.is_empty().then_some(input)
+}
+
+/// The body without each `provision: false` that stands beside no address. Clients that always send the key mean
+/// nothing by it: a service that has no address is run.
+fn asked_to_run(mut body: Node, kinds: &dyn Kinds) -> Node {
+    let is_run = |service: &Node| {
+        let kind = said(service, "type").and_then(Node::as_str).and_then(|name| kinds.find(name));
+        let is_somewhere = ["host", "endpoints"].iter().any(|key| said(service, key).is_some());
+        kind.is_some_and(|kind| kind.runs().is_some()) && !is_somewhere
+    };
+    let Value::Map(entries) = &mut body.value else { return body };
+    for entry in entries {
+        match (entry.key.as_str(), &mut entry.node.value) {
+            ("config", Value::Map(_)) => entry.node = asked_to_run(entry.node.clone(), kinds),
+            ("services", Value::Map(services)) => {
+                for service in services.iter_mut().map(|service| &mut service.node) {
+                    let says_no =
+                        said(service, "provision").map(|said| &said.value) == Some(&Value::Bool(false));
+                    if says_no && is_run(service) {
+                        *service = without(service, &["provision"]);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    body
 }
 
 /// Reads the body that replaces a cluster. What only a view shows is passed over, and a secret may be the mask:

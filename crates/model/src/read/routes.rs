@@ -18,7 +18,7 @@ use crate::tree::{Node, Value};
 /// All routes of a cluster: each one, and between them. Those of them that are no mapping were noted before.
 pub(super) fn check_all(list: &Node, services: &[&str], path: &str, problems: &mut Problems) {
     let mut ids: BTreeMap<String, usize> = BTreeMap::new();
-    let mut matches: BTreeMap<(String, String), Vec<(usize, Match)>> = BTreeMap::new();
+    let mut matches: BTreeMap<Place, Vec<(usize, Match)>> = BTreeMap::new();
     for (index, route) in list.items().iter().enumerate() {
         let path = format!("{path}[{index}]");
         check_one(route, &path, problems);
@@ -76,6 +76,16 @@ pub(super) fn check_one(route: &Node, path: &str, problems: &mut Problems) {
     headers::check(route, path, problems);
     affinity::check(route, path, problems);
     check_rate_limit(route, path, problems);
+    check_hedge(route, path, problems);
+}
+
+fn check_hedge(route: &Node, path: &str, problems: &mut Problems) {
+    let Some(retry) = said(route, "retry") else { return };
+    let is_one = said(retry, "attempts").is_some_and(|attempts| attempts.value == Value::Int(1));
+    if let Some(hedge) = said(retry, "hedge").filter(|_| is_one) {
+        let path = step(&step(path, "retry"), "hedge");
+        problems.at(hedge, &path, "is a second try, and `attempts` allows one");
+    }
 }
 
 fn check_rate_limit(route: &Node, path: &str, problems: &mut Problems) {
@@ -120,6 +130,31 @@ fn check_template(node: &Node, template: &str, route: &Node, path: &str, problem
     }
 }
 
+/// Notes the routes that name a listener which is none of these.
+pub(super) fn check_listeners(list: &Node, known: &[String], path: &str, problems: &mut Problems) {
+    for (index, route) in list.items().iter().enumerate() {
+        let Some(listener) = said(route, "listener") else { continue };
+        let name = listener.as_text().unwrap_or_default();
+        if let Some((message, suggestion)) = unknown_listener(&name, known) {
+            let path = step(&format!("{path}[{index}]"), "listener");
+            problems.at(listener, &path, message).suggestion = Some(suggestion);
+        }
+    }
+}
+
+/// What is wrong with the name of a listener that is none of these, and what to write instead.
+pub fn unknown_listener(name: &str, known: &[String]) -> Option<(String, String)> {
+    let names = || known.iter().map(String::as_str);
+    if names().any(|own| own == name) {
+        return None;
+    }
+    let suggestion = match nearest(name, names()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("there are {}; `proxy.listeners` has them", listed(names())),
+    };
+    Some((format!("`{name}` is not a listener that takes requests"), suggestion))
+}
+
 fn check_service(service: &Node, services: &[&str], path: &str, problems: &mut Problems) {
     let Some(name) = service.as_text() else { return };
     if services.contains(&name.as_ref()) {
@@ -146,15 +181,18 @@ pub(super) fn check_cluster(list: &Node, id: &str, path: &str, problems: &mut Pr
     }
 }
 
-/// What a route matches beside host and path, in a form that compares.
+/// Listener, host and path.
+type Place = (String, String, String);
+
+/// What a route matches beside listener, host and path, in a form that compares.
 struct Match {
     methods: Vec<String>,
     conditions: BTreeMap<String, String>,
 }
 
 impl Match {
-    /// Host and path, and the rest. `None` for a route that takes no part or has no path.
-    fn of(route: &Node) -> Option<((String, String), Match)> {
+    /// Where it is looked for, and the rest. `None` for a route that takes no part or has no path.
+    fn of(route: &Node) -> Option<(Place, Match)> {
         if said(route, "enabled").is_some_and(|enabled| enabled.value == Value::Bool(false)) {
             return None;
         }
@@ -173,7 +211,8 @@ impl Match {
             }
         }
         let methods = methods.iter().filter_map(Node::as_text).map(|text| text.to_uppercase()).collect();
-        Some(((host, path.join("/")), Match { methods, conditions }))
+        let listener = said(route, "listener").and_then(Node::as_text).unwrap_or_default().into_owned();
+        Some(((listener, host, path.join("/")), Match { methods, conditions }))
     }
 
     /// Whether some request matches both and neither is the more specific one.

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cluster::ClusterSpec;
 use crate::cluster_fields::{
-    AFFINITY, BREAKER, ENDPOINT, FALLBACK, HEADERS, HEALTH, MIRROR, OUTLIER, REDIRECT, RESPOND, RETRY,
-    ROUTING, SERVICE, SERVICE_HEALTH, SPLIT,
+    AFFINITY, BREAKER, ENDPOINT, FALLBACK, HEADERS, HEALTH, HEDGE, MIRROR, OUTLIER, REDIRECT, RESPOND, RETRY,
+    ROUTING, RUN, SERVICE, SERVICE_HEALTH, SPLIT,
 };
 use crate::policy::{HealthSpec, OutlierSpec, RoutingSpec};
 use crate::route::{
@@ -154,7 +154,7 @@ fn the_id_of_the_directory_counts() {
 
 #[test]
 fn every_class_of_mistake_in_one_file() {
-    let text = "nmae: Shop\nservices:\n  web:\n    type: bare\n    host: http://web\n    port: 99999\n  db:\n    type: nett\n  c:\n    type: soon\n    host: h\n  d:\n    type: net\nroutes:\n  - path: api\n    service: wbe\n    mirror: x\n  - service: d\nrouting:\n  strategy: ai\nhealth:\n  interval: never\n  enabled: 1\n";
+    let text = "nmae: Shop\nservices:\n  web:\n    type: bare\n    host: http://web\n    port: 99999\n  db:\n    type: nett\n  c:\n    type: soon\n    host: h\n  d:\n    type: bare\nroutes:\n  - path: api\n    service: wbe\n    mirror: x\n  - service: d\nrouting:\n  strategy: ai\nhealth:\n  interval: never\n  enabled: 1\n";
     assert_eq!(
         told(text),
         [
@@ -163,7 +163,7 @@ fn every_class_of_mistake_in_one_file() {
             "6:11: services.web.port: must be a whole number from 1 to 65535, not `99999`",
             "8:11: services.db.type: `nett` is not a kind (did you mean `net`?)",
             "10:11: services.c.type: the kind `soon` is not built yet: waits for part 9",
-            "13:5: services.d: has no `host`, so it would be run for you, and provisioning waits for part 5 of the roadmap: containers and local processes (give it a `host` and a `port`, or a kind that needs neither)",
+            "13:5: services.d: has no `host`, and `bare` services are not run by the gateway (start it yourself, and write its `host` and `port`)",
             "15:11: routes[0].path: must begin with `/` (write `/api`)",
             "16:14: routes[0].service: `wbe` is not a service of this cluster (did you mean `web`?)",
             "17:13: routes[0].mirror: must be a mapping, not the text `x`",
@@ -186,13 +186,13 @@ fn a_route_of_the_api() {
         json!({ "cluster": "c", "service": "s", "path": "/a", "methods": ["get", "GET"], "owner": "api", "timeout": 5 }),
     );
     assert_eq!((route.unwrap().methods, told), (vec!["GET".to_owned()], vec![]));
-    let (route, told) = read(json!({ "service": "s", "path": "/a", "rewrite": "b", "listener": "x" }));
+    let (route, told) = read(json!({ "service": "s", "path": "/a", "rewrite": "b", "listener": "X" }));
     assert_eq!(route, None);
     assert_eq!(
         told,
         [
             "rewrite: must begin with `/` (write `/b`)",
-            "listener: `listener` is not built yet: waits for the traffic door in full",
+            "listener: is not a name: 1 to 63 of a-z, 0-9, `-` and `_`, beginning with a letter or digit",
             "cluster: is required (the cluster of the service; in a cluster file it is that cluster)",
         ]
     );
@@ -294,10 +294,11 @@ fn tables_and_specs_have_the_same_keys() {
     same(keys(json!(HealthSpec::default())), table(HEALTH, &[]));
     same(keys(json!(HealthSpec::default())), table(SERVICE_HEALTH, &[]));
     same(keys(json!(OutlierSpec::default())), table(OUTLIER, &[]));
-    same(
-        keys(json!(RetrySpec { per_try: Some(crate::Span::secs(1)), ..RetrySpec::default() })),
-        table(RETRY, &[]),
-    );
+    let hedge = crate::route::HedgeSpec { after: crate::Span::secs(1) };
+    same(keys(json!(hedge)), table(HEDGE, &[]));
+    let per_try = Some(crate::Span::secs(1));
+    let retry = RetrySpec { per_try, hedge: Some(hedge), ..RetrySpec::default() };
+    same(keys(json!(retry)), table(RETRY, &[]));
     let endpoint = crate::EndpointSpec { host: "h".into(), port: 1, weight: 1, role: crate::Role::Primary };
     same(keys(json!(endpoint)), table(ENDPOINT, &[]));
 
@@ -306,6 +307,7 @@ fn tables_and_specs_have_the_same_keys() {
     route.methods = vec!["GET".to_owned()];
     route.query = route.headers.clone();
     route.strip_prefix = true;
+    route.listener = Some("clear".into());
     route.timeout = Some(crate::Span::secs(1));
     route.strategy = Some(crate::Strategy::Weighted);
     route.rate_limit = Some(serde_json::from_value(json!({ "requests": 1, "burst": 1 })).unwrap());
@@ -324,6 +326,14 @@ fn tables_and_specs_have_the_same_keys() {
 
     let mut service = ServiceSpec::of_kind("net");
     service.provision = Some(crate::service::Provision::Asked(true));
+    service.run = Some(crate::RunSpec {
+        image: Some("i".to_owned()),
+        env: [("A".to_owned(), "b".to_owned())].into(),
+        memory: Some(crate::size::Size(1 << 30)),
+        cpus: Some(0.5),
+        bind: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+    });
+    same(keys(json!(service.run)), table(RUN, &[]));
     service.host = Some("h".to_owned());
     service.port = Some(1);
     service.weight = Some(1);

@@ -148,7 +148,12 @@ fn valid(shape: Shape) -> BoxedStrategy<Json> {
 fn some_of(fields: &'static [Field]) -> BoxedStrategy<Json> {
     let built = fields.iter().filter(|field| field.later.is_none());
     let entries: Vec<_> = built
-        .map(|field| prop::option::of(valid(field.shape)).prop_map(|value| (field.name.to_owned(), value)))
+        .map(|field| {
+            let value = valid(field.shape);
+            let value =
+                if field.required { value.prop_map(Some).boxed() } else { prop::option::of(value).boxed() };
+            value.prop_map(|value| (field.name.to_owned(), value))
+        })
         .collect();
     entries
         .prop_map(|all| {
@@ -171,7 +176,10 @@ fn any_file() -> impl Strategy<Value = Json> {
             json!({ "type": "bare", "endpoints": endpoints, "outlier": outlier })
         }),
     ];
-    let route = (1..9_u32, some_of(RETRY), prop::option::of("[a-z]{1,3}")).prop_map(|(n, retry, id)| {
+    let route = (1..9_u32, some_of(RETRY), prop::option::of("[a-z]{1,3}")).prop_map(|(n, mut retry, id)| {
+        if retry["attempts"] == 1 {
+            retry["hedge"] = Json::Null;
+        }
         (n, json!({ "id": id, "path": format!("/{n}"), "service": "a", "retry": retry }))
     });
     let services = prop::collection::btree_map("[a-c]", service, 0..4);

@@ -25,6 +25,11 @@ pub(super) fn explain(text: &str, error: &ScanError) -> Fault {
     Fault { at, message: plainly(error.info()), suggestion: None }
 }
 
+/// Whether it is an alias that names nothing.
+pub(super) fn is_unknown_anchor(error: &ScanError) -> bool {
+    error.info().contains("unknown anchor")
+}
+
 struct Found {
     column: u32,
     fault: Fault,

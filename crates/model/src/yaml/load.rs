@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
+use super::shared::{self, Shared};
 use super::spans::{Spans, place};
 use super::{MAX_DEPTH, fault, scalar};
 use crate::check::{Problems, step};
@@ -14,13 +15,21 @@ pub(super) struct Loader<'t> {
     parser: Parser<'t, StrInput<'t>>,
     spans: Spans<'t>,
     problems: &'t mut Problems,
+    /// What anchors name, in a document that may have them.
+    shared: Option<Shared>,
 }
 
 type Token<'t> = (Event<'t>, Span);
 
 impl<'t> Loader<'t> {
     pub(super) fn new(text: &'t str, problems: &'t mut Problems) -> Self {
-        Loader { parser: Parser::new_from_str(text), spans: Spans::new(text), problems }
+        Loader { parser: Parser::new_from_str(text), spans: Spans::new(text), problems, shared: None }
+    }
+
+    /// Follows anchors, aliases and merge keys, and takes any scalar for a key.
+    pub(super) fn foreign(mut self) -> Self {
+        self.shared = Some(Shared::default());
+        self
     }
 
     /// The one document of the text.
@@ -63,7 +72,10 @@ impl<'t> Loader<'t> {
     }
 
     fn syntax(&mut self, error: &ScanError, path: &str) {
-        let fault = fault::explain(self.spans.text, error);
+        let mut fault = fault::explain(self.spans.text, error);
+        if self.shared.is_some() && fault::is_unknown_anchor(error) {
+            fault.message = "no value above has an anchor (`&name`) of this name".to_owned();
+        }
         let problem = self.problems.add(path, fault.at, fault.message);
         problem.suggestion = fault.suggestion;
     }
@@ -75,14 +87,19 @@ impl<'t> Loader<'t> {
         }
         self.refuse_properties(&event, span, path);
         match event {
-            Event::Scalar(text, style, ..) => Some(self.scalar(&text, style, span)),
-            Event::SequenceStart(..) => self.list(span, path, depth),
-            Event::MappingStart(..) => self.map(span, path, depth),
-            Event::Alias(_) => {
-                let message = "aliases (`*name`) are not read; write the value out";
-                self.problems.add(path, place(span.start), message);
-                Some(Node { at: place(span.start), ..Node::new(Value::Null) })
+            Event::Scalar(text, style, anchor, _) => {
+                let node = self.scalar(&text, style, span);
+                Some(self.named(anchor, node))
             }
+            Event::SequenceStart(anchor, _) => {
+                let node = self.list(span, path, depth)?;
+                Some(self.named(anchor, node))
+            }
+            Event::MappingStart(anchor, _) => {
+                let node = self.map(span, path, depth)?;
+                Some(self.named(anchor, node))
+            }
+            Event::Alias(anchor) => self.alias(anchor, span, path, depth),
             // The parser pairs starts and ends, so nothing else can begin a value.
             Event::Nothing
             | Event::StreamStart
@@ -97,6 +114,32 @@ impl<'t> Loader<'t> {
         }
     }
 
+    fn alias(&mut self, anchor: usize, span: Span, path: &str, depth: usize) -> Option<Node> {
+        let at = place(span.start);
+        match self.shared.as_mut().map(|shared| shared.copy(anchor, depth)) {
+            Some(Ok(node)) => Some(Node { at, ..node }),
+            Some(Err(message)) => {
+                self.problems.add(path, at, message);
+                None
+            }
+            None => {
+                let message = "aliases (`*name`) are not read; write the value out";
+                self.problems.add(path, at, message);
+                Some(Node { at, ..Node::new(Value::Null) })
+            }
+        }
+    }
+
+    /// Keeps a value by its anchor, which is 0 where it has none.
+    fn named(&mut self, anchor: usize, node: Node) -> Node {
+        if let Some(shared) = &mut self.shared
+            && anchor != 0
+        {
+            shared.keep(anchor, &node);
+        }
+        node
+    }
+
     fn refuse_properties(&mut self, event: &Event<'_>, span: Span, path: &str) {
         let (Event::Scalar(_, _, anchor, tag)
         | Event::SequenceStart(anchor, tag)
@@ -104,7 +147,7 @@ impl<'t> Loader<'t> {
         else {
             return;
         };
-        if *anchor != 0 {
+        if *anchor != 0 && self.shared.is_none() {
             let message = "anchors (`&name`) are not read; write the value out where it is needed";
             self.problems.add(path, place(span.start), message);
         }
@@ -146,6 +189,7 @@ impl<'t> Loader<'t> {
     fn map(&mut self, start: Span, path: &str, depth: usize) -> Option<Node> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut lines: HashMap<String, u32> = HashMap::new();
+        let mut merged = Vec::new();
         let end = loop {
             let (event, span) = self.next(path)?;
             if event == Event::MappingEnd {
@@ -160,6 +204,10 @@ impl<'t> Loader<'t> {
             let token = self.next(&inner)?;
             let node = self.node(token, &inner, depth + 1)?;
             let Some(key) = key else { continue };
+            if key == "<<" && style == Style::Plain {
+                merged.push(node);
+                continue;
+            }
             if let Some(first) = lines.insert(key.clone(), place(span.start).line) {
                 let message = format!("stands twice; the other is on line {first}");
                 self.problems.add(&inner, place(span.start), message);
@@ -168,6 +216,11 @@ impl<'t> Loader<'t> {
             let (key_at, key_span) = self.spans.scalar(span, style);
             entries.push(Entry { key, key_at, node, key_span });
         };
+        for node in &merged {
+            if !shared::merge(node, &mut entries) {
+                self.problems.add(path, node.at, "`<<` takes a mapping, or a list of mappings");
+            }
+        }
         Some(self.collection(start, end, Value::Map(entries)))
     }
 
@@ -181,7 +234,7 @@ impl<'t> Loader<'t> {
             self.problems.add(path, place(span.start), "a key must be a text");
             return Some(None);
         };
-        if style == ScalarStyle::Plain {
+        if style == ScalarStyle::Plain && self.shared.is_none() {
             if text == "<<" {
                 self.problems.add(
                     path,

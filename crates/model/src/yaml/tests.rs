@@ -186,11 +186,13 @@ proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "(?s).{0,200}") {
         let _ = parse(&text);
+        let _ = parse_foreign(&text);
     }
 
     #[test]
     fn no_yamlish_text_makes_it_panic(text in "[-:#{}\\[\\],&*!|>'\"%@` $~?<a-c01\n\r\t.]{0,80}") {
         let _ = parse(&text);
+        let _ = parse_foreign(&text);
     }
 }
 #[test]

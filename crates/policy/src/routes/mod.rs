@@ -6,6 +6,7 @@
 mod affinity;
 mod conditions;
 mod entry;
+mod hosts;
 mod map;
 mod pattern;
 mod redirect;

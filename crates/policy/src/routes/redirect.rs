@@ -164,7 +164,7 @@ mod tests {
         let table = Table::build([(Arc::new(RouteSpec::of_path(pattern)), ())]).unwrap();
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let request = Request { host: "", method: "GET", path, query, header: &|_| None };
+        let request = Request { listener: "main", host: "", method: "GET", path, query, header: &|_| None };
         let found = table.find(&request).unwrap();
         let asked = Asked { scheme: SCHEMES[0], authority: "old.example:8080", path, query };
         Redirect::new(spec).location(&asked, &found)

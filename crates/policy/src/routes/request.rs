@@ -8,6 +8,8 @@ use super::pattern;
 /// A request as far as routes look at it.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
+    /// The listener by which it has come.
+    pub listener: &'a str,
     /// In lower case and without its port; empty when there is none.
     pub host: &'a str,
     /// As received.

@@ -1,4 +1,4 @@
-//! The whole table: sharded by host, so that a change touches the routes of one host only.
+//! The whole table: the routes of each listener by itself, and those of all.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use model::RouteSpec;
 
 use super::entry::Entry;
-use super::map::Map;
+use super::hosts::Hosts;
+use super::map::{Keyed, Map};
 use super::pattern;
 use super::request::{Match, Request};
-use super::shard::Shard;
 
 /// Explaining names so many of the routes that lost.
 const EXPLAINED: usize = 20;
@@ -17,20 +17,11 @@ const EXPLAINED: usize = 20;
 /// All routes. Never changes; [`with`](Table::with) and [`without`](Table::without) give another that shares what is the same.
 #[derive(Debug)]
 pub struct Table<T> {
-    hosts: Map<Arc<Shard<T>>>,
-    below: Below<T>,
-    /// Routes for every host.
-    any: Arc<Shard<T>>,
+    /// Routes of every listener.
+    all: Arc<Hosts<T>>,
+    /// Routes of one listener, by its name.
+    own: Map<Arc<Hosts<T>>>,
     ids: Map<Arc<Entry<T>>>,
-}
-
-/// Routes for all hosts below one, as `*.example.com` says.
-#[derive(Debug)]
-struct Below<T> {
-    /// By what stands behind `*.`.
-    shards: Map<Arc<Shard<T>>>,
-    /// How many parts the longest of these names has: a host with thousands is not looked up thousands of times.
-    longest: usize,
 }
 
 /// Why a route cannot stand in a table.
@@ -54,50 +45,14 @@ impl std::error::Error for Conflict {}
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        let below = Below { shards: Map::default(), longest: 0 };
-        Table { hosts: Map::default(), below, any: Arc::new(Shard::of("")), ids: Map::default() }
+        Table { all: Arc::new(Hosts::of("")), own: Map::default(), ids: Map::default() }
     }
 }
 
 impl<T> Clone for Table<T> {
     fn clone(&self) -> Self {
-        let Table { hosts, below, any, ids } = self;
-        let below = Below { shards: below.shards.clone(), longest: below.longest };
-        Table { hosts: hosts.clone(), below, any: Arc::clone(any), ids: ids.clone() }
-    }
-}
-
-/// Whose requests a route takes.
-enum Whose {
-    Everybody,
-    /// Of this host, in lower case.
-    Host(String),
-    /// Of all hosts below this one.
-    Below(String),
-}
-
-impl Whose {
-    fn of(host: Option<&str>) -> Self {
-        match host.map(str::to_ascii_lowercase) {
-            None => Whose::Everybody,
-            // Requests name such a host in brackets.
-            Some(host) if host.contains(':') && !host.starts_with('[') => Whose::Host(format!("[{host}]")),
-            Some(host) => match host.strip_prefix("*.") {
-                Some(below) => Whose::Below(below.to_owned()),
-                None => Whose::Host(host),
-            },
-        }
-    }
-}
-
-impl<T> Below<T> {
-    /// The shards of all names that this host is below, the longest first.
-    fn of<'t>(&'t self, host: &str) -> impl Iterator<Item = &'t Arc<Shard<T>>> {
-        let dots = if self.shards.is_empty() { 0 } else { host.bytes().filter(|byte| *byte == b'.').count() };
-        // Behind the first dot there are as many parts as there are dots.
-        let behind = host.match_indices('.').map(|(at, _)| &host[at + 1..]);
-        let behind = behind.take(dots).skip(dots.saturating_sub(self.longest));
-        behind.filter_map(|name| self.shards.get(name))
+        let Table { all, own, ids } = self;
+        Table { all: Arc::clone(all), own: own.clone(), ids: ids.clone() }
     }
 }
 
@@ -122,7 +77,7 @@ impl<T> Table<T> {
     /// The table with this route besides. One that is not enabled holds its id and matches nothing.
     ///
     /// # Errors
-    /// When the id is taken, when another route matches the same requests (host, path whatever its names are called,
+    /// When the id is taken, when another route matches the same requests (listener, host, path whatever its names are called,
     /// a method in common, the same headers and query), or when the path is not one.
     pub fn with(&self, spec: &Arc<RouteSpec>, payload: T) -> Result<Self, Conflict> {
         let mut table = self.clone();
@@ -168,7 +123,7 @@ impl<T> Table<T> {
         self.ids.values().map(|entry| &entry.payload)
     }
 
-    /// The route that answers: of the request's host first, then of the hosts it is below, the longest name first, then
+    /// The route that answers: of those of the request's listener first, then of those of all. Among these of its host first, then of the hosts it is below, the longest name first, then
     /// of every host. Among those the exact path, then
     /// parameters (literal segments from the left first), then the longest `*`; among equal paths the one that asks for
     /// more headers and query parameters, then for more values of them, then the one that names methods, then by id.
@@ -181,28 +136,32 @@ impl<T> Table<T> {
     /// Routes for this host and path that do not answer, each with the reason, in the order in which they were asked;
     /// the first twenty.
     #[must_use]
-    pub fn explain(&self, request: &Request<'_>) -> Vec<(String, String)> {
+    pub fn explain<'t>(&'t self, request: &Request<'t>) -> Vec<(String, String)> {
         let winner = self.winner(request).map(Entry::id);
-        let entries = self.shards(request.host).flat_map(|shard| shard.all(request.path));
-        let lost = entries.filter(|entry| winner != Some(entry.id()));
+        let asked = self.of_listener(request.listener).into_iter().chain([&self.all]);
+        let lost = asked.flat_map(|hosts| hosts.all(request)).filter(|entry| winner != Some(entry.id()));
         let reason = |entry: &Entry<T>| match (entry.fit(request), winner) {
             (Err(miss), _) => miss.to_string(),
             (Ok(_), Some(winner)) => format!("would match; `{winner}` is more specific"),
             (Ok(_), None) => "would match".to_owned(),
         };
-        lost.take(EXPLAINED).map(|entry| (entry.id().to_owned(), reason(entry))).collect()
+        let of_here = lost.map(|entry| (entry.id().to_owned(), reason(entry)));
+        let others = self.own.values().filter(|hosts| hosts.key() != request.listener);
+        let elsewhere = others.flat_map(|hosts| {
+            let told = format!("answers on the listener `{}` only", hosts.key());
+            hosts.all(request).map(move |entry| (entry.id().to_owned(), told.clone()))
+        });
+        of_here.chain(elsewhere).take(EXPLAINED).collect()
     }
 
     fn winner(&self, request: &Request<'_>) -> Option<&Entry<T>> {
-        // Most tables know no host at all, or this one.
-        let of_host = self.hosts.get(request.host).and_then(|shard| shard.find(request));
-        let below = || self.below.of(request.host).find_map(|shard| shard.find(request));
-        of_host.or_else(below).or_else(|| self.any.find(request))
+        let own = self.of_listener(request.listener).and_then(|own| own.find(request));
+        own.or_else(|| self.all.find(request))
     }
 
-    /// The shards that may have a route for this host, in the order in which they are asked.
-    fn shards<'t>(&'t self, host: &str) -> impl Iterator<Item = &'t Arc<Shard<T>>> {
-        self.hosts.get(host).into_iter().chain(self.below.of(host)).chain([&self.any])
+    /// Routes that only this listener has. Most tables have none of any.
+    fn of_listener(&self, listener: &str) -> Option<&Arc<Hosts<T>>> {
+        if self.own.is_empty() { None } else { self.own.get(listener) }
     }
 
     /// Puts this route in, for whoever changes many. One that cannot stand here changes nothing.
@@ -223,15 +182,11 @@ impl<T> Table<T> {
             );
         }
         let entry = Arc::new(Entry::new(spec, payload));
-        let shard = match Whose::of(spec.host.as_deref()) {
-            Whose::Everybody => &mut self.any,
-            Whose::Host(host) => self.hosts.entry(&host, || Arc::new(Shard::of(&host))),
-            Whose::Below(name) => {
-                self.below.longest = self.below.longest.max(name.split('.').count());
-                self.below.shards.entry(&name, || Arc::new(Shard::of(&name)))
-            }
+        let hosts = match spec.listener.as_deref() {
+            None => &mut self.all,
+            Some(listener) => self.own.entry(listener, || Arc::new(Hosts::of(listener))),
         };
-        if let Err(other) = Arc::make_mut(shard).add(&entry) {
+        if let Err(other) = Arc::make_mut(hosts).add(&entry) {
             let message = format!("Route `{}` matches the same requests as route `{}`.", spec.id, other.id());
             return conflict(other.id(), message);
         }
@@ -240,32 +195,14 @@ impl<T> Table<T> {
     }
 
     fn take_out(&mut self, entry: &Entry<T>) {
-        let (shards, host) = match Whose::of(entry.spec.host.as_deref()) {
-            Whose::Everybody => return Arc::make_mut(&mut self.any).remove(entry),
-            Whose::Host(host) => (&mut self.hosts, host),
-            Whose::Below(name) => (&mut self.below.shards, name),
+        let Some(listener) = entry.spec.listener.as_deref() else {
+            return Arc::make_mut(&mut self.all).remove(entry);
         };
-        let Some(shard) = shards.get_mut(&host) else { return };
-        let shard = Arc::make_mut(shard);
-        shard.remove(entry);
-        if shard.is_empty() {
-            shards.remove(&host);
+        let Some(hosts) = self.own.get_mut(listener) else { return };
+        let hosts = Arc::make_mut(hosts);
+        hosts.remove(entry);
+        if hosts.is_empty() {
+            self.own.remove(listener);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::{on, route};
-    use super::*;
-
-    #[test]
-    fn a_change_shares_what_it_does_not_touch() {
-        let routes = [on("a", route("1", "/x")), on("b", route("2", "/x")), route("3", "/x")];
-        let old = Table::build(routes.into_iter().map(|spec| (Arc::new(spec), ()))).unwrap();
-        let new = old.with(&Arc::new(on("a", route("4", "/y"))), ()).unwrap().without("1");
-        let shared = |host| Arc::ptr_eq(old.hosts.get(host).unwrap(), new.hosts.get(host).unwrap());
-        assert_eq!((shared("a"), shared("b"), Arc::ptr_eq(&old.any, &new.any)), (false, true, true));
-        assert!(new.without("4").hosts.get("a").is_none(), "nothing is left of a host without routes");
     }
 }

@@ -18,6 +18,10 @@ pub(super) fn on(host: &str, spec: RouteSpec) -> RouteSpec {
     RouteSpec { host: Some(host.to_owned()), ..spec }
 }
 
+pub(super) fn at(listener: &str, spec: RouteSpec) -> RouteSpec {
+    RouteSpec { listener: Some(listener.into()), ..spec }
+}
+
 fn by(methods: &[&str], spec: RouteSpec) -> RouteSpec {
     RouteSpec { methods: methods.iter().map(|m| (*m).to_owned()).collect(), ..spec }
 }
@@ -64,6 +68,9 @@ fn table() -> Table<String> {
         if_query("any", "*", route("any-query", "/any-q")),
         on("::1", route("six", "/six")),
         RouteSpec { enabled: false, ..route("off", "/off/x") },
+        at("clear", route("clear-all", "/*")),
+        at("clear", on("shop.example", route("clear-shop", "/only-get"))),
+        at("inner", by(&["POST"], route("inner-users", "/users"))),
     ];
     Table::build(routes.into_iter().map(|spec| (Arc::new(spec.clone()), spec.id))).unwrap()
 }
@@ -73,6 +80,11 @@ fn build(routes: impl IntoIterator<Item = RouteSpec>) -> Result<Table<()>, Vec<s
 }
 
 fn check(table: &Table<String>, request: &str, expected: Option<&str>) {
+    // `@listener ` in front is the listener; without it, another than any that a route names.
+    let (listener, request) = match request.strip_prefix('@').and_then(|rest| rest.split_once(' ')) {
+        Some((listener, rest)) => (listener, rest),
+        None => ("main", request),
+    };
     let mut words = request.split(' ');
     let (method, target) = (words.next().unwrap(), words.next().unwrap());
     let headers: Vec<(&str, &str)> = words.filter_map(|header| header.split_once(':')).collect();
@@ -82,7 +94,7 @@ fn check(table: &Table<String>, request: &str, expected: Option<&str>) {
     };
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let header = |name: &str| headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_bytes());
-    let found = table.find(&Request { host, method, path, query, header: &header });
+    let found = table.find(&Request { listener, host, method, path, query, header: &header });
     assert_eq!(found.map(|found| found.payload.as_str()), expected, "{request}");
 }
 
@@ -147,6 +159,31 @@ fn methods_headers_query_and_host_decide_between_equal_paths() {
 }
 
 #[test]
+fn routes_of_a_listener_are_asked_before_those_of_all() {
+    let table = table();
+    for (request, expected) in [
+        ("@clear GET /users", Some("clear-all")),
+        ("@clear GET //shop.example/shop", Some("clear-all")),
+        ("@clear GET //shop.example/only-get", Some("clear-shop")),
+        ("@clear GET /nowhere", Some("clear-all")),
+        ("@inner POST /users", Some("inner-users")),
+        // What a listener has no route for is asked of all.
+        ("@inner GET /users", Some("users")),
+        ("@other POST /users", Some("users")),
+        ("GET /nowhere", None),
+    ] {
+        check(&table, request, expected);
+    }
+    let refused = |spec: RouteSpec| table.with(&Arc::new(spec), String::new()).err().map(|found| found.other);
+    assert_eq!(refused(at("clear", route("x", "/*"))).as_deref(), Some("clear-all"));
+    assert_eq!(refused(at("inner", route("x", "/*"))), None);
+    assert_eq!(refused(route("x", "/*")), None);
+    let none = table.without("clear-all").without("clear-shop");
+    check(&none, "@clear GET /users", Some("users"));
+    check(&table.without("clear-all"), "@clear GET //shop.example/only-get", Some("clear-shop"));
+}
+
+#[test]
 fn the_longest_name_that_a_host_is_below_decides() {
     let table = table();
     for (request, expected) in [
@@ -183,7 +220,16 @@ fn names_and_tail_stand_for_what_they_matched() {
     let many = "/:a/:b/:c/:d/:e/:f/:g/:h/:i/:j/*";
     let table = build([route("many", many), route("p", "/users/{id}/x")]).unwrap();
     let find = |path| {
-        table.find(&Request { host: "", method: "GET", path, query: None, header: &|_| None }).unwrap()
+        table
+            .find(&Request {
+                listener: "main",
+                host: "",
+                method: "GET",
+                path,
+                query: None,
+                header: &|_| None,
+            })
+            .unwrap()
     };
     let found = find("/users/%20/x");
     assert_eq!(found.params.iter().collect::<Vec<_>>(), [("id", "%20")]);
@@ -250,23 +296,31 @@ fn a_change_leaves_the_older_table_as_it_was() {
 #[test]
 fn what_lost_is_explained() {
     let table = table();
-    let explain =
-        |method, host, path| table.explain(&Request { host, method, path, query: None, header: &|_| None });
+    let explain = |method, host, path| {
+        table.explain(&Request { listener: "main", host, method, path, query: None, header: &|_| None })
+    };
     let pair = |id: &str, reason: &str| (id.to_owned(), reason.to_owned());
     assert_eq!(
         explain("PUT", "other.example", "/m"),
-        [pair("get", "takes GET only"), pair("post-m", "takes POST only")]
+        [
+            pair("get", "takes GET only"),
+            pair("post-m", "takes POST only"),
+            pair("clear-all", "answers on the listener `clear` only")
+        ]
     );
     assert_eq!(
         explain("GET", "shop.example", "/api/x"),
         [
             pair("beta", "asks for the header `x-beta: 1`"),
-            pair("api", "would match; `shop-all` is more specific")
+            pair("api", "would match; `shop-all` is more specific"),
+            pair("clear-all", "answers on the listener `clear` only")
         ]
     );
-    assert_eq!(explain("GET", "", "/off/x"), [pair("off", "is not enabled")]);
+    let elsewhere = pair("clear-all", "answers on the listener `clear` only");
+    assert_eq!(explain("GET", "", "/off/x"), [pair("off", "is not enabled"), elsewhere]);
     let many = build((0..30).map(|n| by(&[&format!("M{n}")], route(&n.to_string(), "/x/*")))).unwrap();
-    let request = Request { host: "", method: "GET", path: "/x/y", query: None, header: &|_| None };
+    let request =
+        Request { listener: "main", host: "", method: "GET", path: "/x/y", query: None, header: &|_| None };
     assert_eq!(many.explain(&request).len(), 20);
 }
 
@@ -289,7 +343,8 @@ fn the_service_may_see_another_path() {
         (strip(to("/v2/*", route("r", "/api/*"))), "/api/x", Some("/v2/x")),
     ] {
         let table = build([spec.clone()]).unwrap();
-        let request = Request { host: "", method: "GET", path, query: None, header: &|_| None };
+        let request =
+            Request { listener: "main", host: "", method: "GET", path, query: None, header: &|_| None };
         let rewritten = rewrite(&spec, path, &table.find(&request).unwrap());
         assert_eq!(rewritten.as_deref(), expected, "{:?} {path}", spec.rewrite);
     }
@@ -346,6 +401,7 @@ proptest! {
         for request in &requests {
             let header = |name: &str| request.header.as_ref().filter(|_| name == "h").map(|value| value.as_bytes());
             let asked = Request {
+                listener: &request.listener,
                 host: &request.host,
                 method: &request.method,
                 path: &request.path,

@@ -7,12 +7,12 @@ use policy::Remaining;
 use wire::Error;
 use wire::http1::fields::HOP_BY_HOP;
 use wire::http1::{Framing, Mask, ResponseHead};
-use wire::http2::Stream;
+use wire::http2::{Stream, only_once};
 
 use super::{Extra, Own};
 use crate::websocket;
 
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 pub(super) fn response(status: u16) -> Response<()> {
     let mut response = Response::new(());
@@ -21,8 +21,8 @@ pub(super) fn response(status: u16) -> Response<()> {
 }
 
 /// An id is made of characters that any field may have.
-pub(super) fn value_of(id: &RequestId) -> HeaderValue {
-    HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static(""))
+pub(crate) fn value_of(id: &RequestId) -> HeaderValue {
+    only_once(HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static("")))
 }
 
 /// A relayed head; with it the stream ends where no body follows.

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use clusters::HeaderEdits;
 
+/// The type of an answer to a call of gRPC.
+pub(super) const GRPC: &str = "application/grpc";
+
 /// Status, fields and body.
 pub(super) struct Own<'a> {
     pub(super) status: u16,
@@ -31,8 +34,9 @@ impl<'a> Own<'a> {
         let own = content_type.into_iter().chain(more);
         let own = own.filter(|(name, _)| !self.edits.is_some_and(|edits| edits.drops(name)));
         let added = self.edits.into_iter().flat_map(HeaderEdits::lines);
-        // RFC 9110 8.6: a 204 has no length.
-        let length = (self.status != 204).then(|| (&b"content-length"[..], self.body.len().to_string()));
+        // RFC 9110 8.6: a 204 has no length. Neither has a call of gRPC, whose head is all of it.
+        let has_length = self.status != 204 && self.content_type != Some(GRPC);
+        let length = has_length.then(|| (&b"content-length"[..], self.body.len().to_string()));
         let length = length.map(|(name, length)| (name, Cow::Owned(length.into_bytes())));
         own.chain(added).map(|(name, value)| (name, Cow::Borrowed(value))).chain(length)
     }

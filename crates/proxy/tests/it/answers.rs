@@ -87,6 +87,8 @@ async fn door(limits: Limits) -> (SocketAddr, Arc<AtomicBool>) {
         dir: dir.path().to_owned(),
         store: Store::in_memory().unwrap(),
         data_dir: dir.path().join(".throome"),
+        listeners: Default::default(),
+        provisioning: clusters::Provisioning::default(),
     };
     let clusters = clusters::Clusters::open(options).await.unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

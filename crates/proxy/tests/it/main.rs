@@ -104,8 +104,13 @@ impl World {
     async fn new(services: &[&Service], routing: serde_json::Value, limits: Limits) -> World {
         let dir = TempDir::new().unwrap();
         let store = Store::in_memory().unwrap();
-        let options =
-            clusters::Options { dir: dir.path().to_owned(), store, data_dir: dir.path().join(".throome") };
+        let options = clusters::Options {
+            dir: dir.path().to_owned(),
+            store,
+            data_dir: dir.path().join(".throome"),
+            listeners: Default::default(),
+            provisioning: clusters::Provisioning::default(),
+        };
         let clusters = clusters::Clusters::open(options).await.unwrap();
         let endpoints: Vec<_> = services
             .iter()

@@ -1,5 +1,7 @@
 //! What a key is known by, over time, restarts and its bounds.
 
+use std::time::Duration;
+
 use disk::params;
 
 use super::{Claim, Claimed, Fingerprint, KEPT_MS, KeptAnswer, MOST_BYTES, MOST_KEYS, ROW};
@@ -37,6 +39,7 @@ fn parts_do_not_run_into_each_other() {
 on_both! {
     a_key_is_claimed_once_and_answered_again
     a_restart_forgets_no_answer_and_knows_what_it_does_not_know
+    what_another_process_has_under_way_is_in_flight_until_it_is_gone
     one_of_many_at_once_claims_a_key
     after_a_day_a_key_is_new
 }
@@ -70,6 +73,23 @@ async fn a_restart_forgets_no_answer_and_knows_what_it_does_not_know(home: Home)
     // The first of them ends, too late: it is of a store that is closed.
     assert!(cut.keep(201, None).await.is_err());
     assert!(matches!(again(&store, "cut").await, Claim::Unknown));
+}
+
+async fn what_another_process_has_under_way_is_in_flight_until_it_is_gone(home: Home) {
+    let before = home.open().await;
+    let (slow, lost) = (first(&before, "slow").await, first(&before, "lost").await);
+    let store = home.open().await;
+    store.shares_keys();
+    assert!(matches!(again(&store, "slow").await, Claim::InFlight));
+    assert!(matches!(store.claim(print("slow"), print("other")).await.unwrap(), Claim::Mismatch));
+    store.shares_keys_for(Duration::from_secs(60));
+    slow.keep(201, Some(answer(b"late"))).await.unwrap();
+    assert!(matches!(again(&store, "slow").await, Claim::Done(kept) if kept == answer(b"late")));
+    assert!(matches!(again(&store, "lost").await, Claim::InFlight));
+    drop(lost);
+    before.close().await;
+    store.shares_keys_for(Duration::ZERO);
+    assert!(matches!(again(&store, "lost").await, Claim::Unknown));
 }
 
 async fn one_of_many_at_once_claims_a_key(home: Home) {

@@ -7,6 +7,7 @@ use model::{Code, Failure};
 
 use super::home::{admin, new_database};
 use super::{error, route};
+use crate::migrations::POSTGRES;
 use crate::{Error, Pool, Store, TokenVerdict};
 
 /// A server that may be broken, and a database on it.
@@ -98,7 +99,8 @@ async fn tables_from_the_future_are_refused_and_left_alone() {
     first.write(|s| s.execute(future, &[])).await.unwrap();
     let later = store(&url);
     let error = error(later.begin().await.map(|()| later.clone()));
-    assert!(matches!(error, Error::Newer { found: 99, known: 1, .. }), "{error:?}");
+    let newest = POSTGRES.last().unwrap().number;
+    assert!(matches!(error, Error::Newer { found: 99, known, .. } if known == newest), "{error:?}");
     assert!(!error.is_passing() && error.to_string().contains("written by a newer version"), "{error}");
     assert!(later.routes().await.is_err(), "nothing of it is read");
     assert_eq!(first.routes().await.unwrap().len(), 1);

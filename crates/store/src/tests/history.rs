@@ -56,7 +56,7 @@ async fn keep(store: &Store, numbers: std::ops::Range<i64>) {
 }
 
 async fn found(store: &Store, filter: ActivityFilter) -> Vec<ActivityRecord> {
-    store.operations(filter, 1000).await.unwrap()
+    store.activity(filter, 1000).await.unwrap()
 }
 
 on_both! {
@@ -68,7 +68,7 @@ on_both! {
 
 async fn it_is_there_after_a_restart_newest_first(home: Home) {
     let store = home.open().await;
-    assert_eq!((store.last_operation().await.unwrap(), store.last_event().await.unwrap()), (None, 0));
+    assert_eq!((store.last_activity().await.unwrap(), store.last_event().await.unwrap()), (None, 0));
     keep(&store, 0..10).await;
     // A batch that is sent again, since nobody knew whether it had arrived.
     keep(&store, 5..12).await;
@@ -81,7 +81,7 @@ async fn it_is_there_after_a_restart_newest_first(home: Home) {
     assert_eq!(ids, (0..12).rev().map(|n| operation(n).record.id).collect::<Vec<_>>());
     let same = |n: usize| format!("{:?}", all[11 - n]) == format!("{:?}", operation(n as i64).record);
     assert!(same(0) && same(11), "nothing of it is lost: {:?}", all[0]);
-    assert_eq!(store.last_operation().await.unwrap(), Some(operation(11).record.id));
+    assert_eq!(store.last_activity().await.unwrap(), Some(operation(11).record.id));
     let events = store.events(EventFilter::default(), 10).await.unwrap();
     assert_eq!((events, store.last_event().await.unwrap()), (vec![event(2), event(1)], 2));
 }
@@ -186,5 +186,5 @@ async fn a_store_that_is_closed_says_so(home: Home) {
     store.close().await;
     assert!(store.keep_operations(Arc::default()).await.is_err());
     assert!(store.keep_events(Arc::default()).await.is_err());
-    assert!(store.operations(ActivityFilter::default(), 1).await.is_err());
+    assert!(store.activity(ActivityFilter::default(), 1).await.is_err());
 }

@@ -110,9 +110,16 @@ fn what_cannot_be_enforced_is_refused() {
         ("proxy: { listeners: [{ name: a, port: 1 }, { name: a, port: 2 }] }\n", "proxy.listeners[1].name"),
         ("proxy: { listeners: [{ name: a, port: 1, host: here }] }\n", "proxy.listeners[0].host"),
         ("proxy: { listeners: [{ name: a, port: 1, tls: {} }] }\n", "proxy.listeners[0].tls.certificates"),
+        ("data: { port: 9001, tls: {} }\n", "data.tls.certificates"),
+        ("data: { tls: { certificates: [{ cert: a, key: b }] } }\n", "data.tls"),
         ("store: { url: \"mysql://u:p@h/x\" }\n", "store.url"),
         ("store: { url: \"sqlite:elsewhere.db\" }\n", "store.url"),
         ("store: { pool: { max: 5 } }\n", "store.pool.max"),
+        ("provision: { docker: { host: /var/run/docker.sock } }\n", "provision.docker.host"),
+        ("provision: { docker: { host: \"unix://docker.sock\" } }\n", "provision.docker.host"),
+        ("provision: { docker: { host: \"tcp://\" } }\n", "provision.docker.host"),
+        ("provision: { prefer: podman }\n", "provision.prefer"),
+        ("provision: { ready_timeout: 10ms }\n", "provision.ready_timeout"),
     ] {
         let file = file(text);
         let faults = layered(&args(Some(file.path())), &|_| None).err().unwrap_or_else(|| panic!("{text}"));
@@ -145,6 +152,29 @@ fn the_samples_of_the_seeds_load() {
          logging:\n  level: \"info\"\n",
     );
     layered(&args(Some(file.path())), &|_| None).unwrap();
+}
+
+#[test]
+fn services_are_run_by_an_engine_or_by_this_machine() {
+    let (settings, _) = layered(&args(Some(file("{}").path())), &|_| None).unwrap();
+    let provision = settings.provision;
+    assert!(provision.docker.enabled && provision.process.enabled);
+    assert_eq!((provision.prefer.as_str(), provision.ready_timeout.0.as_secs()), ("docker", 60));
+    assert_eq!((provision.docker.host, provision.process.user), (None, None));
+    assert_eq!(provision.process.on_stop, crate::settings::OnStop::Stop);
+    let file = file(
+        "provision:\n  docker: { enabled: false, host: \"unix:///run/podman.sock\" }\n  \
+         process: { user: nobody, on_stop: leave }\n  prefer: process\n",
+    );
+    let env = |name: &str| (name == "THROOME_PROVISION_READY_TIMEOUT").then(|| "5m".to_owned());
+    let provision = layered(&args(Some(file.path())), &env).unwrap().0.provision;
+    assert_eq!((provision.docker.enabled, provision.prefer.as_str()), (false, "process"));
+    assert_eq!(provision.docker.host.as_deref(), Some("unix:///run/podman.sock"));
+    assert_eq!(provision.process.user.as_deref(), Some("nobody"));
+    assert_eq!(
+        (provision.process.on_stop, provision.ready_timeout.0.as_secs()),
+        (crate::settings::OnStop::Leave, 300)
+    );
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use adapters::DRIVERS;
 use model::cluster_fields::{
-    AFFINITY, BREAKER, CLUSTER, ENDPOINT, FALLBACK, HEADERS, HEALTH, MIRROR, OUTLIER, RATE_LIMIT, REDIRECT,
-    RESPOND, RETRY, ROUTE, ROUTING, SERVICE, SPLIT,
+    AFFINITY, BREAKER, CLUSTER, ENDPOINT, FALLBACK, HEADERS, HEALTH, HEDGE, MIRROR, OUTLIER, RATE_LIMIT,
+    REDIRECT, RESPOND, RETRY, ROUTE, ROUTING, RUN, SERVICE, SPLIT,
 };
 use model::field::{Field, Shape};
 
@@ -21,6 +21,7 @@ fn the_keys_in_the_guide_are_those_that_are_checked_in() {
     let parts = [
         ("The file", CLUSTER),
         ("A service of any kind", SERVICE),
+        ("`run` of a service that the gateway runs", RUN),
         ("An endpoint", ENDPOINT),
         ("`health` of the cluster; a service may say its own", HEALTH),
         ("`outlier` of a service", OUTLIER),
@@ -29,6 +30,7 @@ fn the_keys_in_the_guide_are_those_that_are_checked_in() {
         ("`redirect` of a route", REDIRECT),
         ("`respond` of a route or of its `fallback`", RESPOND),
         ("`retry` of a route", RETRY),
+        ("`hedge` of `retry`", HEDGE),
         ("`mirror` of a route", MIRROR),
         ("`request_headers` and `response_headers` of a route", HEADERS),
         ("`affinity` of a route", AFFINITY),

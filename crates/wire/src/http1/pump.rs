@@ -2,6 +2,8 @@
 
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
+
 use super::framing::BodyWriter;
 use crate::body::{Body, Next};
 use crate::buffer::LARGE;
@@ -21,6 +23,8 @@ pub struct Pump {
     writer: BodyWriter,
     /// Of the piece that is announced, what has not been sent.
     piece: usize,
+    /// The same, taken from where it stood, for a sink that keeps what it is given.
+    taken: Bytes,
     state: State,
     /// Bytes sent so far.
     pub moved: u64,
@@ -54,6 +58,7 @@ impl Pump {
             body,
             writer,
             piece: 0,
+            taken: Bytes::new(),
             state: State::Moving,
             moved: 0,
             sink_waits: 0,
@@ -72,7 +77,7 @@ impl Pump {
     pub fn restart(&mut self) {
         debug_assert!(self.moved == 0, "bytes that were moved cannot be moved again");
         self.piece = 0;
-        if self.state == State::Flushing {
+        if self.state != State::Moving && !matches!(self.body, Body::Empty) {
             // The end was said to the sink before, and has to be said again.
             self.state = State::Moving;
         }
@@ -176,7 +181,10 @@ impl Pump {
         to: &mut Stream,
     ) -> Poll<Result<(), Error>> {
         let room = ready!(to.poll_room(cx, self.piece))?;
-        let data = self.body.take(from, room);
+        if self.taken.is_empty() {
+            self.taken = self.body.take(from, self.piece);
+        }
+        let data = self.taken.split_to(room);
         self.moved += room as u64;
         self.piece -= room;
         to.send(data, self.piece == 0 && self.body.is_over(from))?;

@@ -16,11 +16,30 @@ use crate::line::Line;
 /// # Errors
 /// [`Error::Closed`] when the client has gone, [`Error::TimedOut`] when it said nothing for `idle`.
 pub async fn await_request(conn: &mut Conn, alarm: &mut Alarm, idle: Duration) -> Result<(), Error> {
+    await_request_until(conn, alarm, idle, |_| false).await
+}
+
+/// As [`await_request`], until `leaves` says that the connection is to be closed. What has come by then is a request still:
+/// whoever just sends one must not find the connection gone.
+///
+/// # Errors
+/// [`Error::Closed`] when the client has gone or `leaves` says so, [`Error::TimedOut`] when it said nothing for `idle`.
+pub async fn await_request_until(
+    conn: &mut Conn,
+    alarm: &mut Alarm,
+    idle: Duration,
+    mut leaves: impl FnMut(&mut Context<'_>) -> bool,
+) -> Result<(), Error> {
     if !conn.inbox.is_empty() {
         return Ok(());
     }
     alarm.set_after(idle);
-    alarm.guard(|cx| poll_first(conn, cx)).await
+    alarm
+        .guard(|cx| match poll_first(conn, cx) {
+            Poll::Pending if leaves(cx) && !conn.socket.has_unread() => Poll::Ready(Err(Error::Closed)),
+            polled => polled,
+        })
+        .await
 }
 
 fn poll_first(conn: &mut Conn, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -100,8 +119,13 @@ pub async fn linger(conn: &mut Conn, alarm: &mut Alarm, limit: Duration) {
         loop {
             let n = conn.inbox.len();
             conn.inbox.consume(n);
+            // Closed with bytes unread, a connection is reset, which takes our last words from a peer that has not read them
+            // yet. One that sends without end is not read on, and has the rest of the time to look.
+            if thrown >= LINGER_BYTES {
+                return Poll::Pending;
+            }
             match ready!(conn.poll_fill(cx, SMALL)) {
-                Ok(n) if n > 0 && thrown < LINGER_BYTES => thrown += n,
+                Ok(n) if n > 0 => thrown += n,
                 _ => return Poll::Ready(Ok(())),
             }
         }
@@ -110,5 +134,5 @@ pub async fn linger(conn: &mut Conn, alarm: &mut Alarm, limit: Duration) {
     let _ = farewell.await;
 }
 
-/// How much a client may still send while it is being turned away.
+/// How much of what a client still sends while it is being turned away is read.
 const LINGER_BYTES: usize = 1024 * 1024;

@@ -30,6 +30,8 @@ struct Way {
     is_refused: bool,
     /// Bytes that passed.
     moved: u64,
+    /// A break is passed on as one, and not as an end.
+    is_strict: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +47,14 @@ impl Tunnel {
     #[must_use]
     pub fn of_frames(most: u64) -> Self {
         let way = || Way { frames: Some(Box::new(Frames::new(most))), ..Way::default() };
+        Tunnel { up: way(), down: way() }
+    }
+
+    /// A tunnel of bytes of which nothing is known: where one side breaks it that is an error, so that the other never takes
+    /// what has come for all that there is.
+    #[must_use]
+    pub fn of_bytes() -> Self {
+        let way = || Way { is_strict: true, ..Way::default() };
         Tunnel { up: way(), down: way() }
     }
 
@@ -150,7 +160,10 @@ impl Way {
                     };
                     self.is_seen = false;
                     match more {
-                        Poll::Ready(Ok(0) | Err(Error::Io(_) | Error::Closed | Error::Reset(_))) => {
+                        Poll::Ready(Ok(0)) => self.state = State::Closing,
+                        Poll::Ready(Err(Error::Io(_) | Error::Closed | Error::Reset(_)))
+                            if !self.is_strict =>
+                        {
                             self.state = State::Closing;
                         }
                         Poll::Ready(Ok(_)) => {}

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,9 +15,10 @@ use http::{Request, Uri};
 use tokio::time::Instant;
 
 use super::Budgets;
-use super::io::Io;
+use super::io::{self, Io};
 use crate::conn::Conn;
 use crate::error::Error;
+use crate::seats::{Seat, Seats};
 
 /// A connection to a service. Clones share it; it is closed when all of them and their streams are gone.
 #[derive(Clone)]
@@ -36,6 +37,8 @@ struct Shared {
     is_secure: bool,
     /// The service has answered something, and with its first frame it has said what it offers.
     is_heard: AtomicBool,
+    /// Who waits for room, where connections are counted.
+    seats: Option<Arc<Seats>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -47,6 +50,7 @@ impl std::fmt::Debug for Client {
 /// Moves what is under way on a connection: to be spawned where its streams live.
 pub struct Driver {
     connection: Connection<Io, Bytes>,
+    conn: io::Shared,
     shared: Arc<Shared>,
 }
 
@@ -65,9 +69,13 @@ impl Client {
             .max_send_buffer_size(budgets.unsent)
             .max_concurrent_reset_streams(budgets.resets)
             .max_local_error_reset_streams(Some(budgets.faults));
-        let shared = Arc::new(Shared { is_secure: conn.socket.is_secure(), ..Shared::default() });
-        let (sender, connection) = builder.handshake(Io::new(conn)).await?;
-        Ok((Client { sender, shared: Arc::clone(&shared) }, Driver { connection, shared }))
+        let is_secure = conn.socket.is_secure();
+        let seats = conn.seat.as_ref().map(Seat::seats).cloned();
+        let shared = Arc::new(Shared { is_secure, seats, ..Shared::default() });
+        let (io, conn) = Io::new(conn);
+        let (sender, connection) = builder.handshake(io).await?;
+        conn.hold();
+        Ok((Client { sender, shared: Arc::clone(&shared) }, Driver { connection, conn, shared }))
     }
 
     /// Whether it can carry another stream now.
@@ -170,6 +178,9 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Relaxed);
+        if let Some(seats) = &self.0.seats {
+            seats.stir();
+        }
     }
 }
 
@@ -177,9 +188,15 @@ impl Future for Driver {
     type Output = Result<(), Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let ended = ready!(Pin::new(&mut self.connection).poll(cx));
+        let ended = match Pin::new(&mut self.connection).poll(cx) {
+            Poll::Ready(ended) => ended.map_err(Into::into),
+            Poll::Pending => match self.conn.poll_flush(cx) {
+                Poll::Ready(Err(error)) => Err(error.into()),
+                Poll::Ready(Ok(())) | Poll::Pending => return Poll::Pending,
+            },
+        };
         self.shared.is_over.store(true, Relaxed);
-        Poll::Ready(ended.map_err(Into::into))
+        Poll::Ready(ended)
     }
 }
 

@@ -211,11 +211,26 @@ impl Fields {
                 continue;
             }
             // The parser has let no byte pass that these refuse.
-            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            if let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
+                if name == TRACE {
+                    value = only_once(value);
+                }
                 headers.append(name, value);
             }
         }
     }
+}
+
+/// Another in each request.
+const TRACE: HeaderName = HeaderName::from_static("traceparent");
+
+/// A value that is said once and never again: it takes no place among those that both sides remember, where it would
+/// displace what is worth remembering, and where every further one of its name is compared with it.
+#[must_use]
+pub fn only_once(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 /// Writes trailers as lines, held to the rules that those of HTTP/1 are held to.

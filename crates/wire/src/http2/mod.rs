@@ -8,6 +8,7 @@ mod server;
 mod stream;
 
 pub use client::{Client, Driver, Opening};
+pub use head::only_once;
 pub use server::{Request, Server};
 pub use stream::Stream;
 

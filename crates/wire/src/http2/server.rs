@@ -7,13 +7,16 @@ use h2::server::{Builder, Connection};
 use http::request::Parts;
 
 use super::Budgets;
-use super::io::Io;
+use super::io::{Io, Shared};
 use super::stream::Stream;
 use crate::conn::Conn;
 use crate::error::Error;
 
 /// A client's connection.
-pub struct Server(Connection<Io, bytes::Bytes>);
+pub struct Server {
+    connection: Connection<Io, bytes::Bytes>,
+    conn: Shared,
+}
 
 /// A request whose head is there.
 pub struct Request {
@@ -42,12 +45,22 @@ impl Server {
             .max_pending_accept_reset_streams(budgets.resets)
             .max_local_error_reset_streams(Some(budgets.faults))
             .enable_connect_protocol();
-        Ok(Server(builder.handshake(Io::new(conn)).await?))
+        let (io, conn) = Io::new(conn);
+        let connection = builder.handshake(io).await?;
+        conn.hold();
+        Ok(Server { connection, conn })
     }
 
     /// The next request; also moves everything that is under way on the connection. `None` is its end.
     pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Request, Error>>> {
-        Poll::Ready(match ready!(self.0.poll_accept(cx)) {
+        let next = self.connection.poll_accept(cx);
+        // While requests come, answers wait a little to go together.
+        if !matches!(next, Poll::Ready(Some(Ok(_))))
+            && let Poll::Ready(Err(error)) = self.conn.poll_flush(cx)
+        {
+            return Poll::Ready(Some(Err(error.into())));
+        }
+        Poll::Ready(match ready!(next) {
             None => None,
             Some(Err(error)) => Some(Err(error.into())),
             Some(Ok((request, respond))) => {
@@ -58,18 +71,19 @@ impl Server {
         })
     }
 
+    /// Whether no stream is under way, what was said on it included.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        !self.connection.has_streams()
+    }
+
     /// Ends the connection at once: its peer asks for too much.
     pub fn end(&mut self) {
-        self.0.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+        self.connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
     }
 
     /// Takes no further request; those under way are finished.
     pub fn close(&mut self) {
-        self.0.graceful_shutdown();
-    }
-
-    /// Moves what is under way until the connection is over.
-    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.0.poll_closed(cx).map_err(Into::into)
+        self.connection.graceful_shutdown();
     }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::client::ResponseFuture;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
@@ -15,13 +15,18 @@ use super::head;
 use crate::error::Error;
 use crate::http1::{Framing, HeadLimits, ResponseHead};
 
+/// Frames that are smaller are gathered, up to about as much.
+const SMALL_FRAME: usize = 4 << 10;
+
 /// One stream.
 pub struct Stream {
     state: State,
     /// What the peer sends; `None` until its head is there.
     incoming: Option<RecvStream>,
-    /// The frame under way.
+    /// The frame under way, or several small ones that came at once.
     frame: Bytes,
+    /// What came behind it.
+    behind: Option<Behind>,
     /// The peer's trailers, each with its line end, once its body is over.
     trailers: Vec<u8>,
     is_read: bool,
@@ -31,6 +36,16 @@ pub struct Stream {
     taken: u64,
     /// How many there are, where its head says so.
     announced: Option<u64>,
+    /// To a service: its head was the whole request.
+    was_bodiless: bool,
+}
+
+/// What comes next of the peer's body, when that was looked for already.
+enum Behind {
+    Frame(Bytes),
+    Failed(h2::Error),
+    /// Nothing but trailers.
+    End,
 }
 
 enum State {
@@ -60,17 +75,25 @@ impl Stream {
             state,
             incoming,
             frame: Bytes::new(),
+            behind: None,
             trailers: Vec::new(),
             is_read: false,
             place: None,
             taken: 0,
             announced: None,
+            was_bodiless: false,
         }
     }
 
     /// What a client has asked.
     pub(super) fn asked(body: RecvStream, respond: SendResponse<Bytes>) -> Self {
         Stream::new(State::Asked(respond), Some(body))
+    }
+
+    /// One that is over.
+    #[must_use]
+    pub fn gone() -> Self {
+        Stream::new(State::Broken, None)
     }
 
     /// What a service is about to be asked.
@@ -103,23 +126,32 @@ impl Stream {
 
     /// Looks for bytes of the peer's body; `Ok(0)` is its end.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Error>> {
-        let Some(incoming) = &mut self.incoming else { return Poll::Ready(Ok(0)) };
+        if self.incoming.is_none() {
+            return Poll::Ready(Ok(0));
+        }
         while self.frame.is_empty() {
             if self.is_read {
                 return Poll::Ready(Ok(0));
             }
-            match ready!(incoming.poll_data(cx)) {
-                Some(Ok(frame)) => self.frame = frame,
+            match ready!(self.poll_behind(cx)) {
+                Behind::Frame(frame) => {
+                    self.frame = frame;
+                    self.gather(cx);
+                }
                 // It has said all of its answer and wants no more of the request (RFC 9113 8.1). That the stream ended before
-                // is forgotten by then, so that what was announced is compared with what came.
-                Some(Err(error)) if is_contented(&error) => {
-                    if self.announced.is_some_and(|length| self.taken < length) {
+                // is forgotten by then, so that what was announced is compared with what came. Of a request without a body there
+                // is no more to be unwanted: such an answer was cut, whatever the reason it gives.
+                Behind::Failed(error) if is_contented(&error) => {
+                    if self.was_bodiless || self.announced.is_some_and(|length| self.taken < length) {
                         return Poll::Ready(Err(Error::Truncated));
                     }
                     self.is_read = true;
                 }
-                Some(Err(error)) => return Poll::Ready(Err(error.into())),
-                None => {
+                Behind::Failed(error) => return Poll::Ready(Err(error.into())),
+                Behind::End => {
+                    // Trailers may be waited for.
+                    self.behind = Some(Behind::End);
+                    let Some(incoming) = &mut self.incoming else { return Poll::Ready(Ok(0)) };
                     if let Some(trailers) = ready!(incoming.poll_trailers(cx))? {
                         head::write_trailers(&trailers, &mut self.trailers)?;
                     }
@@ -128,6 +160,51 @@ impl Stream {
             }
         }
         Poll::Ready(Ok(self.frame.len()))
+    }
+
+    /// What comes next.
+    fn poll_behind(&mut self, cx: &mut Context<'_>) -> Poll<Behind> {
+        if let Some(behind) = self.behind.take() {
+            return Poll::Ready(behind);
+        }
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(Behind::End) };
+        Poll::Ready(match ready!(incoming.poll_data(cx)) {
+            Some(Ok(frame)) => Behind::Frame(frame),
+            Some(Err(error)) => Behind::Failed(error),
+            None => Behind::End,
+        })
+    }
+
+    /// Small frames that came at once go on as one: each by itself costs more than the copy.
+    fn gather(&mut self, cx: &mut Context<'_>) {
+        let mut gathered = BytesMut::new();
+        while self.frame.len().max(gathered.len()) < SMALL_FRAME {
+            let Poll::Ready(behind) = self.poll_behind(cx) else { break };
+            match behind {
+                Behind::Frame(frame) if frame.len() < SMALL_FRAME => {
+                    if gathered.is_empty() {
+                        gathered.reserve(2 * SMALL_FRAME);
+                        gathered.extend_from_slice(&self.frame);
+                    }
+                    gathered.extend_from_slice(&frame);
+                }
+                other => {
+                    self.behind = Some(other);
+                    break;
+                }
+            }
+        }
+        if !gathered.is_empty() {
+            self.frame = gathered.freeze();
+        }
+    }
+
+    /// Looks whether the peer's body, of which there is nothing by its word, is over.
+    pub fn poll_nothing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        match ready!(self.poll_frame(cx))? {
+            0 => Poll::Ready(Ok(())),
+            _ => Poll::Ready(Err(Error::Malformed("a body that is longer than was said"))),
+        }
     }
 
     /// The bytes that stand ready.
@@ -153,8 +230,9 @@ impl Stream {
     /// Whether the peer's body is over, as far as is known without waiting.
     #[must_use]
     pub fn is_read(&self) -> bool {
-        let ended = self.incoming.as_ref().is_none_or(RecvStream::is_end_stream);
-        self.frame.is_empty() && (self.is_read || ended)
+        let ended = || self.incoming.as_ref().is_none_or(RecvStream::is_end_stream);
+        let nothing_else = matches!(self.behind, None | Some(Behind::End));
+        self.frame.is_empty() && (self.is_read || (nothing_else && ended()))
     }
 
     /// The peer's trailers, each with its line end, once its body is over.
@@ -190,6 +268,7 @@ impl Stream {
             State::Opening(opening) => {
                 let (answer, send, place) = opening.send(request, ends)?;
                 self.place = Some(place);
+                self.was_bodiless = ends;
                 self.state =
                     if ends { State::Said(Some(send), Some(answer)) } else { State::Awaiting(answer, send) };
                 Ok(())
@@ -347,4 +426,73 @@ impl Stream {
 /// Whether the peer has reset the stream without any fault: it needs nothing more.
 fn is_contented(error: &h2::Error) -> bool {
     error.is_reset() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What a client reads of an answer whose frames have all come before it looks: its pieces, and its trailers.
+    async fn read(frames: &'static [&'static [u8]], cut: bool) -> (Vec<Bytes>, Result<Vec<u8>, Error>) {
+        let (here, there) = tokio::io::duplex(1 << 20);
+        tokio::spawn(async move {
+            let mut connection = h2::server::handshake(there).await.unwrap();
+            let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+            let mut send = respond.send_response(Response::new(()), false).unwrap();
+            for frame in frames {
+                send.send_data(Bytes::from_static(frame), false).unwrap();
+            }
+            if cut {
+                // What stands before a reset is not sent any more.
+                let flushed = tokio::time::timeout(Duration::from_millis(50), connection.accept()).await;
+                assert!(flushed.is_err());
+                send.send_reset(Reason::INTERNAL_ERROR);
+            } else {
+                let trailers = [(http::header::ETAG, http::HeaderValue::from_static("x"))];
+                send.send_trailers(trailers.into_iter().collect()).unwrap();
+            }
+            while connection.accept().await.is_some() {}
+        });
+        let (mut ask, connection) = h2::client::handshake(here).await.unwrap();
+        tokio::spawn(connection);
+        let (answer, _) = ask.send_request(Request::new(()), true).unwrap();
+        let body = answer.await.unwrap().into_body();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut stream = Stream::new(State::Broken, Some(body));
+        let mut pieces = Vec::new();
+        loop {
+            match poll_fn(|cx| stream.poll_frame(cx)).await {
+                Ok(0) => return (pieces, Ok(stream.trailers.clone())),
+                Ok(n) => pieces.push(stream.take(n)),
+                Err(error) => return (pieces, Err(error)),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn small_frames_that_came_at_once_are_one_piece() {
+        const LARGE: &[u8] = &[7; 10_000];
+        type Pieces = &'static [&'static [u8]];
+        const CASES: [(Pieces, Pieces); 4] = [
+            (&[b"one", b"two", b"three"], &[b"onetwothree"]),
+            (&[b"one"], &[b"one"]),
+            (&[b"one", LARGE, b"two", b"three"], &[b"one", LARGE, b"twothree"]),
+            (&[], &[]),
+        ];
+        for (frames, expected) in CASES {
+            let (pieces, trailers) = read(frames, false).await;
+            assert_eq!(pieces, expected);
+            assert_eq!(trailers.unwrap(), b"etag: x\r\n");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_before_a_break_is_read_before_it() {
+        let (pieces, end) = read(&[b"one", b"two"], true).await;
+        assert_eq!(pieces, [b"onetwo".as_slice()]);
+        assert!(matches!(end, Err(Error::Reset(_))), "{end:?}");
+    }
 }

@@ -60,6 +60,21 @@ impl Pair {
         Some((leaf.not_before, leaf.not_after))
     }
 
+    /// Whether both files can be read, and the key is that of the certificate.
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        self.read(0, &rustls::crypto::aws_lc_rs::default_provider()).is_ok()
+    }
+
+    /// Reads both files, to be shown as they are. The first that cannot be read is told.
+    pub(super) fn plain(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Fault> {
+        let fault =
+            |key: &str, path: &Path, why: String| Fault { key: key.to_owned(), message: said(path, &why) };
+        let chain = certificates(&self.cert).map_err(|why| fault("cert", &self.cert, why))?;
+        let key = private_key(&self.key).map_err(|why| fault("key", &self.key, why))?;
+        Ok((chain, key))
+    }
+
     /// Reads both files. All that is wrong with them is told.
     pub(super) fn read(&self, at: usize, provider: &CryptoProvider) -> Result<Read, Vec<Fault>> {
         let fault = |part: &str, path: &Path, why: String| {

@@ -3,6 +3,7 @@
 //! Which keys a document has for it, and what is said of files that change, is told elsewhere.
 
 mod challenges;
+mod client;
 mod der;
 mod files;
 mod identity;
@@ -12,14 +13,12 @@ mod stamp;
 mod stream;
 
 use std::io;
-use std::sync::Arc;
 
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+pub use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 pub use challenges::{Answer, Challenges};
+pub use client::{Client, Connector, Greeted, Trust};
 pub use files::{Fault, Pair};
 pub use identity::Identity;
 pub use server::{Clients, Loaded, Options, Refused, Server, Version};
@@ -34,11 +33,10 @@ use crate::socket::Socket;
 /// What it, or its certificate, lacks; in words that name the setting where one helps.
 pub async fn connect(
     stream: TcpStream,
-    config: &Arc<ClientConfig>,
+    connector: &Connector,
     name: ServerName<'static>,
 ) -> io::Result<Socket> {
-    let greeting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
-    let (stream, session) = greeting.await.map_err(in_words)?.into_inner();
+    let (stream, session) = connector.greet(stream, name).await.map_err(in_words)?.into_inner();
     Ok(Socket::Tls(Box::new(Stream::new(stream, session.into(), None))))
 }
 
@@ -50,7 +48,9 @@ fn in_words(error: io::Error) -> io::Error {
         Some(Error::InvalidCertificate(of)) => match of {
             // Another authority of the same name has another key.
             Of::UnknownIssuer | Of::BadSignature => {
-                "its certificate is of an authority that is not trusted; `tls.ca` names one".to_owned()
+                "its certificate is of an authority that is not trusted; `tls.ca` names one, and where a URL is all that \
+                 is said, `SSL_CERT_FILE` in the gateway's environment"
+                    .to_owned()
             }
             Of::NotValidForName | Of::NotValidForNameContext { .. } => {
                 format!("{of}; `tls.sni` says by which name it is known")

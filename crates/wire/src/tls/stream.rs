@@ -3,7 +3,7 @@
 //! What came from the network stands in a buffer that a core lends, and only while it is being read: a
 //! connection that waits holds none.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, BufRead, IoSlice, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -50,23 +50,28 @@ impl Stream {
         self.identity.as_deref()
     }
 
-    /// Fills `into` as far as there is something.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+    /// Fills `into` as far as there is something; nothing is the end.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // An answer of the session itself, or the rest of a write. Should it fail, what is read tells.
         let _ = self.poll_flush(cx);
-        let mut filled = 0;
+        let before = into.filled().len();
         let ended = loop {
-            if filled == into.len() {
+            if into.remaining() == 0 {
                 break Ok(());
             }
-            match self.session.reader().read(&mut into[filled..]) {
-                Ok(0) => break Ok(()),
-                Ok(n) => filled += n,
+            let mut reader = self.session.reader();
+            match reader.fill_buf() {
+                Ok([]) => break Ok(()),
+                Ok(chunk) => {
+                    let n = chunk.len().min(into.remaining());
+                    into.put_slice(&chunk[..n]);
+                    reader.consume(n);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match self.poll_more(cx, into.len() - filled) {
+                    match self.poll_more(cx, into.remaining()) {
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(error)) => break Err(error),
-                        Poll::Pending if filled == 0 => return Poll::Pending,
+                        Poll::Pending if into.filled().len() == before => return Poll::Pending,
                         Poll::Pending => break Ok(()),
                     }
                 }
@@ -76,8 +81,8 @@ impl Stream {
         };
         match ended {
             // What came before the break is read first; the break shows again.
-            Err(error) if filled == 0 => Poll::Ready(Err(error)),
-            Ok(()) | Err(_) => Poll::Ready(Ok(filled)),
+            Err(error) if into.filled().len() == before => Poll::Ready(Err(error)),
+            Ok(()) | Err(_) => Poll::Ready(Ok(())),
         }
     }
 

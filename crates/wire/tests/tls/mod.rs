@@ -109,7 +109,7 @@ pub(super) async fn greeted(server: &Server, config: ClientConfig, host: &str) -
     let (address, listener) = listening().await;
     let connecting = async {
         let stream = TcpStream::connect(address).await.unwrap();
-        tls::connect(stream, &Arc::new(config), name(host)).await.unwrap()
+        tls::connect(stream, &config.into(), name(host)).await.unwrap()
     };
     let accepting = async { server.accept(listener.accept().await.unwrap().0).await.unwrap() };
     tokio::join!(accepting, connecting)
@@ -125,7 +125,7 @@ pub(super) async fn tried(
     let (address, listener) = listening().await;
     let connecting = async {
         let stream = TcpStream::connect(address).await.unwrap();
-        tls::connect(stream, &Arc::new(config), name(host)).await.map_err(|error| error.to_string())
+        tls::connect(stream, &config.into(), name(host)).await.map_err(|error| error.to_string())
     };
     let accepting = async { server.accept(listener.accept().await.unwrap().0).await.map_err(|(why, _)| why) };
     tokio::join!(accepting, connecting)

@@ -134,10 +134,29 @@ fn read(reader: &mut BufReader<TcpStream>, connection: usize) -> Option<Seen> {
         headers.iter().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
+    if headers.iter().any(|line| line == "transfer-encoding: chunked") {
+        body = chunks(reader)?;
+    }
     Some(Seen {
         line: request_line.trim_end_matches(" HTTP/1.1").to_owned(),
         headers,
         body: String::from_utf8(body).unwrap(),
         connection,
     })
+}
+
+/// A body whose pieces say how long each is; nothing where it was broken off.
+fn chunks(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let length = usize::from_str_radix(line.trim_end(), 16).ok()?;
+        let mut piece = vec![0; length + 2];
+        reader.read_exact(&mut piece).ok()?;
+        if length == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(&piece[..length]);
+    }
 }

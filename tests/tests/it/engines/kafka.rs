@@ -21,7 +21,7 @@ const RATE: u32 = 40;
 const TOPIC: &str = "work";
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// A broker that was killed is let in again when its last session is over, and then everybody looks for it.
-const BACK: Duration = Duration::from_secs(10);
+const BACK: Duration = Duration::from_secs(20);
 
 /// Where a message stands.
 type Place = (u64, u64);

@@ -22,6 +22,7 @@ const ELSEWHERE: &[&str] = &[
     "internal",
     "no_endpoint",
     "overloaded",
+    "provision_failed",
     "rate_limited",
     "request_timeout",
     "timeout",
@@ -129,7 +130,7 @@ fn of_clusters(mut told: Told<'_>) -> Told<'_> {
     told.say("invalid_config", "POST", clusters, "", &misspelt);
     told.say("already_exists", "POST", clusters, "", &shop(json!({})));
     told.say("not_found", "GET", "/api/v1/clusters/shp", "", &Value::Null);
-    told.say("not_built", "GET", "/api/v1/operations", "", &Value::Null);
+    told.say("not_built", "GET", "/api/v1/users", "", &Value::Null);
     let reply = told.gateway.call("GET", "/api/v1/clusters/shop", None);
     let version = format!("If-Match: {}", reply.field("etag").unwrap());
     let mut described = whole_shop();

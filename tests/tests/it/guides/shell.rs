@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use throome_e2e::Gateway;
 use throome_e2e::process::{gateway_binary, wait_for};
 
 use super::page::Step;
@@ -29,13 +29,14 @@ pub(super) struct Said {
     pub(super) failed: Option<String>,
 }
 
-/// Does all of it, in a directory of its own beside this gateway, and says what was said.
-pub(super) fn run(gateway: &Gateway, steps: &[Step]) -> Vec<Said> {
+/// Does all of it, in a directory of its own beside the gateway with this control door, and says what was said.
+pub(super) fn run(control: SocketAddr, steps: &[Step]) -> Vec<Said> {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name);
     fs::create_dir(file("bin")).unwrap();
     std::os::unix::fs::symlink(gateway_binary(), file("bin/throome")).unwrap();
     fs::create_dir(file("here")).unwrap();
+    std::os::unix::fs::symlink(super::root().join("examples"), file("here/examples")).unwrap();
     fs::write(file("page.sh"), script(steps)).unwrap();
     if steps.iter().any(installs) {
         std::os::unix::fs::symlink(libraries(), file("here/node_modules")).unwrap();
@@ -48,7 +49,7 @@ pub(super) fn run(gateway: &Gateway, steps: &[Step]) -> Vec<Said> {
         .current_dir(file("here"))
         .env("PATH", path.unwrap())
         .env("HOME", dir.path())
-        .env("THROOME_URL", format!("http://{}", gateway.control))
+        .env("THROOME_URL", format!("http://{control}"))
         .env_remove("THROOME_TOKEN")
         .env_remove("THROOME_CLUSTER")
         .stdin(Stdio::null())

@@ -6,15 +6,24 @@ use throome_e2e::fixture::one_service;
 use throome_e2e::turn;
 
 use crate::peers;
+use crate::tls::Authority;
 
 #[test]
 fn every_case_of_h2spec_holds() {
     let _turn = turn::together();
-    let (gateway, _service) = one_service("");
-    let mut h2spec = Command::new(peers::tool("H2SPEC"));
-    h2spec.args(["-h", "127.0.0.1", "-P", "/echo", "-p", &gateway.traffic.port().to_string()]);
-    let (ended_well, said) = peers::outcome(&mut h2spec);
-    assert!(ended_well && said.contains("145 tests, 145 passed, 0 skipped, 0 failed"), "{said}");
+    let authority = Authority::new();
+    authority.issue("shop", &["127.0.0.1", "localhost"]);
+    let secured = format!("proxy: {{ tls: {{ certificates: [ {} ] }} }}\n", authority.pair("shop"));
+    for (file, flags) in [("", &[][..]), (&secured, &["-t", "-k"])] {
+        let (gateway, _service) = one_service(file);
+        let mut h2spec = Command::new(peers::tool("H2SPEC"));
+        h2spec.args(["-h", "127.0.0.1", "-P", "/echo", "-p", &gateway.traffic.port().to_string()]);
+        let (ended_well, said) = peers::outcome(h2spec.args(flags));
+        assert!(
+            ended_well && said.contains("145 tests, 145 passed, 0 skipped, 0 failed"),
+            "{flags:?}: {said}"
+        );
+    }
 }
 
 #[test]

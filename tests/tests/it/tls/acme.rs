@@ -116,6 +116,10 @@ fn an_authority_issues_what_is_asked_for_and_it_is_kept() {
     }
     // It is kept, and not asked for again.
     let certificate = std::fs::read(data.join("certificate.pem")).unwrap();
+    // In order, since what has just happened is lost with one that is killed.
+    let mut gateway = gateway;
+    gateway.signal("TERM");
+    gateway.wait(Duration::from_secs(20));
     let gateway = gateway.kill().start();
     assert!(issuer("shop.example").contains("Pebble Intermediate CA"));
     assert_eq!(events(&gateway).iter().filter(|event| event["kind"] == "certificate.issued").count(), 1);
@@ -126,6 +130,28 @@ fn an_authority_issues_what_is_asked_for_and_it_is_kept() {
     wait_for("the other certificate", Duration::from_secs(60), || {
         has(&gateway, "certificate.issued").filter(|message| message.contains("other.example"))
     });
+}
+
+#[test]
+fn the_data_door_has_one_of_its_own() {
+    let _turn = turn::together();
+    let authority = Authority::new();
+    let port = free_port();
+    let (_pebble, directory) = pebble(&authority, port);
+    let gateway = Layout::default()
+        .with_file(&format!(
+            "data: {{ port: {port}, tls: {{ acme: {{ names: [data.example], directory: \"{directory}\", ca: {}, \
+             terms_agreed: true }} }} }}\n",
+            authority.ca()
+        ))
+        .start();
+    wait_for("a certificate", Duration::from_secs(60), || {
+        let refused = has(&gateway, "certificate.not_issued");
+        assert_eq!(refused, None);
+        has(&gateway, "certificate.issued")
+    });
+    let data = gateway.clusters_dir().join(".throome");
+    assert!(data.join("acme-data/certificate.pem").is_file() && !data.join("acme").exists());
 }
 
 #[test]

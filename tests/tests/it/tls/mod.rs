@@ -1,7 +1,11 @@
 //! TLS on the real binary: an authority of our own, and peers of other people's (curl, OpenSSL, nginx).
 
 mod acme;
+mod changes;
+mod commands;
+mod data;
 mod door;
+mod isolation;
 mod replaced;
 mod services;
 

@@ -194,3 +194,41 @@ fn from_gateway_to_gateway_the_identity_is_that_of_the_last() {
         (fingerprint(&echo) != before).then_some(())
     });
 }
+
+#[test]
+fn a_route_to_a_url_is_secured_where_its_url_says_so() {
+    let _turn = turn::together();
+    let (ours, other) = (Authority::new(), Authority::new());
+    ours.issue("web", &["localhost"]);
+    other.issue("web", &["localhost"]);
+    ours.issue("wrong", &["bank.example"]);
+    let [good, stranger, wrong] =
+        [(&ours, "web"), (&other, "web"), (&ours, "wrong")].map(|(of, pair)| Nginx::start(of, pair, ""));
+    // Whom this machine trusts is what its environment says, as for other programs.
+    let trusting = format!("SSL_CERT_FILE={}", ours.ca());
+    let gateway = Layout::default().with_wrapper(&["env", &trusting]).start();
+    let route = |path: &str, port: u16| {
+        let body =
+            json!({ "path": path, "target_url": format!("https://localhost:{port}/there"), "timeout": 5 });
+        gateway.call("POST", "/api/routes", Some(&body)).expect(201).json()["data"]["target_url"].clone()
+    };
+    assert_eq!(route("/good", good.port), format!("https://localhost:{}/there", good.port));
+    route("/stranger", stranger.port);
+    route("/wrong", wrong.port);
+    let said = gateway.get("/good").expect(200).text();
+    assert!(said.starts_with("TLSv1.3|localhost|"), "{said}");
+    for path in ["/stranger", "/wrong"] {
+        assert!(matches!(gateway.get(path).status, 502 | 503), "{path}");
+    }
+    let shown = gateway.show("/api/v1/clusters/url-routes").to_string();
+    assert!(shown.contains("\"enabled\":true"), "{shown}");
+    for (port, part) in [(stranger.port, "authority that is not trusted"), (wrong.port, "bank.example")] {
+        let service = format!("/api/v1/clusters/url-routes/services/https-localhost-{port}");
+        wait_for(part, Duration::from_secs(10), || {
+            gateway.show(&service).to_string().contains(part).then_some(())
+        });
+    }
+    // After a restart it is as before.
+    let gateway = gateway.kill().start();
+    assert!(gateway.get("/good").expect(200).text().starts_with("TLSv1.3|localhost|"));
+}

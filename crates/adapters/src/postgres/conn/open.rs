@@ -8,11 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::BytesMut;
 use model::{Address, Failure};
 use postgres_protocol::message::frontend;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use wire::tls::{Connector, ServerName};
 
 use super::super::failure;
 use super::super::options::{Asks, Login, Options};
@@ -43,7 +41,7 @@ pub(in crate::postgres) struct Target {
 }
 
 struct Tls {
-    connector: TlsConnector,
+    connector: Connector,
     /// Whose certificate is expected.
     name: ServerName<'static>,
 }
@@ -58,8 +56,7 @@ impl Target {
             Asks::IfNeeded | Asks::IfPossible | Asks::Always => {
                 let host = security.tls.sni.clone().unwrap_or_else(|| address.host.to_string());
                 let name = ServerName::try_from(host.clone()).map_err(|_| failure::no_name(&host))?;
-                let config: Arc<ClientConfig> = security.tls.client()?;
-                Some(Tls { connector: TlsConnector::from(config), name })
+                Some(Tls { connector: security.tls.client()?, name })
             }
         };
         let most = usize::try_from(options.limits.max_value).unwrap_or(usize::MAX).max(LEAST);
@@ -134,7 +131,7 @@ impl Target {
         // One byte and no more: whatever came behind it unencrypted would be taken for the server's.
         match (tcp.read_u8().await?, &self.tls) {
             (b'S', Some(tls)) => {
-                let stream = tls.connector.connect(tls.name.clone(), tcp).await?;
+                let stream = tls.connector.greet(tcp, tls.name.clone()).await?;
                 let chain = stream.get_ref().1.peer_certificates();
                 let certificate = chain.and_then(|chain| chain.first()).map(|own| own.to_vec());
                 Ok((Stream::Tls(Box::new(stream)), certificate))

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use wire::tls::Greeted;
 
 /// How much is read at once at least.
 const READ: usize = 16 << 10;
@@ -16,7 +16,7 @@ const READ: usize = 16 << 10;
 /// A socket to the server.
 pub(super) enum Stream {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Greeted<TcpStream>>),
 }
 
 impl Stream {

@@ -1,10 +1,11 @@
 //! What a document says of a service, checked and read.
 
 use super::*;
+use crate::recipe::tests::connected;
 
 fn found(yaml: &str) -> Vec<String> {
     let mut problems = Problems::new(None);
-    check(&model::yaml::parse(yaml).unwrap(), &mut problems);
+    check(&connected(yaml), &mut problems);
     problems.into_vec().into_iter().map(|problem| problem.path).collect()
 }
 

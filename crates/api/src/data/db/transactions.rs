@@ -9,7 +9,7 @@ use adapters::Call;
 use adapters::sql::Transaction;
 use clusters::{Access, Attempt, Clusters, Ending, Endpoint, Order, RequestId, Service, Shape, Tries, clock};
 use model::{Code, Failure};
-use tokio::sync::{MutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{MutexGuard, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use crate::data::ask::{LAST_WORDS, Seat, Target};
 
@@ -87,12 +87,25 @@ impl Transactions {
         Transactions(Arc::new(Table { open: Mutex::default(), room, life }))
     }
 
+    /// Ends all for good, and says how many: one whose statement runs ends with that.
+    pub(crate) fn end(&self) -> usize {
+        let mut open = self.0.lock();
+        self.0.room.close();
+        let over = std::mem::take(&mut open.by_tx);
+        // What they hold is let go of without the lock.
+        drop(open);
+        over.len()
+    }
+
     /// A place for one more.
     ///
     /// # Errors
-    /// `overloaded`.
+    /// `overloaded`; `busy` once all were ended.
     pub(super) fn room(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        Arc::clone(&self.0.room).try_acquire_owned().map_err(|_| {
+        Arc::clone(&self.0.room).try_acquire_owned().map_err(|error| {
+            if error == TryAcquireError::Closed {
+                return replaced();
+            }
             Failure::gateway(
                 Code::Overloaded,
                 format!("{MOST} transactions are open, which is as many as may be."),
@@ -104,7 +117,7 @@ impl Transactions {
     /// Keeps one that has begun, under a name that nobody guesses.
     ///
     /// # Errors
-    /// `internal` when the system gives no random numbers.
+    /// `internal` when the system gives no random numbers, `busy` once all were ended.
     pub(super) fn keep(
         &self,
         target: &Target<'_>,
@@ -128,6 +141,9 @@ impl Transactions {
             _room: room,
         });
         let mut open = self.0.lock();
+        if self.0.room.is_closed() {
+            return Err(replaced());
+        }
         open.by_tx.insert(tx.as_str().into(), Arc::clone(&entry));
         if !std::mem::replace(&mut open.watched, true) {
             tokio::spawn(watch(Arc::downgrade(&self.0), target.clusters.clone()));
@@ -320,6 +336,14 @@ async fn watch(table: Weak<Table>, clusters: Clusters) {
             return;
         }
     }
+}
+
+/// Nobody would find it again.
+fn replaced() -> Failure {
+    Failure::gateway(Code::Busy, "Another program takes this one's place: no transaction was begun.")
+        .with_retryable(true)
+        .with_retry_after(Duration::from_secs(1))
+        .with_hint("Send it again: the other one answers.")
 }
 
 /// There is no such transaction, whatever became of it.

@@ -216,3 +216,20 @@ async fn a_statement_ends_with_its_transaction() {
     let later = call(&gateway, &format!("query?tx={tx}"), &json!({ "query": "SELECT 1" })).await;
     assert_eq!(later.problem(), (404, "transaction_ended".to_owned()));
 }
+
+#[tokio::test]
+async fn transactions_that_nobody_can_reach_any_more_end_and_none_begins() {
+    let (gateway, data) = bounded(json!({}), LONG).await;
+    let begun = call(&gateway, "transactions", &json!({})).await.json();
+    let path = format!("execute?tx={}", begun["tx"].as_str().unwrap());
+    let insert = json!({ "query": "INSERT INTO t VALUES (1, NULL)" });
+    assert_eq!(call(&gateway, &path, &insert).await.status, 200);
+    assert_eq!((data.end_transactions(), data.end_transactions()), (1, 0));
+    // Nobody waits for what it had locked, and nothing of it is kept.
+    assert_eq!(count(&gateway).await, 0);
+    execute(&gateway, "INSERT INTO t VALUES (1, NULL)", json!([])).await;
+    assert_eq!(call(&gateway, &path, &insert).await.problem(), (404, "transaction_ended".to_owned()));
+    let refused = call(&gateway, "transactions", &json!({})).await;
+    assert_eq!(refused.problem(), (503, "busy".to_owned()));
+    assert_eq!(refused.json()["retryable"], true, "{}", refused.text());
+}

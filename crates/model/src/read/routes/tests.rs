@@ -248,8 +248,21 @@ fn affinity_goes_by_one_thing() {
 fn the_other_route_is_named_and_both_spellings_are_one() {
     let route = "{ id: one, path: '/u/:id', service: web }\n  - { path: '/u/{name}', service: canary }";
     check(route, &["routes[1]: matches the same requests as `one` (routes[0])"]);
+    let on = "{ id: one, path: /u, service: web, listener: a }\n  - { path: /u, service: web, listener: ";
+    check(&format!("{on}a }}"), &["routes[1]: matches the same requests as `one` (routes[0])"]);
+    check(&format!("{on}b }}"), &[]);
     check(
         "{ path: '/u/:id', service: web, rewrite: '/{id}/{no}' }",
         &["routes[0].rewrite: has `{no}`, and the path has none"],
+    );
+}
+
+#[test]
+fn a_second_try_beside_the_first_needs_leave_for_two() {
+    let hedged = read("{ path: /a, service: web, retry: { hedge: { after: 50ms } } }").unwrap();
+    assert_eq!(hedged.retry.unwrap().hedge.unwrap().after.0, std::time::Duration::from_millis(50));
+    check(
+        "{ path: /a, service: web, retry: { attempts: 1, hedge: { after: 50ms } } }",
+        &["routes[0].retry.hedge: is a second try, and `attempts` allows one"],
     );
 }

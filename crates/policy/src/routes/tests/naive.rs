@@ -19,6 +19,7 @@ pub(super) enum Change {
 /// A request with at most the header `h`.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
+    pub(super) listener: String,
     pub(super) host: String,
     pub(super) method: String,
     pub(super) path: String,
@@ -57,7 +58,10 @@ fn shape(path: &str) -> Vec<&str> {
 fn same_match(one: &RouteSpec, other: &RouteSpec) -> bool {
     let methods_meet = one.methods.iter().any(|method| other.methods.contains(method))
         || one.methods.is_empty() && other.methods.is_empty();
-    let same = one.host == other.host && one.headers == other.headers && one.query == other.query;
+    let same = one.listener == other.listener
+        && one.host == other.host
+        && one.headers == other.headers
+        && one.query == other.query;
     same && methods_meet && shape(&one.path) == shape(&other.path) && one.enabled && other.enabled
 }
 
@@ -67,6 +71,7 @@ fn fits(spec: &RouteSpec, asked: &Asked) -> bool {
         || asked.method == "HEAD" && spec.methods.iter().any(|method| method == "GET");
     let query = asked.query.as_deref().unwrap_or("");
     spec.enabled
+        && spec.listener.as_ref().is_none_or(|listener| **listener == *asked.listener)
         && spec.host.as_ref().is_none_or(|host| host_fits(host, &asked.host))
         && method_fits
         && spec
@@ -115,7 +120,7 @@ fn rank(spec: &RouteSpec, asked: &Asked) -> impl Ord + use<> {
         true => 0,
         false => 1 + u8::from(spec.methods.is_empty()),
     };
-    (host, kind, longest, names, conditions, method, spec.id.clone())
+    (spec.listener.is_none(), host, kind, longest, names, conditions, method, spec.id.clone())
 }
 
 fn path(last: &'static [&'static str]) -> impl Strategy<Value = String> {
@@ -144,17 +149,19 @@ pub(super) fn change() -> impl Strategy<Value = Change> {
     let value = prop::option::weighted(0.3, prop::sample::select(&["1", "2", "*"][..]));
     let conditions = (value.clone(), value);
     let host = prop::option::of(prop::sample::select(&["a", "b.a", "*.a", "*.b.a", "*.c"][..]));
+    let listener = prop::option::weighted(0.3, prop::sample::select(&["l", "m"][..]));
     let with = (
         id.clone(),
-        host,
+        (listener, host),
         path(&["x", "y", "", ":q", "*", "*"]),
         methods,
         conditions,
         prop::bool::weighted(0.9),
     )
-        .prop_map(|(id, host, path, methods, (header, query), enabled)| {
+        .prop_map(|(id, (listener, host), path, methods, (header, query), enabled)| {
             let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
             Change::With(Box::new(RouteSpec {
+                listener: listener.map(Into::into),
                 host: host.map(str::to_owned),
                 methods,
                 headers: header.map(|value| pair("h", value)).into_iter().collect(),
@@ -171,7 +178,10 @@ pub(super) fn request() -> impl Strategy<Value = Asked> {
     let segments = prop::collection::vec(prop::sample::select(&["x", "y", "z", "n", ""][..]), 1..5);
     let host = prop::sample::select(&["a", "b.a", "c.b.a", "d.c.b.a", "x.a", "b", "x.c", ""][..]);
     let method = prop::sample::select(&["GET", "HEAD", "POST", "PUT"][..]);
-    (host, method, segments, value.clone(), value).prop_map(|(host, method, segments, header, query)| Asked {
+    let listener = prop::sample::select(&["l", "m", "n"][..]);
+    let asked = ((listener, host), method, segments, value.clone(), value);
+    asked.prop_map(|((listener, host), method, segments, header, query)| Asked {
+        listener: listener.to_owned(),
         host: host.to_owned(),
         method: method.to_owned(),
         path: format!("/{}", segments.join("/")),

@@ -1,60 +1,39 @@
-//! The way to a PostgreSQL, secured: rustls under the driver, which brings none of its own.
+//! The way to a PostgreSQL, secured: `wire::tls` under the driver, which brings none of its own.
 
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect};
-use tokio_rustls::TlsConnector;
+use wire::tls::{self, Client, Greeted, ServerName};
 
 use super::link::Trouble;
 use super::url::{Place, Trust};
 
 /// Makes secured connections.
 #[derive(Clone)]
-pub(super) struct Connector(Arc<ClientConfig>);
+pub(super) struct Connector(tls::Connector);
 
 /// One handshake, with this name.
-pub(super) struct Handshake(Arc<ClientConfig>, ServerName<'static>);
+pub(super) struct Handshake(tls::Connector, ServerName<'static>);
 
 /// A secured connection.
-pub(super) struct Stream<S>(tokio_rustls::client::TlsStream<S>);
+pub(super) struct Stream<S>(Greeted<S>);
 
 impl Connector {
-    /// The connector that a place asks for. Its authorities are read anew each time, so that others take effect.
+    /// The connector that a place asks for. The authorities of its file are read anew each time, so that others take effect;
+    /// those of this machine are an hour old at most.
     pub(super) fn of(place: &Place) -> Result<Connector, Trouble> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Trouble::Broken(error.to_string()))?;
-        let config = match &place.trust {
-            Trust::Full(root) => builder.with_root_certificates(roots(root.as_deref())?),
-            Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),
+        let (ca, trust): (Option<PathBuf>, _) = match &place.trust {
+            Trust::Full(root) => (root.clone(), tls::Trust::Full),
+            // As `prefer` and `require` say by the custom of PostgreSQL.
+            Trust::Anyone => (None, tls::Trust::Anyone),
         };
-        Ok(Connector(Arc::new(config.with_no_client_auth())))
+        let made = Client { ca, pair: None, trust }.connector(&[]);
+        made.map(Connector).map_err(|fault| Trouble::Broken(format!("`sslrootcert`: {}", fault.message)))
     }
-}
-
-fn roots(file: Option<&std::path::Path>) -> Result<RootCertStore, Trouble> {
-    let mut roots = RootCertStore::empty();
-    let Some(file) = file else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
-    };
-    let unreadable = |why: String| Trouble::Broken(format!("`sslrootcert` {}: {why}", file.display()));
-    let certificates = CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-        roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-    }
-    if roots.is_empty() { Err(unreadable("it holds no certificate".to_owned())) } else { Ok(roots) }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for Connector {
@@ -64,7 +43,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for C
 
     fn make_tls_connect(&mut self, domain: &str) -> io::Result<Handshake> {
         let name = ServerName::try_from(domain.to_owned());
-        Ok(Handshake(Arc::clone(&self.0), name.map_err(io::Error::other)?))
+        Ok(Handshake(self.0.clone(), name.map_err(io::Error::other)?))
     }
 }
 
@@ -74,8 +53,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Hands
     type Future = Pin<Box<dyn Future<Output = io::Result<Stream<S>>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        let Handshake(config, name) = self;
-        Box::pin(async move { Ok(Stream(TlsConnector::from(config).connect(name, stream).await?)) })
+        let Handshake(connector, name) = self;
+        Box::pin(async move { connector.greet(stream, name).await.map(Stream) })
     }
 }
 
@@ -106,44 +85,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
-/// Takes every certificate, as `prefer` and `require` say by the custom of PostgreSQL.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -1,0 +1,171 @@
+//! What a document leaves open of a service that the gateway runs, filled in before anything starts: by whom, at which port,
+//! with which password.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use model::provision::settle;
+use model::{ClusterId, ClusterSpec, Code, Failure, Secret, ServiceSpec};
+use provision::Name;
+
+use super::lock;
+use crate::Clusters;
+
+/// Ports that one operation is going to use; nobody else is given them while it lives.
+#[derive(Default)]
+pub(crate) struct Promise {
+    ports: Vec<u16>,
+    of: Arc<Mutex<HashSet<u16>>>,
+}
+
+impl Promise {
+    fn keep(&mut self, port: u16) -> bool {
+        let free = lock(&self.of).insert(port);
+        if free {
+            self.ports.push(port);
+        }
+        free
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let mut of = lock(&self.of);
+        for port in &self.ports {
+            of.remove(port);
+        }
+    }
+}
+
+/// Who asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    /// Somebody who waits for the end: what cannot be had now is refused.
+    Caller,
+    /// A file: what it says is to be, and is tried until it is.
+    File,
+}
+
+impl Clusters {
+    /// The spec with what its provisioned services leave open. What stands already is left as it is.
+    pub(crate) async fn settle(
+        &self,
+        mut spec: ClusterSpec,
+        old: Option<&ClusterSpec>,
+        whose: For,
+    ) -> Result<(ClusterSpec, Promise), Failure> {
+        let mut promise = Promise { ports: Vec::new(), of: Arc::clone(&self.0.hands.promised) };
+        let id = spec.cluster_id.clone();
+        for (name, service) in spec.services.iter_mut().filter(|(_, service)| service.is_provisioned()) {
+            let before = old.and_then(|old| old.service(name)).filter(|old| old.is_provisioned());
+            let settled = self.settle_service(&id, name, service, before, whose, &mut promise).await;
+            *service = settled.map_err(|failure| failure.with_service(name.as_str().into()))?;
+        }
+        Ok((spec, promise))
+    }
+
+    async fn settle_service(
+        &self,
+        cluster: &ClusterId,
+        name: &str,
+        asked: &ServiceSpec,
+        old: Option<&ServiceSpec>,
+        whose: For,
+        promise: &mut Promise,
+    ) -> Result<ServiceSpec, Failure> {
+        let hands = &self.0.hands;
+        let word = match asked.provisioner().or_else(|| old.and_then(ServiceSpec::provisioner)) {
+            Some(word) => hands.provisioner(word)?.word(),
+            None => hands.preferred(asked, whose).await?.word(),
+        };
+        let driver = adapters::driver(&asked.kind);
+        let runs = driver.and_then(|driver| driver.runs());
+        let runs = runs.ok_or_else(|| {
+            Failure::client(Code::InvalidConfig, format!("The gateway cannot run `{}`.", asked.kind))
+        })?;
+        let bind = asked.bind();
+        let own = Name { cluster: cluster.shared(), service: name.into() };
+        let port = match (asked.port, old.and_then(|old| old.port)) {
+            (Some(port), Some(before)) if port == before => port,
+            (Some(port), _) if whose == For::File => port,
+            (Some(port), _) => self.take_port(&own, word, bind, port, promise).await?,
+            (None, Some(before)) => before,
+            (None, None) => self.next_port(bind, runs.port, promise)?,
+        };
+        let mut asked = asked.clone();
+        if old.is_none() {
+            hands.take_up(&own, &mut asked);
+        }
+        Ok(settle(runs, &asked, word, port, Secret::new(store::random_text()?)))
+    }
+
+    /// A port that was asked for: it has to be free, unless what runs there is this very service.
+    async fn take_port(
+        &self,
+        own: &Name,
+        word: &str,
+        bind: IpAddr,
+        port: u16,
+        promise: &mut Promise,
+    ) -> Result<u16, Failure> {
+        let found = self.0.hands.provisioner(word)?.find(own).await?;
+        if found.is_some_and(|found| found.port == Some(port)) {
+            return Ok(port);
+        }
+        let taken = self.of_others(own).contains(&port);
+        if !taken && provision::free(bind, port).is_ok_and(|free| free == port) && promise.keep(port) {
+            return Ok(port);
+        }
+        let by = match provision::holder(port) {
+            Some(holder) => format!("is in use by {holder}"),
+            None if taken => "is that of another service of this gateway".to_owned(),
+            None => "is in use".to_owned(),
+        };
+        let detail = format!("Port {port} of `{}/{}` {by}.", own.cluster, own.service);
+        let failure = Failure::client(Code::Conflict, detail);
+        Err(match self.next_port(bind, port, promise) {
+            Ok(next) => failure
+                .with_hint(format!("Port {next} is free; without `port` the gateway takes one that is.")),
+            Err(_) => failure.with_hint("Stop what uses it, or choose another `port`."),
+        })
+    }
+
+    /// The first free port from here on that nobody else is going to use.
+    fn next_port(&self, bind: IpAddr, from: u16, promise: &mut Promise) -> Result<u16, Failure> {
+        let taken = self.all_ports();
+        let mut from = from;
+        loop {
+            let port = provision::free(bind, from).map_err(|error| {
+                Failure::gateway(Code::Conflict, format!("No port from {from} on is free: {error}."))
+                    .with_hint("Give the service a `port` of its own.")
+            })?;
+            if !taken.contains(&port) && promise.keep(port) {
+                return Ok(port);
+            }
+            from = port.checked_add(1).ok_or_else(|| {
+                Failure::client(Code::Conflict, "No port up to the last one, 65535, is free.")
+                    .with_hint("Give the service a `port` of its own.")
+            })?;
+        }
+    }
+
+    /// The ports of all services that the gateway runs, also of those that are stopped.
+    fn all_ports(&self) -> HashSet<u16> {
+        self.ports_where(|_| true)
+    }
+
+    fn of_others(&self, own: &Name) -> HashSet<u16> {
+        self.ports_where(|name| name != own)
+    }
+
+    fn ports_where(&self, counts: impl Fn(&Name) -> bool) -> HashSet<u16> {
+        let world = self.snapshot();
+        let services = world.clusters.values().flat_map(|cluster| &cluster.services);
+        let run = services.filter(|service| service.spec.is_provisioned());
+        let others = run.filter(|service| {
+            counts(&Name { cluster: Arc::clone(&service.cluster), service: Arc::clone(&service.name) })
+        });
+        others.filter_map(|service| service.spec.port).collect()
+    }
+}
