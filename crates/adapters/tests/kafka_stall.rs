@@ -20,7 +20,8 @@ async fn it_is_made_anew_and_publishing_goes_on() {
     let broker = MockCluster::new(1).expect("it begins");
     broker.create_topic("orders", 1, 1).expect("the topic is made");
     let adapter = connected(&broker.bootstrap_servers());
-    assert!(publish(&adapter).await, "all is well");
+    // Who has just begun has to find the broker first.
+    until_published(&adapter).await;
     let before = producers();
     assert_eq!(before.len(), 1, "one serves all");
 
@@ -30,14 +31,11 @@ async fn it_is_made_anew_and_publishing_goes_on() {
     );
     let until = Instant::now() + PATIENCE;
     while !before.is_disjoint(&producers()) {
-        assert!(!publish(&adapter).await, "nothing arrives");
+        assert!(publish(&adapter).await.is_err(), "nothing arrives");
         assert!(Instant::now() < until, "the same producer goes on: {:?}", producers());
     }
     broker.clear_request_errors(RDKafkaApiKey::Produce);
-    let until = Instant::now() + PATIENCE;
-    while !publish(&adapter).await {
-        assert!(Instant::now() < until, "publishing does not go on");
-    }
+    until_published(&adapter).await;
     assert!(producers().len() <= 2, "those that are given up end: {:?}", producers());
 }
 
@@ -54,11 +52,20 @@ fn connected(bootstrap: &str) -> Arc<dyn Adapter> {
         .expect("it is right")
 }
 
-/// Whether a message arrives.
-async fn publish(adapter: &Arc<dyn Adapter>) -> bool {
+/// Publishes until a message arrives.
+async fn until_published(adapter: &Arc<dyn Adapter>) {
+    let until = Instant::now() + PATIENCE;
+    while let Err(why) = publish(adapter).await {
+        assert!(Instant::now() < until, "nothing is published: {why}");
+    }
+}
+
+/// Publishes a message, which arrives or does not.
+async fn publish(adapter: &Arc<dyn Adapter>) -> Result<(), String> {
     let message = Message { key: None, value: "tea".into(), headers: Vec::new() };
     let told = adapter.queue().expect("it keeps messages").publish("orders", &[message], None).await;
-    told.is_ok_and(|results| results.iter().all(Result::is_ok))
+    let results = told.map_err(|failure| failure.to_string())?;
+    results.into_iter().try_for_each(|result| result.map(drop).map_err(|failure| failure.to_string()))
 }
 
 /// The threads of producers: each has one.

@@ -209,6 +209,11 @@ pub trait Provisioner: Send + Sync {
         self.remove(name, data)
     }
 
+    /// Takes away what a cluster has beside its services, such as a network, where none of them is left.
+    fn tidy<'a>(&'a self, _cluster: &'a str) -> Call<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// What there is of it; `None` where there is nothing, data neither.
     fn find<'a>(&'a self, name: &'a Name) -> Call<'a, Option<Found>>;
 

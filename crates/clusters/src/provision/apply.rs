@@ -73,6 +73,7 @@ impl Clusters {
         let cluster = spec.cluster_id.to_string();
         let begin = Begin { kind, cluster, service: None, by: by.clone(), steps: Vec::new() };
         let running = self.operations().begin(begin).await?;
+        self.0.hands.nothing_comes_late(spec.cluster_id.as_str());
         let planned = self.changes(&running, &spec, old_spec);
         let (start, gone) = match planned {
             Ok(planned) => planned,

@@ -1,13 +1,14 @@
 //! Services that the gateway runs itself: who runs each, as which work, and where the gateway reaches it.
 //!
 //! A change that starts or stops something is an operation (`apply`). The file of a cluster is what counts: what stands in one
-//! is kept running (`upkeep`), and what was begun and stands in none is taken away again (`mend`).
+//! is kept running (`upkeep`), and what was begun and stands in none is taken away again (`mend`, `behind`).
 //! What services hold goes into files and comes back (`backup`); what is left of those that nobody asks for is offered (`orphans`).
 
 mod act;
 mod apply;
 mod backup;
 mod begun;
+mod behind;
 mod changed;
 mod kept;
 mod mend;
@@ -78,6 +79,8 @@ pub(crate) struct Hands {
     doubtful: Mutex<HashSet<Name>>,
     /// Clusters that are deleted, and of which something is left: with what their files had, where that is known.
     left_over: Mutex<HashMap<String, LeftOver>>,
+    /// What was taken away behind a crash, and may appear once more.
+    late: Mutex<Vec<behind::Late>>,
     /// Held by whoever starts, stops or takes away what is run for a cluster. Whoever needs the desk too takes this first.
     turns: Mutex<HashMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>,
     /// A file for each service that an operator has stopped: it stays so over restarts of the gateway.
@@ -125,6 +128,7 @@ impl Hands {
             starting: Mutex::default(),
             doubtful: Mutex::default(),
             left_over: Mutex::default(),
+            late: Mutex::default(),
             turns: Mutex::default(),
             stopped: data_dir.join("stopped"),
             kept: data_dir.join("kept"),
@@ -360,7 +364,6 @@ impl Clusters {
             };
             let mut names: HashSet<Name> =
                 found.into_iter().filter(is_ours).map(|found| found.name).collect();
-            // Of what is not found any more something else may be left, such as a network.
             names.extend(had.iter().map(|name| Name { cluster: cluster.into(), service: (*name).into() }));
             for name in names {
                 match provisioner.remove(&name, data).await {
@@ -368,6 +371,7 @@ impl Clusters {
                     Err(failure) => first = first.and(Err(failure)),
                 }
             }
+            first = first.and(provisioner.tidy(cluster).await);
         }
         first
     }

@@ -98,6 +98,7 @@ pub(crate) async fn keep(clusters: Clusters) {
             clusters.finish_left_over().await;
             next_mend = Instant::now() + MEND;
         }
+        clusters.take_away_what_comes_late().await;
         if Instant::now() >= next_undo {
             undo_pause = if clusters.put_back_what_was_there().await {
                 MEND
@@ -317,7 +318,7 @@ impl Clusters {
     }
 
     /// Whether no file asks for it, and no operation is about to.
-    fn is_nobodys(&self, name: &Name) -> bool {
+    pub(super) fn is_nobodys(&self, name: &Name) -> bool {
         // In this order: an operation that has just ended has changed the world before.
         if self.operations().is_busy(&name.cluster).is_some() || self.0.hands.is_left_over(&name.cluster) {
             return false;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by failing there")]
 
 mod act;
+mod behind;
 mod changes;
 mod files;
 mod hands;

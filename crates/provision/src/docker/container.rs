@@ -6,7 +6,7 @@ use std::time::Duration;
 use bollard::errors::Error;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerState, EndpointSettings, HostConfig,
-    HostConfigLogConfig, Mount, MountType, NetworkingConfig, PortBinding, RestartPolicy,
+    HostConfigLogConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, RestartPolicy,
     RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
@@ -143,6 +143,11 @@ fn body(work: &Work, network: &str, gateway: &str) -> ContainerCreateBody {
         typ: Some(MountType::VOLUME),
         source: Some(names::volume(&work.name)),
         target: Some(recipe.data.clone()),
+        // Where it has gone meanwhile the engine makes it anew: it is ours all the same.
+        volume_options: Some(MountVolumeOptions {
+            labels: Some(names::labels(work, gateway)),
+            ..MountVolumeOptions::default()
+        }),
         ..Mount::default()
     };
     ContainerCreateBody {

@@ -23,7 +23,7 @@ mod volume;
 mod wrong;
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use model::Failure;
 use model::recipe::{Run, Site, Within};
@@ -189,9 +189,14 @@ impl Docker {
             }
             volume::remove(&engine, name).await?;
         }
-        let own = self.own(&engine).await?;
+        self.leave_no_network(&engine, &name.cluster).await
+    }
+
+    async fn leave_no_network(&self, engine: &Engine, cluster: &Arc<str>) -> Result<(), Failure> {
+        let own = self.own(engine).await?;
+        let making = self.makings.of(cluster);
         let _nobody_else = making.over().await;
-        network::tidy(&engine, &name.cluster, own).await
+        network::tidy(engine, cluster, own).await
     }
 }
 
@@ -275,6 +280,10 @@ impl Provisioner for Docker {
 
     fn remove_of_any<'a>(&'a self, name: &'a Name, data: Data) -> Call<'a, ()> {
         Box::pin(self.take_away(name, data, Whose::Anybodys))
+    }
+
+    fn tidy<'a>(&'a self, cluster: &'a str) -> Call<'a, ()> {
+        Box::pin(async move { self.leave_no_network(&self.engine()?, &cluster.into()).await })
     }
 
     fn find<'a>(&'a self, name: &'a Name) -> Call<'a, Option<Found>> {

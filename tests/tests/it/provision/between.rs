@@ -22,6 +22,8 @@ pub(super) enum Fault {
     Unheard,
     /// Nobody answers, until the fault is over.
     Hangs,
+    /// The engine does it once the fault is over, whoever waits for that.
+    Late,
 }
 
 /// Which calls are spoilt.
@@ -60,6 +62,8 @@ impl Spoilt {
 struct Faults {
     spoilt: Vec<Spoilt>,
     met: u32,
+    /// How many calls the engine has answered late.
+    came_late: u32,
 }
 
 /// A socket at which an engine answers, unless it is spoilt.
@@ -95,12 +99,17 @@ impl Between {
 
     /// From here on these are spoilt.
     pub(super) fn spoil(&self, spoilt: &[Spoilt]) {
-        *self.faults.lock().unwrap() = Faults { spoilt: spoilt.to_vec(), met: 0 };
+        *self.faults.lock().unwrap() = Faults { spoilt: spoilt.to_vec(), ..Faults::default() };
     }
 
     /// Nothing is spoilt any more. How many calls were.
     pub(super) fn over(&self) -> u32 {
         std::mem::take(&mut *self.faults.lock().unwrap()).met
+    }
+
+    /// How many calls the engine has answered late since the fault was over.
+    pub(super) fn came_late(&self) -> u32 {
+        self.faults.lock().unwrap().came_late
     }
 
     /// How many calls were spoilt by now.
@@ -176,13 +185,10 @@ fn serve(mut client: UnixStream, to: &PathBuf, faults: &Mutex<Faults>) -> std::i
                 }
             }
         }
+        Some(Fault::Late) => return late(client, &head, to, faults),
         Some(Fault::Unheard) | None => {}
     }
-    let mut engine = UnixStream::connect(to)?;
-    let lines = head.split("\r\n").filter(|line| !line.to_lowercase().starts_with("connection:"));
-    let head = lines.collect::<Vec<_>>().join("\r\n");
-    engine.write_all(head.trim_end().as_bytes())?;
-    engine.write_all(b"\r\nConnection: close\r\n\r\n")?;
+    let mut engine = ask(to, &head)?;
     let (mut from, mut into) = (client.try_clone()?, engine.try_clone()?);
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut from, &mut into);
@@ -196,4 +202,32 @@ fn serve(mut client: UnixStream, to: &PathBuf, faults: &Mutex<Faults>) -> std::i
         std::io::copy(&mut engine, &mut client)?;
     }
     client.shutdown(std::net::Shutdown::Both)
+}
+
+/// Hands on the head of a call.
+fn ask(to: &PathBuf, head: &str) -> std::io::Result<UnixStream> {
+    let mut engine = UnixStream::connect(to)?;
+    let lines = head.split("\r\n").filter(|line| !line.to_lowercase().starts_with("connection:"));
+    let head = lines.collect::<Vec<_>>().join("\r\n");
+    engine.write_all(head.trim_end().as_bytes())?;
+    engine.write_all(b"\r\nConnection: close\r\n\r\n")?;
+    Ok(engine)
+}
+
+/// Keeps a call until the fault is over, as an engine does that has much to do, and hands it on then.
+fn late(mut client: UnixStream, head: &str, to: &PathBuf, faults: &Mutex<Faults>) -> std::io::Result<()> {
+    let length = head.to_lowercase().split_once("content-length:").map_or(0, |(_, behind)| {
+        behind.split("\r\n").next().unwrap_or_default().trim().parse().expect("a length")
+    });
+    let mut body = vec![0; length];
+    client.read_exact(&mut body)?;
+    while !faults.lock().unwrap().spoilt.is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut engine = ask(to, head)?;
+    engine.write_all(&body)?;
+    let mut answer = Vec::new();
+    engine.read_to_end(&mut answer)?;
+    faults.lock().unwrap().came_late += 1;
+    client.write_all(&answer)
 }

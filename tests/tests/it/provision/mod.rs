@@ -160,6 +160,14 @@ impl House {
         self.gateway = Some(layout.start());
     }
 
+    /// Waits until nothing that a gateway before has begun for a cluster is under way.
+    fn put_in_order(&self, name: &str) {
+        let operations = format!("/api/v1/operations?cluster={}&status=running", self.id(name));
+        wait_for("what was left is put in order", LONG, || {
+            (self.gateway().show(&operations)["count"] == 0).then_some(())
+        });
+    }
+
     /// The file of a cluster.
     fn file(&self, name: &str) -> String {
         fs::read_to_string(self.gateway().cluster_file(&self.id(name))).unwrap_or_default()

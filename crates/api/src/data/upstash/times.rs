@@ -171,3 +171,16 @@ impl When {
         Ok(when)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_that_are_left_are_the_nearest() {
+        assert_eq!(rounded(99_600_000, 1_000_000), 100, "a key that was just given 100 seconds has 100");
+        assert_eq!(rounded(99_400_000, 1_000_000), 99);
+        assert_eq!(rounded(1500, 1000), 2);
+        assert_eq!(rounded(i64::MAX, 1000), i64::MAX / 1000);
+    }
+}

@@ -1,0 +1,95 @@
+//! What appears when a gateway has put in order what a crash has left.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::view::OperationStatus;
+use provision::{Name, State};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use throome_clusters::{Changed, Clusters};
+
+use super::by;
+use super::hands::{Hands, name};
+
+/// A world in which the creation of `shop` was cut off, and is taken back.
+struct After {
+    clusters: Clusters,
+    hands: Arc<Hands>,
+    cache: Name,
+    _dirs: [TempDir; 2],
+}
+
+fn shop() -> Value {
+    let services = json!({ "cache": { "type": "redis", "provision": "process" } });
+    json!({ "name": "Shop", "cluster_id": "shop", "config": { "services": services } })
+}
+
+async fn after_a_crash() -> After {
+    let dirs = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let before = Hands::new("process");
+    let clusters = Hands::world(dirs[0].path(), &[Arc::clone(&before)]).await;
+    begin(&clusters).await;
+    before.heard("start", 1).await;
+    // All that a killed gateway leaves is on its disk.
+    copy(dirs[0].path(), dirs[1].path());
+    let hands = Hands::new("process");
+    let clusters = Hands::world(dirs[1].path(), &[Arc::clone(&hands)]).await;
+    clusters.begin_watch();
+    hands.heard("remove", 1).await;
+    let filter = throome_clusters::OperationFilter::default();
+    while clusters
+        .operations()
+        .list(&filter, 10)
+        .await
+        .0
+        .iter()
+        .any(|operation| operation.status == OperationStatus::Running)
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    After { clusters, hands, cache: name("shop", "cache"), _dirs: dirs }
+}
+
+/// It never ends: nobody listens where it would be ready.
+async fn begin(clusters: &Clusters) {
+    match clusters.create(&shop(), by()).await.unwrap() {
+        Changed::Under(underway) => {
+            let clusters = clusters.clone();
+            drop(tokio::spawn(async move { underway.carry(&clusters).await }));
+        }
+        Changed::Now(_) => panic!("there is something to start"),
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&to).unwrap();
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn data_that_are_made_late_are_taken_away() {
+    let after = after_a_crash().await;
+    after.hands.have(after.cache.clone(), "own", State::Absent);
+    after.hands.heard("remove", 2).await;
+    assert_eq!(after.hands.state(&after.cache), None);
+}
+
+#[tokio::test]
+async fn what_is_begun_anew_is_left_alone() {
+    let after = after_a_crash().await;
+    begin(&after.clusters).await;
+    after.hands.heard("start", 1).await;
+    let removed = after.hands.times("remove");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(after.hands.times("remove"), removed, "{:?}", after.hands.told());
+    assert_eq!(after.hands.state(&after.cache), Some(State::Running));
+}
