@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use clusters::{By, Clusters, RequestId};
 use http_body_util::BodyExt;
 use model::{Code, Failure, problem};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::Options;
 use crate::body::is_plain;
@@ -101,6 +101,14 @@ impl Door {
     }
 
     /// Says when the door closes.
+    /// A place for a stream. Whoever gets none is told what he can do instead.
+    pub(crate) fn place_among_streams(&self, instead: &'static str) -> Result<OwnedSemaphorePermit, Failure> {
+        Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
+            let detail = "Streams have taken their share of the control door's connections.";
+            Failure::gateway(Code::Overloaded, detail).with_hint(instead)
+        })
+    }
+
     pub(crate) fn closed(&self) -> watch::Receiver<bool> {
         self.closed.subscribe()
     }

@@ -109,6 +109,7 @@ pub(crate) fn plain(value: &Value) -> String {
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         Value::Object(fields) => fields
             .iter()
+            .filter(|(_, value)| !value.is_null())
             .map(|(name, value)| format!("{name} {}", plain(value)))
             .collect::<Vec<_>>()
             .join(", "),

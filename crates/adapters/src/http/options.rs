@@ -71,19 +71,19 @@ pub(super) fn check(service: &Node, problems: &mut Problems) {
         }
     }
     if let Some(path) = health.get("path")
-        && let Some(text) = path.as_str()
-        && !is_path(text)
+        && let Some(text) = path.as_text()
+        && !is_path(&text)
     {
         problems.add("health.path", path.at, format!("`{text}` is not an absolute path such as `/healthz`"));
     }
     if let Some(wanted) = health.get("expect_body")
-        && wanted.as_str().is_some_and(str::is_empty)
+        && wanted.as_text().is_some_and(|text| text.is_empty())
     {
         problems.add("health.expect_body", wanted.at, "must not be empty: every body holds nothing");
     }
     if let Some(expect) = health.get("expect")
-        && let Some(text) = expect.as_str()
-        && statuses(text).is_none()
+        && let Some(text) = expect.as_text()
+        && statuses(&text).is_none()
     {
         problems.add(
             "health.expect",
@@ -156,6 +156,9 @@ mod tests {
             ("protocol: h2, tls: { sin: a }", &["tls.sin"]),
             ("tls: { cert: [1] }", &["tls.cert"]),
             ("health: { expect: [200], path: x }", &["health.expect", "health.path"]),
+            // A number stands for a text here, which is looked at all the same.
+            ("health: { path: 5 }", &["health.path"]),
+            ("health: { path: /, expect: 99 }", &["health.expect"]),
         ] {
             assert_eq!(told(&format!("{{ {web}, {said} }}")), paths, "{said}");
         }

@@ -49,8 +49,8 @@ pub struct WebSockets {
 pub(super) fn check(service: &Node, problems: &mut Problems) {
     let origins = service.get("websocket").and_then(|own| own.get("origins"));
     for (index, origin) in origins.map(Node::items).unwrap_or_default().iter().enumerate() {
-        if let Some(text) = origin.as_str()
-            && !is_origin(text)
+        if let Some(text) = origin.as_text()
+            && !is_origin(&text)
         {
             let why = format!("`{text}` is not an origin such as `https://app.example.com`");
             problems.add(&format!("websocket.origins[{index}]"), origin.at, why);

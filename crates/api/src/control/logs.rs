@@ -7,16 +7,20 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use bytes::Bytes;
 use clusters::{Ask, Line, Lines};
 use hyper::body::Frame;
 use model::Failure;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::door::{Answer, Door};
+use crate::guard::Open;
 use crate::query::Query;
 use crate::respond;
+use crate::stream::{self, RECHECK};
 
 /// Lines when nothing is said.
 const TAIL: usize = 100;
@@ -41,17 +45,15 @@ const PIECE: usize = 16 << 10;
 pub(crate) async fn show(
     State(door): State<Arc<Door>>,
     Path((id, name)): Path<(String, String)>,
-    uri: Uri,
+    head: Parts,
 ) -> Answer {
-    let (ask, timestamps) = read(&uri)?;
+    let (ask, timestamps) = read(&head.uri)?;
+    let place =
+        ask.follow.then(|| door.place_among_streams("Ask without `follow`, now and then.")).transpose()?;
     let lines = door.clusters().logs(&id, &name, &ask).await?;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    let mut closed = door.closed();
-    let closing: Option<Closing> = ask.follow.then(|| {
-        let closing: Closing = Box::pin(async move { drop(closed.wait_for(|closed| *closed).await) });
-        closing
-    });
-    let body = Said { lines, timestamps, closing, end: None };
+    let over = place.map(|place| Box::pin(over(door, head, place)) as Over);
+    let body = Said { lines, timestamps, over, end: None };
     let mut response: Response = respond::with(StatusCode::OK, kind, Bytes::new()).map(|_| Body::new(body));
     // Proxies that gather answers would hold lines back.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -97,15 +99,32 @@ fn time(text: &str) -> Option<jiff::Timestamp> {
     jiff::Timestamp::now().checked_sub(jiff::SignedDuration::try_from(ago.0).ok()?).ok()
 }
 
-/// Comes when the gateway ends.
-type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Comes when one that follows is to end although there may be more to say.
+type Over = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The gateway ends, or whoever follows may not any more.
+async fn over(door: Arc<Door>, head: Parts, _place: OwnedSemaphorePermit) {
+    let (mut closing, mut recheck) = (door.closed(), stream::every(RECHECK));
+    let is_refused = async {
+        loop {
+            recheck.tick().await;
+            if door.options.guard.check(&head, Open::No).is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        _ = closing.wait_for(|closing| *closing) => {}
+        () = is_refused => {}
+    }
+}
 
 /// Lines on their way out.
 struct Said {
     lines: Lines,
     timestamps: bool,
-    /// Ends one that follows when the gateway does.
-    closing: Option<Closing>,
+    /// Of one that follows.
+    over: Option<Over>,
     /// What it ends with, once all lines before are out.
     end: Option<Result<(), Failure>>,
 }
@@ -123,6 +142,11 @@ impl HttpBody for Said {
             return Poll::Ready(end.err().map(Err));
         }
         self.end = None;
+        // Asked first: a service that talks all the time would never let it end.
+        if self.over.as_mut().is_some_and(|over| over.as_mut().poll(cx).is_ready()) {
+            self.end = Some(Ok(()));
+            return Poll::Ready(None);
+        }
         let mut text = String::new();
         while text.len() < PIECE {
             match self.lines.as_mut().poll_next(cx) {
@@ -136,12 +160,7 @@ impl HttpBody for Said {
                     self.end = Some(end);
                     break;
                 }
-                Poll::Pending if text.is_empty() => {
-                    return match self.closing.as_mut().map(|closing| closing.as_mut().poll(cx)) {
-                        Some(Poll::Ready(())) => Poll::Ready(None),
-                        _ => Poll::Pending,
-                    };
-                }
+                Poll::Pending if text.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
             }
         }

@@ -11,8 +11,8 @@ use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use bytes::Bytes;
 use clusters::{Begun, By, OperationChanges, OperationFilter};
+use model::Failure;
 use model::view::{Operation, OperationStatus, OperationStep};
-use model::{Code, Failure};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Interval;
@@ -136,13 +136,7 @@ pub(crate) async fn cancel(
 pub(crate) async fn events(State(door): State<Arc<Door>>, Path(id): Path<String>, head: Parts) -> Answer {
     Query::of(&head.uri).done()?;
     let changes = door.clusters().operations().follow(&id).await?;
-    let place = Arc::clone(&door.streams).try_acquire_owned().map_err(|_| {
-        Failure::gateway(
-            Code::Overloaded,
-            "Streams have taken their share of the control door's connections.",
-        )
-        .with_hint("Ask for the operation now and then instead.")
-    })?;
+    let place = door.place_among_streams("Ask for the operation now and then instead.")?;
     let stream = Stream {
         changes,
         told: None,

@@ -3,6 +3,7 @@
 //! `<data_dir>/backups/<cluster>/<service>/<id>.<format>` is the dump and `<id>.json` its page. The page is written last: a
 //! dump without one is not whole, and is never shown. They outlive their service, which is what they are for.
 
+mod sweep;
 mod undo;
 mod writing;
 

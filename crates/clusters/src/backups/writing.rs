@@ -16,6 +16,11 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::{Backups, checked, hexadecimal};
 
+/// The ending of what is being written.
+pub(super) const PART: &str = "part";
+/// The ending of the page that is being written beside it.
+pub(super) const PAGE: &str = "page";
+
 /// Dropped before it is kept, it never was.
 pub(crate) struct Writing {
     file: File,
@@ -49,10 +54,13 @@ impl Backups {
             return Err(there_is_one(name, id));
         }
         // Two that are written under one id know nothing of each other.
-        let part = place.join(format!("{id}.{format}.{:08x}.part", crate::choice::random()));
+        let part = place.join(format!("{id}.{format}.{:08x}.{PART}", crate::choice::random()));
         let open = || -> io::Result<fs::File> {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&place)?;
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+            // Held until it is closed: whoever sweeps up behind a crash knows by it that somebody writes.
+            file.lock()?;
+            Ok(file)
         };
         let file = open().map_err(|error| unwritable(&part, &error))?;
         let backup = Backup {
@@ -102,7 +110,7 @@ impl Writing {
     /// Both files in their places, the page last. What another has put there stays.
     fn put_in_place(&self) -> io::Result<()> {
         fs::hard_link(&self.part, &self.whole)?;
-        let page = self.part.with_extension("page");
+        let page = self.part.with_extension(PAGE);
         let write = || -> io::Result<()> {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&page)?;
             file.write_all(&serde_json::to_vec_pretty(&self.backup)?)?;

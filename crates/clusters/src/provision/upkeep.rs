@@ -80,6 +80,7 @@ pub(crate) async fn keep(clusters: Clusters) {
         is_at_rest: false,
         away: HashMap::new(),
     };
+    upkeep.clusters.0.backups.sweep();
     let (mut mended, mut next_mend) = (false, Instant::now());
     let (mut undo_pause, mut next_undo) = (MEND, Instant::now());
     let mut ticks = 0_u64;

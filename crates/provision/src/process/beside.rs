@@ -9,6 +9,7 @@ use model::Failure;
 use model::recipe::Run;
 use tokio::net::unix::pipe;
 
+use super::awaited::Awaited;
 use super::child::{Running, Spawn};
 use super::programs::Programs;
 use super::record::environment;
@@ -47,7 +48,7 @@ pub(super) async fn run(
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
     let ways = [stdin, Stdio::piped(), Stdio::piped()];
     let (running, mut child) = Running::begin(spawn, ways).map_err(no_start)?;
-    let begun = Begun(Some(running));
+    let begun = Awaited::new(running, GRACE);
     let reader = |way: Option<OwnedFd>| way.map(pipe::Receiver::from_owned_fd).transpose().map_err(no_start);
     let out = reader(child.stdout.take().map(OwnedFd::from))?;
     let err = reader(child.stderr.take().map(OwnedFd::from))?;
@@ -74,31 +75,8 @@ pub(super) async fn run(
     };
     let words = fed_until(feeding, drained).await?;
     // It may have said its last and not be at its end.
-    begun.get().ended().await;
-    let code = begun.get().finish().await.flatten();
+    begun.ended().await;
+    let code = begun.finish().await.flatten();
     begun.over();
     words.judge(&unit.name, &run.program, code)
-}
-
-/// One that nobody waits for any more is ended.
-struct Begun(Option<Running>);
-
-impl Begun {
-    fn get(&self) -> &Running {
-        self.0.as_ref().expect("it is taken only when it is over")
-    }
-
-    fn over(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        let Some(running) = self.0.take() else { return };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(async move { running.end_all(GRACE).await })),
-            Err(_) => running.kill(),
-        }
-    }
 }

@@ -5,6 +5,7 @@
 //! pid and moment of start. A supervisor would be one more process that has to be found again, and the one that must not die.
 //! What that costs: how an adopted program has ended is not known, and what it says in between has one time.
 
+mod awaited;
 mod beside;
 mod child;
 mod data;

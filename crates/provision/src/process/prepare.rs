@@ -8,6 +8,7 @@ use model::Failure;
 use model::recipe::{Preparation, Signal};
 use tokio::time::timeout;
 
+use super::awaited::Awaited;
 use super::child::{Running, Spawn};
 use super::place;
 use super::programs::Programs;
@@ -74,11 +75,12 @@ async fn run(
         dir: &unit.place.data(),
         user,
     };
-    let begun = Begun(Some(Running::spawn(spawn, input.as_deref(), said).map_err(no_start)?));
-    let ended = timeout(LIMIT, keep::listen(unit, begun.get())).await;
+    let running = Running::spawn(spawn, input.as_deref(), said).map_err(no_start)?;
+    let begun = Awaited::new(running, Duration::ZERO);
+    let ended = timeout(LIMIT, keep::listen(unit, &begun)).await;
     let code = match ended {
-        Ok(()) => begun.get().finish().await.flatten(),
-        Err(_) => begun.get().end(Signal::Term, Duration::ZERO).await.flatten(),
+        Ok(()) => begun.finish().await.flatten(),
+        Err(_) => begun.end(Signal::Term, Duration::ZERO).await.flatten(),
     };
     begun.over();
     unit.close_log().await;
@@ -93,25 +95,4 @@ async fn run(
     let said: Vec<String> = said.filter(|text| !text.trim().is_empty()).collect();
     let last = &said[said.len().saturating_sub(LAST)..];
     Err(refuse::not_prepared(&unit.name, &preparation.what, &preparation.run.program, &how, last))
-}
-
-/// A preparation that nobody waits for any more is ended.
-struct Begun(Option<Running>);
-
-impl Begun {
-    fn get(&self) -> &Running {
-        self.0.as_ref().expect("it is taken only when it is over")
-    }
-
-    fn over(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        if let Some(running) = self.0.take() {
-            running.kill();
-        }
-    }
 }

@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use throome_e2e::process::{gateway_binary, signal};
+use throome_e2e::process::{gateway_binary, signal, wait_for};
 
-use super::{By, House, gone};
+use super::{By, House, LONG, gone};
 
 /// What a command has said, and how it has ended.
 #[derive(Debug)]
@@ -80,6 +80,25 @@ fn a_service_is_worked_from_the_terminal() {
         house.delete("typed", false);
         gone(&house, "typed");
     }
+}
+
+/// A stream lives no longer than what opened it is worth.
+#[test]
+fn a_token_that_is_revoked_follows_no_log() {
+    let house = House::new(By::Processes);
+    house.create("heard", &json!({ "cache": { "type": "redis" } }));
+    let token = house.call("POST", "/api/v1/tokens", Some(&json!({ "role": "viewer" }))).expect(201).json();
+    let name = format!("{}/cache", house.id("heard"));
+    let mut follower = command(&house, &["service", "logs", &name, "-f"]);
+    let follower = follower.env("THROOME_TOKEN", token["token"].as_str().unwrap()).stdout(Stdio::piped());
+    let mut follower = follower.spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    assert!(lines.next().is_some());
+    let path = format!("/api/v1/tokens/{}", token["id"].as_str().unwrap());
+    drop(house.call("DELETE", &path, None).expect(200));
+    let code = wait_for("it ends", LONG, || follower.try_wait().unwrap());
+    assert_eq!(code.code(), Some(0));
+    house.delete("heard", false);
 }
 
 #[test]
