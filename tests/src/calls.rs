@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::gateway::request;
 use crate::idle::Idle;
-use crate::process::now_us;
+use crate::process::{now_us, wait_for};
 
 /// Longer than the gateway may take, whatever happens behind it.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -89,20 +89,40 @@ impl fmt::Display for Told {
 #[derive(Debug)]
 pub struct Calls {
     stop: Arc<AtomicBool>,
+    counts: Arc<Counts>,
     thread: JoinHandle<Vec<Told>>,
+}
+
+/// How many there were by now.
+#[derive(Debug, Default)]
+struct Counts {
+    made: AtomicU64,
+    ended: AtomicU64,
 }
 
 impl Calls {
     /// Begins to make so many calls a second of this door, evenly; `make` says what the next one is, by its number.
     #[must_use]
     pub fn begin(door: SocketAddr, per_second: u32, make: impl FnMut(u64) -> Call + Send + 'static) -> Calls {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let (stop, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(Counts::default()));
+        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&counts));
         let thread = std::thread::spawn(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            LocalSet::new().block_on(&runtime, fire(door, per_second, make, &stopped))
+            LocalSet::new().block_on(&runtime, fire(door, per_second, make, &stopped, &counted))
         });
-        Calls { stop, thread }
+        Calls { stop, counts, thread }
+    }
+
+    /// The same, once they are answered as fast as they are made: the first of them wait until connections are open, which
+    /// takes its time on a busy machine.
+    #[must_use]
+    pub fn flowing(self) -> Calls {
+        wait_for("calls that flow", PATIENCE, || {
+            let ended = self.counts.ended.load(Ordering::Relaxed);
+            let made = self.counts.made.load(Ordering::Relaxed);
+            (made >= 20 && ended + 2 >= made).then_some(())
+        });
+        self
     }
 
     /// Makes no more, waits for what is under way, and says what became of each, in the order in which they left.
@@ -118,6 +138,7 @@ async fn fire(
     per_second: u32,
     mut make: impl FnMut(u64) -> Call,
     stop: &AtomicBool,
+    counts: &Arc<Counts>,
 ) -> Vec<Told> {
     let idle = Rc::new(Idle::to(door));
     let (began, began_us) = (Instant::now(), now_us());
@@ -129,7 +150,8 @@ async fn fire(
             break;
         }
         let at_us = began_us + u64::try_from(due.as_micros()).unwrap();
-        let (call, idle) = (make(number), Rc::clone(&idle));
+        let (call, idle, counts) = (make(number), Rc::clone(&idle), Arc::clone(counts));
+        counts.made.fetch_add(1, Ordering::Relaxed);
         under_way.push(tokio::task::spawn_local(async move {
             let body = call.body.as_ref().map(Value::to_string);
             let text = request(door, call.method, &call.path, body.as_deref());
@@ -143,6 +165,7 @@ async fn fire(
                 Ok(Err(why)) => (0, Value::String(format!("{why:?}")), None),
                 Err(_) => (0, Value::String(format!("no answer in {PATIENCE:?}")), None),
             };
+            counts.ended.fetch_add(1, Ordering::Relaxed);
             Told { what: call.what, number, at_us, ended_us: now_us(), status, answer, retry_after }
         }));
     }

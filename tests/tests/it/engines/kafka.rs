@@ -64,7 +64,8 @@ fn a_broker_of_kafka_is_restarted_and_killed() {
         let body =
             json!({ "topic": TOPIC, "message": format!("m{number}"), "key": (number % 7).to_string() });
         Call::post("PUBLISH", format!("{BASE}/queue/publish"), body)
-    });
+    })
+    .flowing();
     sleep(Duration::from_secs(2));
     let mut back = Vec::new();
     for fault in [Server::stop, Server::kill] {

@@ -24,7 +24,7 @@ pub(super) fn prepare(redis: &Server, postgres: &Server, gateway: &Gateway) {
 }
 
 pub(super) fn load(gateway: &Gateway, per_second: u32) -> Calls {
-    Calls::begin(gateway.control, per_second, call)
+    Calls::begin(gateway.control, per_second, call).flowing()
 }
 
 /// One after the other; the number is in what it writes.

@@ -78,6 +78,7 @@ fn load(gateway: &Gateway) -> Calls {
             Call::post(READ, format!("{BASE}/db/query"), body)
         }
     })
+    .flowing()
 }
 
 fn reads_are_right(told: &[Told]) {
@@ -138,7 +139,7 @@ fn what_a_replica_was_asked_is_asked_of_the_primary() {
         let load = Calls::begin(gateway.control, 15, move |_| {
             Call::post(READ, format!("{BASE}/db/query"), json!({ "query": query }))
         });
-        sleep(Duration::from_secs(1));
+        sleep(Duration::from_secs(2));
         fault(&replica);
         sleep(Duration::from_secs(2));
         let told = load.finish();

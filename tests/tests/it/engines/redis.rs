@@ -72,6 +72,7 @@ fn load(gateway: &Gateway) -> Calls {
             Call::post(READ, format!("{BASE}/cache/get"), body)
         }
     })
+    .flowing()
 }
 
 fn is_write(told: &&Told) -> bool {
