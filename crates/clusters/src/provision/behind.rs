@@ -2,7 +2,7 @@
 //!
 //! An engine goes on with what it was asked when a gateway is killed: a network, a volume or a container appears a moment after
 //! the next gateway has taken away all that there was. So it is taken away again, for a while, for as long as nobody begins
-//! anything of that name.
+//! anything in that cluster, by the API or by a file: what is made from then on is wanted, and so are its data.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -273,6 +273,8 @@ impl Clusters {
         }
         let id: ClusterId =
             service.cluster.parse().map_err(|why: String| Failure::gateway(model::Code::Internal, why))?;
+        // A file that goes again keeps its data.
+        self.0.hands.nothing_comes_late(&service.cluster);
         let job = self.0.hands.job(&id, &service.name, &service.spec, "upkeep")?;
         job.provisioner.fetch(&job.work, &|_| {}).await?;
         let started = job.provisioner.start(&job.work, &|_| {}).await?;

@@ -18,7 +18,7 @@ struct After {
     clusters: Clusters,
     hands: Arc<Hands>,
     cache: Name,
-    _dirs: [TempDir; 2],
+    dirs: [TempDir; 2],
 }
 
 fn shop() -> Value {
@@ -49,7 +49,7 @@ async fn after_a_crash() -> After {
     {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    After { clusters, hands, cache: name("shop", "cache"), _dirs: dirs }
+    After { clusters, hands, cache: name("shop", "cache"), dirs }
 }
 
 /// It never ends: nobody listens where it would be ready.
@@ -92,4 +92,28 @@ async fn what_is_begun_anew_is_left_alone() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(after.hands.times("remove"), removed, "{:?}", after.hands.told());
     assert_eq!(after.hands.state(&after.cache), Some(State::Running));
+}
+
+/// A file that appears and goes decides nothing about data.
+#[tokio::test]
+async fn what_a_file_has_asked_for_keeps_its_data() {
+    let After { clusters: _clusters, hands, cache, dirs } = after_a_crash().await;
+    let dir = dirs[1].path().join("shop");
+    std::fs::create_dir_all(&dir).unwrap();
+    let service = json!({ "type": "redis", "provision": "process", "host": "localhost", "port": hands.port,
+        "password": "secret" });
+    let file = json!({ "name": "Shop", "services": { "cache": service } });
+    std::fs::write(dir.join("config.yaml"), file.to_string()).unwrap();
+    hands.heard("start", 1).await;
+    std::fs::remove_dir_all(&dir).unwrap();
+    let stays = async {
+        while hands.state(&cache) != Some(State::Absent) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        hands.state(&cache)
+    };
+    hands.stops.add_permits(10);
+    let stays = tokio::time::timeout(Duration::from_secs(30), stays).await.expect("what ran is taken away");
+    assert_eq!(stays, Some(State::Absent), "its data are there");
 }
