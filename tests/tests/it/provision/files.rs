@@ -32,10 +32,7 @@ fn what_a_file_asks_for_runs_and_ends_with_it() {
         wait_for("the other is settled", LONG, || {
             (house.file("file").matches("password:").count() == 2).then_some(())
         });
-        wait_for("the other runs", LONG, || {
-            let facts = house.gateway().show(&format!("/api/v1/clusters/{id}/services/other"));
-            (facts["lifecycle"] == "running").then_some(())
-        });
+        house.runs("file", "other");
         house.gateway().write_cluster(&id, &file);
         wait_for("the other has ended", Duration::from_secs(60), || {
             let events = house.gateway().show("/api/v1/events?kind=service.removed");

@@ -147,6 +147,17 @@ impl House {
         });
     }
 
+    /// Waits until a service runs and is well, also one of a file that the gateway has only just written: its words stand
+    /// there a moment before the service does.
+    fn runs(&self, name: &str, service: &str) {
+        let path = format!("/api/v1/clusters/{}/services/{service}", self.id(name));
+        wait_for(&format!("{service} of {name} runs"), LONG, || {
+            let answer = self.call("GET", &path, None);
+            let facts = (answer.status == 200).then(|| answer.json())?;
+            (facts["lifecycle"] == "running" && facts["health"] == "healthy").then_some(())
+        });
+    }
+
     fn delete(&self, name: &str, keep_data: bool) {
         let query = if keep_data { "?keep_data=true" } else { "" };
         let path = format!("/api/v1/clusters/{}{query}", self.id(name));

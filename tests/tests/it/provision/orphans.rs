@@ -55,10 +55,7 @@ fn what_another_gateway_has_made_goes_by_force_alone() {
     drop(other.call("DELETE", &path, None).expect(409));
     drop(house.call("DELETE", &format!("{path}?force=true&keep_data=true"), None).expect(200));
     // Its own gateway has it run again, on the data that were kept.
-    wait_for("it runs again", LONG, || {
-        let path = format!("/api/v1/clusters/{}/services/cache", other.id("theirs"));
-        (other.gateway().show(&path)["lifecycle"] == "running").then_some(())
-    });
+    other.runs("theirs", "cache");
     other.delete("theirs", false);
     gone(&other, "theirs");
 }

@@ -101,11 +101,8 @@ fn as_before(house: &House, name: &str, file: &str, what: &str) {
 
 /// A service runs, whoever started it.
 fn runs(house: &House, name: &str, what: &str) {
-    let path = format!("/api/v1/clusters/{}/services/cache", house.id(name));
-    wait_for(&format!("{what}: it runs"), LONG, || {
-        let facts = house.gateway().show(&path);
-        (facts["lifecycle"] == "running" && facts["health"] == "healthy").then_some(())
-    });
+    eprintln!("{what}: it runs");
+    house.runs(name, "cache");
     assert_eq!(house.get(name, "a"), "1", "{what}");
 }
 

@@ -74,7 +74,7 @@ pub(super) fn goes_away() -> Vec<String> {
     // It runs all the same, and is used.
     assert_eq!(house.get("away", "a"), "1");
     between.over();
-    wait_for("all is well", LONG, || (house.gateway().show(&path)["lifecycle"] == "running").then_some(()));
+    house.runs("away", "cache");
     house.delete("away", false);
     gone(&house, "away");
     said
