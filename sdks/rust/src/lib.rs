@@ -32,6 +32,7 @@ mod reply;
 // How a request gets there.
 mod address;
 mod connection;
+mod following;
 mod patience;
 mod retry;
 mod rows;

@@ -1,19 +1,16 @@
 //! Changes that take a while: listed, shown, followed to their end, cancelled.
 
-use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::address::{escape, with_query};
-use crate::call::{Call, Outgoing, Patience, open};
+use crate::call::{Call, Outgoing, Patience};
 use crate::client::Client;
 use crate::error::{Error, Family};
+use crate::following::Following;
 use crate::page::Paged;
-use crate::patience::Persistence;
 use crate::sse::Event;
-use crate::stream::Lines;
 
 const OPERATIONS: &str = "/api/v1/operations";
 
@@ -63,16 +60,8 @@ impl Operations {
     /// # Errors
     /// The gateway cannot be reached, or has no such operation.
     pub async fn events(&self, id: &str) -> Result<OperationEvents, Error> {
-        let mut events = OperationEvents {
-            client: self.client.clone(),
-            path: format!("{}/events", path(id)),
-            lines: None,
-            persistence: Persistence::default(),
-            event: Event::default(),
-            has_ended: false,
-        };
-        events.lines = Some(events.connect().await?);
-        Ok(events)
+        let events = Following::open(&self.client, format!("{}/events", path(id))).await?;
+        Ok(OperationEvents { events, has_ended: false })
     }
 
     /// Waits for its end.
@@ -228,12 +217,9 @@ impl Operation {
 }
 
 /// What becomes of an operation. When the connection breaks, all of it is told again by the next.
+#[derive(Debug)]
 pub struct OperationEvents {
-    client: Client,
-    path: String,
-    lines: Option<Lines>,
-    persistence: Persistence,
-    event: Event,
+    events: Following,
     has_ended: bool,
 }
 
@@ -255,66 +241,19 @@ impl OperationEvents {
     /// # Errors
     /// The stream ended in a way that trying again does not mend.
     pub async fn next(&mut self) -> Result<Option<OperationEvent>, Error> {
-        while !self.has_ended {
-            let line = match &mut self.lines {
-                Some(lines) => lines.next().await,
-                None => match self.connect().await {
-                    Ok(lines) => {
-                        self.event = Event::default();
-                        self.lines = Some(lines);
-                        continue;
-                    }
-                    Err(error) => Err(error),
-                },
-            };
-            let taken = match line {
-                Ok(Some(line)) => self.take(&line),
-                Ok(None) => Err(Error::new(Family::Connection, "the stream ended before the operation")),
-                Err(error) => Err(error),
-            };
-            match taken {
-                Ok(None) => {}
-                Ok(event) => return Ok(event),
-                Err(error) => {
-                    self.lines = None;
-                    self.persistence.after(error).await?;
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn take(&mut self, line: &Bytes) -> Result<Option<OperationEvent>, Error> {
-        let Some(Event { name, data, .. }) = self.event.take(&String::from_utf8_lossy(line)) else {
+        if self.has_ended {
             return Ok(None);
+        }
+        let read = |event: &Event| {
+            Ok(match event.name.as_str() {
+                "operation" => Some(OperationEvent::Operation(event.read()?)),
+                "step" => Some(OperationEvent::Step(event.read()?)),
+                "end" => Some(OperationEvent::End(event.read()?)),
+                _ => None,
+            })
         };
-        self.persistence.rest();
-        Ok(match name.as_str() {
-            "operation" => Some(OperationEvent::Operation(read(&data)?)),
-            "step" => Some(OperationEvent::Step(read(&data)?)),
-            "end" => {
-                self.has_ended = true;
-                Some(OperationEvent::End(read(&data)?))
-            }
-            _ => None,
-        })
+        let event = self.events.next(read).await?;
+        self.has_ended = matches!(event, OperationEvent::End(_));
+        Ok(Some(event))
     }
-
-    async fn connect(&self) -> Result<Lines, Error> {
-        let mut request = Outgoing::get(self.path.clone(), Patience::Management);
-        request.accept = "text/event-stream";
-        let (_, body) = Box::pin(open(&self.client, &request)).await?;
-        Ok(Lines::new(body))
-    }
-}
-
-impl std::fmt::Debug for OperationEvents {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OperationEvents").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-fn read<T: DeserializeOwned>(data: &str) -> Result<T, Error> {
-    serde_json::from_str(data)
-        .map_err(|source| Error::unreadable("an event of the stream is not what we expect", source))
 }

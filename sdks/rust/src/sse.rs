@@ -1,5 +1,9 @@
 //! Server-sent events, made of the lines of a body.
 
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+
 /// A server-sent event, as its lines come.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Event {
@@ -30,6 +34,12 @@ impl Event {
             _ => {}
         }
         None
+    }
+
+    /// What it says, of JSON.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_str(&self.data)
+            .map_err(|source| Error::unreadable("an event of the stream is not what we expect", source))
     }
 }
 
