@@ -46,6 +46,8 @@ pub struct Told {
     pub what: &'static str,
     /// Which one it was: those that were made are numbered through.
     pub number: u64,
+    /// Whether it was made before calls flowed.
+    pub early: bool,
     /// When it was due; of the clock of [`now_us`].
     pub at_us: u64,
     pub ended_us: u64,
@@ -91,6 +93,8 @@ pub struct Calls {
     stop: Arc<AtomicBool>,
     counts: Arc<Counts>,
     thread: JoinHandle<Vec<Told>>,
+    /// The first that is not early.
+    first: u64,
 }
 
 /// How many there were by now.
@@ -110,26 +114,28 @@ impl Calls {
             let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
             LocalSet::new().block_on(&runtime, fire(door, per_second, make, &stopped, &counted))
         });
-        Calls { stop, counts, thread }
+        Calls { stop, counts, thread, first: 0 }
     }
 
     /// The same, once they are answered as fast as they are made: the first of them wait until connections are open, which
     /// takes its time on a busy machine.
     #[must_use]
     pub fn flowing(self) -> Calls {
-        wait_for("calls that flow", PATIENCE, || {
+        let first = wait_for("calls that flow", PATIENCE, || {
             let ended = self.counts.ended.load(Ordering::Relaxed);
             let made = self.counts.made.load(Ordering::Relaxed);
-            (made >= 20 && ended + 2 >= made).then_some(())
+            (made >= 20 && ended + 2 >= made).then_some(made)
         });
-        self
+        Calls { first, ..self }
     }
 
     /// Makes no more, waits for what is under way, and says what became of each, in the order in which they left.
     #[must_use]
     pub fn finish(self) -> Vec<Told> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
+        let mut told = self.thread.join().unwrap();
+        told.iter_mut().for_each(|one| one.early = one.number < self.first);
+        told
     }
 }
 
@@ -166,7 +172,16 @@ async fn fire(
                 Err(_) => (0, Value::String(format!("no answer in {PATIENCE:?}")), None),
             };
             counts.ended.fetch_add(1, Ordering::Relaxed);
-            Told { what: call.what, number, at_us, ended_us: now_us(), status, answer, retry_after }
+            Told {
+                what: call.what,
+                number,
+                early: false,
+                at_us,
+                ended_us: now_us(),
+                status,
+                answer,
+                retry_after,
+            }
         }));
     }
     let mut told = Vec::with_capacity(under_way.len());

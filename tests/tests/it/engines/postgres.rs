@@ -83,7 +83,7 @@ fn load(gateway: &Gateway) -> Calls {
 
 fn reads_are_right(told: &[Told]) {
     none_failed(told, READ);
-    for one in told.iter().filter(|one| one.what == READ) {
+    for one in told.iter().filter(|one| one.what == READ && one.good()) {
         assert_eq!(one.answer["rows"][0]["text"], format!("note {}", one.number % NOTES), "{}", one.answer);
     }
 }
