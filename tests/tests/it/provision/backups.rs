@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use throome_e2e::gateway::request;
+use throome_e2e::process::wait_for;
 use throome_e2e::reply::Reply;
 
-use super::{By, House, gone};
+use super::{By, House, LONG, gone};
 
 #[test]
 fn by_containers_what_was_there_comes_back() {
@@ -204,7 +206,7 @@ fn a_gateway_that_is_killed_in_a_restore_leaves_all_or_nothing() {
         let body = request(house.gateway().control, "POST", &house.of(service, "restore"), Some(&asked));
         let head = body.replacen("\r\n", "\r\nPrefer: respond-async\r\n", 1);
         assert_eq!(house.control().ask(head).status, 202);
-        std::thread::sleep(Duration::from_millis(if service == "db" { 60 } else { 250 + 900 * round }));
+        sleep(Duration::from_millis(if service == "db" { 60 } else { 250 + 900 * round }));
         house.again(true);
         house.healthy("kept");
         let topics = house.topics();
@@ -218,6 +220,47 @@ fn a_gateway_that_is_killed_in_a_restore_leaves_all_or_nothing() {
             house.data("kept", "queue/topics", &json!({ "topic": "later" }));
         }
     }
+    house.delete("kept", false);
+    gone(&house, "kept");
+}
+
+/// In a container the program that loads a dump is the engine's, and goes on when the gateway is gone, until the next one
+/// comes.
+#[test]
+fn a_load_in_a_container_ends_with_its_gateway() {
+    let mut house = House::new(By::Containers);
+    house.create("kept", &json!({ "db": { "type": "postgres" } }));
+    let execute = |house: &House, query: &str| {
+        house.data("kept", "db/execute", &json!({ "query": query }));
+    };
+    let rows = |house: &House, query: &str| {
+        house.data("kept", "db/query", &json!({ "query": query }))["rows"].clone()
+    };
+    // Four seconds to load: a second for each row that is indexed.
+    execute(&house, "CREATE TABLE t AS SELECT 7 AS x FROM generate_series(1, 4)");
+    let slow = "BEGIN PERFORM pg_sleep(1); RETURN $1; END";
+    execute(&house, &format!("CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS '{slow}'"));
+    execute(&house, "CREATE INDEX ON t (slow(x))");
+    let backup = house.back_up("db");
+    execute(&house, "DROP TABLE t");
+    execute(&house, "CREATE TABLE t AS SELECT 8 AS x");
+    let databases = "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1";
+    let usual = rows(&house, databases);
+
+    let asked = json!({ "backup": backup }).to_string();
+    let body = request(house.gateway().control, "POST", &house.of("db", "restore"), Some(&asked));
+    let head = body.replacen("\r\n", "\r\nPrefer: respond-async\r\n", 1);
+    assert_eq!(house.control().ask(head).status, 202);
+    wait_for("the load is under way", LONG, || (rows(&house, databases) != usual).then_some(()));
+    house.again(true);
+    house.healthy("kept");
+    assert_eq!(house.rows("kept"), json!([{ "x": 8 }]));
+    sleep(Duration::from_secs(5));
+    assert_eq!(house.rows("kept"), json!([{ "x": 8 }]), "nobody goes on with it");
+    let operation = house.restore("db", &backup).expect(200).json();
+    assert_eq!(operation["status"], "succeeded", "{operation}");
+    assert_eq!(house.rows("kept"), json!([{ "x": 7 }, { "x": 7 }, { "x": 7 }, { "x": 7 }]));
+    assert_eq!(rows(&house, databases), usual, "no second database is left");
     house.delete("kept", false);
     gone(&house, "kept");
 }
