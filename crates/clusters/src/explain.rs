@@ -26,6 +26,10 @@ impl Clusters {
             Some((path, query)) => (path, Some(query)),
             None => (request.path.as_str(), None),
         };
+        if let Err(why) = wire::http1::target::check_path(path) {
+            return Ok(nothing(format!("the request is refused: {why}")));
+        }
+        let path = model::path::plain(path);
         let host = wire::http1::target::plain_host(&request.host);
         let method = &request.method;
         let header = |name: &str| {
@@ -33,10 +37,7 @@ impl Clusters {
             found.map(|(_, value)| value.as_bytes())
         };
         let described =
-            Request { listener: &request.listener, host: &host, method, path, query, header: &header };
-        if let Err(why) = wire::http1::target::check_path(path) {
-            return Ok(nothing(format!("the request is refused: {why}")));
-        }
+            Request { listener: &request.listener, host: &host, method, path: &path, query, header: &header };
         let lost: Vec<String> =
             world.routes.explain(&described).into_iter().map(|(id, why)| format!("{id}: {why}")).collect();
         match world.routes.find(&described) {

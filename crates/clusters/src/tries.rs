@@ -218,8 +218,10 @@ impl Tries {
         let share = |alone| now + self.tactics().share(self.left(now), self.count, alone);
         // What a server that only reads is asked has changed nothing, and may be asked of another.
         let reads = self.order.access == Access::Read && attempt.endpoint().only_reads();
+        let follows = |cause| !alone && self.tactics().retries_on(cause);
+        let after_silence = (self.order.rerun || reads) && follows(RetryOn::Timeout);
         // A connection that is not made in its share of the time leaves time for others: nothing has left.
-        attempt.set_deadlines(share(alone), share(alone || !(self.order.rerun || reads)), self.deadline);
+        attempt.set_deadlines(share(!follows(RetryOn::Connect)), share(!after_silence), self.deadline);
         self.asks(index);
         Ok(attempt)
     }

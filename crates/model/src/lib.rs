@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod endpoint;
 pub mod id;
 pub mod kind;
+pub mod path;
 pub mod policy;
 pub mod provision;
 pub mod recipe;

@@ -1,6 +1,8 @@
 //! Routes as seed 003 has them: from a path to a URL. What each means in our own words, a service and a route, is
 //! said here; where they run is left to `clusters`.
 
+use std::net::Ipv6Addr;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -217,6 +219,9 @@ fn parse(url: &str) -> Result<(Origin, String), String> {
     }
     let standard = if secure { 443 } else { 80 };
     let (host, port) = match authority.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((host, _))) if host.parse::<Ipv6Addr>().is_err() => {
+            return Err(format!("has `[{host}]`, which is not an IPv6 address"));
+        }
         Some(Some((host, rest))) => (host, rest.strip_prefix(':').or((!rest.is_empty()).then_some("x"))),
         Some(None) => return Err("has a bracket that nobody closes".to_owned()),
         None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
@@ -224,7 +229,7 @@ fn parse(url: &str) -> Result<(Origin, String), String> {
     let port = match port {
         None | Some("") => standard,
         Some(port) => match port.parse::<u16>() {
-            Ok(port) if port > 0 => port,
+            Ok(number) if number > 0 && !port.starts_with('+') => number,
             _ => return Err("has a port that is none".to_owned()),
         },
     };
@@ -332,6 +337,10 @@ mod tests {
             ("/a", "http://b:1/x?y=1", "target_url: has a query"),
             ("/a", "http://b:0", "target_url: has a port that is none"),
             ("/a", "http://b:99999", "target_url: has a port that is none"),
+            ("/a", "http://b:+80", "target_url: has a port that is none"),
+            ("/a", "http://bücher.test", "target_url: has a host that holds `ü`"),
+            ("/a", "http://[fe80::1%25eth0]/", "target_url: has `[fe80::1%25eth0]`"),
+            ("/a", "http://[b]/", "target_url: has `[b]`"),
             ("/a", "http:///x", "target_url: has a host that is empty"),
             ("/a", "http://b:1/u/:id", "target_url: has `:id`, and the path has none"),
             ("/a", "http://b:1/*", "target_url: has a `*`, and the path has none"),

@@ -50,13 +50,14 @@ pub(crate) fn admit(
             "Two readers could take such a path for two different ones; send it in its plain form.",
         )
     })?;
+    let path = model::path::plain(head.path());
     let host = target::plain_host(head.host().unwrap_or_default());
     let header = |name: &str| head.fields.get(name);
     let request = Request {
         listener: &options.listener,
         host: &host,
         method: head.method(),
-        path: head.path(),
+        path: &path,
         query: head.query(),
         header: &header,
     };
@@ -75,13 +76,13 @@ pub(crate) fn admit(
             let asked = Asked {
                 scheme: peer.scheme_of(head),
                 authority: head.host().unwrap_or_default(),
-                path: head.path(),
+                path: &path,
                 query: head.query(),
             };
             Way::Redirect { status: redirect.status(), location: redirect.location(&asked, &found) }
         }
     };
-    let target = policy::rewrite(&route.spec, head.path(), &found).map(|path| match head.query() {
+    let target = policy::rewrite(&route.spec, &path, &found).map(|path| match head.query() {
         Some(query) => format!("{path}?{query}"),
         None => path,
     });

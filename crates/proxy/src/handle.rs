@@ -6,7 +6,7 @@ use model::Failure;
 use crate::admit::{Passage, Refused, Way};
 use crate::client::Client;
 use crate::door::Door;
-use crate::{admit, forward, mirror, relay, respond};
+use crate::{admit, forward, mirror, relay, respond, websocket};
 
 /// Carries one request from its head to the last byte of its answer. A failure that comes back was not
 /// answered yet, unless `client.answering` says so.
@@ -25,6 +25,9 @@ pub(crate) async fn handle(client: &mut Client, door: &Door, id: &RequestId) -> 
         }
     };
     client.remaining = passage.remaining;
+    if client.request.upgrade {
+        websocket::check(&client.request, &client.line)?;
+    }
     let service = match &passage.way {
         Way::Service(service) => service,
         // The gateway answers by itself.

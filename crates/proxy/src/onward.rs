@@ -117,7 +117,7 @@ impl Passage {
             say(&[b"Connection: Upgrade\r\nUpgrade: websocket\r\n"]);
             if head.fields.get(KEY).is_none() {
                 // HTTP/2 asks for a WebSocket without a key.
-                say(&[b"Sec-WebSocket-Key: ", websocket::made_key().as_bytes(), b"\r\n"]);
+                say(&[b"Sec-WebSocket-Key: ", websocket::made_key(id).as_bytes(), b"\r\n"]);
             }
         }
         say(&[b"\r\n"]);

@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::door::{Door, Limits};
 use crate::forward::Answer;
 use crate::respond::{self, Ends, Extra, grpc};
-use crate::upgrade;
+use crate::{upgrade, websocket};
 
 /// A body of known length must come at this rate at least, while the client reads: 1 KiB in a second.
 const LEAST: u64 = 1024;
@@ -34,24 +34,37 @@ pub(crate) async fn relay(
     answer: Answer,
     id: &RequestId,
 ) -> Result<(), Failure> {
-    let Answer { mut service, attempt, mut tries } = answer;
+    let Answer { mut service, attempt, tries } = answer;
     if client.request.upgrade && upgrade::is_agreed(&service, client.response.status) {
+        if matches!(service, Line::Http1(_))
+            && !websocket::has_understood(&client.request, &client.response, id)
+        {
+            return Err(broke(
+                attempt,
+                tries,
+                "took a WebSocket with another `Sec-WebSocket-Accept` than its key asks for",
+            ));
+        }
         let extra = extra(client, passage, &attempt);
         upgrade::agree(client, door, service, attempt, tries, &extra, id);
         return Ok(());
     }
     if client.response.status == 101 {
-        let failure =
-            Failure::service(Code::BadGateway, "The service switched protocols without being asked.");
-        tries.fail(&failure);
-        attempt.end(Outcome::Broke("switched protocols without being asked".to_owned()));
-        return Err(failure);
+        return Err(broke(attempt, tries, "switched protocols without being asked"));
     }
     let extra = extra(client, passage, &attempt);
     let mut download = begin(client, &service, door, &extra, id);
     let relayed = relay_body(client, &mut service, &mut download, &door.options().limits).await;
     let failure = failure_told(client, &service, &download);
     settle(client, service, attempt, tries, relayed, failure)
+}
+
+/// The service has done what nobody may.
+fn broke(attempt: Attempt, mut tries: Tries, what: &str) -> Failure {
+    let failure = Failure::service(Code::BadGateway, format!("The service {what}."));
+    tries.fail(&failure);
+    attempt.end(Outcome::Broke(what.to_owned()));
+    failure
 }
 
 /// What the route adds to the answer's head: its edits, and the cookie that keeps the client with this endpoint.

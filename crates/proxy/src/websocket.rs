@@ -1,10 +1,15 @@
 //! What HTTP/1 and HTTP/2 say differently when a WebSocket is asked for (RFC 6455 4, RFC 8441 5).
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
 
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use clusters::RequestId;
+use model::{Code, Failure};
+use wire::Line;
+use wire::http1::{RequestHead, ResponseHead};
 
 /// The field by which HTTP/1 makes sure that the service speaks WebSocket.
 pub(crate) const KEY: &str = "sec-websocket-key";
@@ -12,13 +17,43 @@ pub(crate) const KEY: &str = "sec-websocket-key";
 /// The field by which a service of HTTP/1 proves it.
 pub(crate) const ACCEPT: &str = "sec-websocket-accept";
 
-/// A key for a service of HTTP/1, when the client had no need of one. It must differ from time to time, no more.
-pub(crate) fn made_key() -> String {
-    let halves = [RandomState::new().hash_one(1), RandomState::new().hash_one(2)];
+/// Whether a WebSocket is asked for as it has to be: in HTTP/1 by one key of 16 bytes, and of one origin at most.
+pub(crate) fn check(head: &RequestHead, client: &Line) -> Result<(), Failure> {
+    let mut keys = all(head, KEY);
+    let key = (keys.next(), keys.next());
+    let is_one = |key| STANDARD.decode(key).is_ok_and(|key: Vec<u8>| key.len() == 16);
+    let wrong = match (client, key) {
+        (Line::Http1(_), (Some(key), None)) if is_one(key) => None,
+        (Line::Http1(_), _) => {
+            Some("a WebSocket is asked for by one `Sec-WebSocket-Key` of 16 bytes in base64")
+        }
+        (Line::Http2(_), _) => None,
+    };
+    let wrong =
+        wrong.or_else(|| (all(head, "origin").count() > 1).then_some("it has more than one `Origin`"));
+    wrong.map_or(Ok(()), |why| {
+        Err(Failure::client(Code::InvalidRequest, format!("The request is refused: {why}.")))
+    })
+}
+
+fn all<'h>(head: &'h RequestHead, name: &'static str) -> impl Iterator<Item = &'h [u8]> {
+    let own = move |field: &&[u8]| field.eq_ignore_ascii_case(name.as_bytes());
+    head.fields.iter().filter(move |(field, ..)| own(field)).map(|(_, value, _)| value)
+}
+
+/// The key for a service of HTTP/1, when the client had no need of one. It differs from request to request, no more.
+pub(crate) fn made_key(id: &RequestId) -> String {
+    static OURS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     let mut key = [0; 16];
-    key[..8].copy_from_slice(&halves[0].to_be_bytes());
-    key[8..].copy_from_slice(&halves[1].to_be_bytes());
+    key[..8].copy_from_slice(&OURS.hash_one((id.as_str(), 1)).to_be_bytes());
+    key[8..].copy_from_slice(&OURS.hash_one((id.as_str(), 2)).to_be_bytes());
     STANDARD.encode(key)
+}
+
+/// Whether a service of HTTP/1 has understood the key that was made for it. One that the client made is the client's to check.
+pub(crate) fn has_understood(request: &RequestHead, response: &ResponseHead, id: &RequestId) -> bool {
+    let said = response.fields.get(ACCEPT);
+    request.fields.get(KEY).is_some() || said == Some(accept(made_key(id).as_bytes()).as_bytes())
 }
 
 /// What a client of HTTP/1 expects in return for its key.
@@ -34,7 +69,9 @@ mod tests {
     #[test]
     fn a_key_is_answered_as_rfc_6455_says() {
         assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-        assert_ne!(made_key(), made_key());
-        assert_eq!(STANDARD.decode(made_key()).map(|key| key.len()), Ok(16));
+        let (one, other) = (RequestId::make(), RequestId::make());
+        assert_ne!(made_key(&one), made_key(&other));
+        assert_eq!(made_key(&one), made_key(&one));
+        assert_eq!(STANDARD.decode(made_key(&one)).map(|key| key.len()), Ok(16));
     }
 }

@@ -12,8 +12,8 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from frames import CONNECT_PROTOCOL, PREFACE, Gone, Peer
 
-# Agrees, refuses, or waits for a word in the body before it agrees to anything.
-AGREES, REFUSES = b"/ws", b"/refused"
+# Agrees, refuses, or agrees to something that nobody asked for.
+AGREES, REFUSES, MISTAKES = b"/ws", b"/refused", b"/mistaken"
 
 
 class Talk:
@@ -105,7 +105,8 @@ class Service:
         sock.settimeout(None)
         if path == REFUSES:
             return sock.sendall(b"HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno")
-        accept = base64.b64encode(hashlib.sha1(fields[b"sec-websocket-key"] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        key = b"another" if path == MISTAKES else fields[b"sec-websocket-key"]
+        accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
         sock.sendall(b"HTTP/1.1 101 Fine\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: %s\r\n"
                      b"sec-websocket-protocol: echo\r\n\r\n" % accept)
         talk = Talk(sock.sendall, lambda: sock.shutdown(socket.SHUT_WR))

@@ -30,13 +30,14 @@ PATIENCE = 10
 class OverHttp1:
     """A conversation that was asked for in HTTP/1; `first` goes along with what asks for it."""
 
-    def __init__(self, port, path="/ws", more="", first=b""):
+    def __init__(self, port, path="/ws", more="", first=b"", keys=None):
         self.sock = socket.create_connection(("127.0.0.1", port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.settimeout(PATIENCE)
-        key = base64.b64encode(os.urandom(16)).decode()
+        keys = [base64.b64encode(os.urandom(16)).decode()] if keys is None else keys
+        keys = "".join(f"Sec-WebSocket-Key: {key}\r\n" for key in keys)
         asked = (f"GET {path} HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"
-                 f"\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: echo\r\n{more}\r\n")
+                 f"\r\n{keys}Sec-WebSocket-Protocol: echo\r\n{more}\r\n")
         self.sock.sendall(asked.encode() + first)
         self.inbox = b""
         while b"\r\n\r\n" not in self.inbox:
@@ -164,6 +165,23 @@ def refusal():
     check(not SERVICE.early, f"the service saw {SERVICE.early}")
 
 
+def mistakes():
+    """Who asks in another way than he has to reaches nobody, and who agrees to something else has not agreed."""
+    asked = len(SERVICE.heads)
+    good = base64.b64encode(b"sixteen bytes 16").decode()
+    for keys in [[], [good, good], ["short"], [good + "AAAA"]]:
+        check(OverHttp1(DOOR, keys=keys).status == 400, f"{keys}")
+    origins = "Origin: https://one.test\r\nOrigin: https://two.test\r\n"
+    check(OverHttp1(DOOR, more=origins).status == 400, "two origins")
+    more = [("origin", "https://one.test"), ("origin", "https://two.test")]
+    check(OverHttp2(DOOR, more=more).status == 400, "two origins")
+    check(len(SERVICE.heads) == asked, f"the service saw {SERVICE.heads[asked:]}")
+    if PROTOCOL == "http1":
+        # A client with a key of its own sees for itself.
+        check(OverHttp1(DOOR, "/mistaken").status == 101, "the answer is the client's to check")
+        check(OverHttp2(DOOR, "/mistaken").status == 502, "nobody else can check it")
+
+
 def impatience():
     """What a client sends before it was agreed arrives after that, and is not lost."""
     del SERVICE.early[:]
@@ -288,7 +306,7 @@ def service_of_others_over_http2():
 
 start_others()
 run([
-    ("handshake", handshake), ("refusal", refusal), ("impatience", impatience), ("many", many),
+    ("handshake", handshake), ("refusal", refusal), ("mistakes", mistakes), ("impatience", impatience), ("many", many),
     ("others/client", client_of_others(None)), ("others/client-that-compresses", client_of_others("deflate")),
     ("others/over-http-2", service_of_others_over_http2),
     *[(name, same_as_without(pieces)) for name, pieces in cases()],

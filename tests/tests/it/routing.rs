@@ -41,6 +41,7 @@ routes:
   - {{ id: api, host: shop.test, path: "/api/*", service: api, strip_prefix: true }}
   - {{ id: exact, host: shop.test, path: "/api/site", service: site }}
   - {{ id: param, host: shop.test, path: "/users/:id/cards", service: api, rewrite: "/v2/cards/:id" }}
+  - {{ id: summer, host: shop.test, path: "/été", service: api }}
   - {{ id: posts, host: shop.test, path: "/form", methods: [POST], service: api }}
   - {{ id: header, host: shop.test, path: "/beta", headers: {{ x-beta: "yes" }}, service: api }}
   - {{ id: query, host: shop.test, path: "/search", query: {{ v: "2" }}, service: api }}
@@ -74,6 +75,12 @@ routes:
         ("GET", "nobody.test", "/any", "", found("api", "/any")),
         // A path is forwarded as received, and matched as it will be read.
         ("GET", "shop.test", "/a%20b/%C3%A9", "", found("site", "/a%20b/%C3%A9")),
+        ("GET", "shop.test", "/%61pi/site", "", found("site", "/%61pi/site")),
+        ("GET", "shop.test", "/%61pi/us%65rs", "", found("api", "/users")),
+        ("GET", "shop.test", "//api//users", "", found("api", "/users")),
+        ("GET", "shop.test", "//users/7/cards", "", found("api", "/v2/cards/7")),
+        ("GET", "shop.test", "/see/https://a.test/", "", found("site", "/see/https://a.test/")),
+        ("GET", "shop.test", "/%c3%a9t%C3%a9", "", found("api", "/%c3%a9t%C3%a9")),
         ("GET", "shop.test", "/api/../secret", "", Err(400)),
         ("GET", "shop.test", "/api/%2e%2e/secret", "", Err(400)),
         ("GET", "shop.test", "/api%2fsecret", "", Err(400)),

@@ -10,7 +10,7 @@ use throome_clusters::{
     Access, ActivityFilter, Clusters, Ending, Miss, Order, Outcome, RequestId, Route, Settled, Shape, Tries,
 };
 
-use crate::World;
+use crate::{World, by};
 
 async fn world(routing: serde_json::Value) -> World {
     let world = World::new().await;
@@ -136,6 +136,31 @@ async fn the_deadline_is_over_all_tries() {
     assert!(matches!(failure.code(), Code::Timeout | Code::BadGateway), "{failure}");
     tries.fail(&failure);
     assert!(outcomes(&clusters)[0].1 <= 4, "{:?}", outcomes(&clusters));
+}
+
+/// Time is left for another try only where there would be one.
+#[tokio::test]
+async fn a_try_that_no_other_can_follow_has_all_of_the_time() {
+    let World { clusters, dir: _dir } = world(json!({ "timeout_ms": 10_000 })).await;
+    let all = Duration::from_secs(9);
+    for (on, rerun, connect_has_all, answer_has_all) in [
+        (json!(["connect", "reset", "timeout"]), true, false, false),
+        (json!(["connect", "reset", "timeout"]), false, false, true),
+        (json!(["connect", "reset"]), true, false, true),
+        (json!(["timeout"]), true, true, false),
+        (json!(["reset"]), true, true, true),
+    ] {
+        let route = json!({ "id": "r", "cluster": "c", "service": "web", "path": "/r", "retry": { "attempts": 3, "on": on } });
+        clusters.create_route(&route, by()).await.unwrap();
+        let route = clusters.snapshot().routes.get("r").cloned();
+        let mut tries = begin_with(&clusters, rerun, route);
+        let attempt = tries.next().await.unwrap();
+        let has_all = |deadline: std::time::Instant| deadline - attempt.began() > all;
+        let found = (has_all(attempt.connect_deadline()), has_all(attempt.deadline()));
+        assert_eq!(found, (connect_has_all, answer_has_all), "{on} {rerun}");
+        drop((attempt, tries));
+        clusters.delete_route("r", None, by()).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -103,8 +103,12 @@ pub(crate) fn host(host: &str) -> Result<(), Fault> {
             _ => fault("is not an IPv6 address"),
         };
     }
-    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match host.chars().find(|c| !fits(*c)) {
+        Some(c) if c.is_alphanumeric() => fault_with(
+            format!("holds `{c}`, which no host may as it is"),
+            "write the name as DNS has it, with `xn--` before what was encoded",
+        ),
         Some(c) => fault(format!("holds `{}`, which no host may", c.escape_debug())),
         None if host.len() > 253 => fault("is longer than 253 characters"),
         None => Ok(()),
@@ -204,7 +208,7 @@ mod tests {
             "fe80::1%eth0",
             "host.docker.internal",
             "my_db",
-            "bücher.example",
+            "xn--bcher-kva.example",
         ] {
             assert_eq!(host(good), Ok(()), "{good}");
         }
@@ -216,6 +220,11 @@ mod tests {
             ("a:b:c:x", "is not an IPv6 address", None),
             ("a b", "holds ` `, which no host may", None),
             ("a/b", "holds `/`, which no host may", None),
+            (
+                "bücher.example",
+                "holds `ü`, which no host may as it is",
+                Some("write the name as DNS has it, with `xn--` before what was encoded"),
+            ),
         ] {
             assert_eq!(host(bad), Err((message.to_owned(), suggestion.map(str::to_owned))), "{bad}");
         }

@@ -1,5 +1,6 @@
 //! One route in the table, and the order of those that share a path.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -17,13 +18,19 @@ pub(super) type Weight = (usize, usize);
 pub(super) struct Entry<T> {
     pub(super) spec: Arc<RouteSpec>,
     pub(super) payload: T,
+    /// Its path in plain form, where it was written otherwise.
+    plain: Option<Box<str>>,
     /// None: it takes every request of its host and path.
     conditions: Option<Box<Conditions>>,
 }
 
 impl<T> Entry<T> {
     pub(super) fn new(spec: &Arc<RouteSpec>, payload: T) -> Self {
-        Entry { spec: Arc::clone(spec), payload, conditions: Conditions::of(spec) }
+        let plain = match model::path::plain(&spec.path) {
+            Cow::Owned(plain) if *plain != *spec.path => Some(plain.into()),
+            _ => None,
+        };
+        Entry { spec: Arc::clone(spec), payload, plain, conditions: Conditions::of(spec) }
     }
 
     pub(super) fn id(&self) -> &str {
@@ -31,7 +38,7 @@ impl<T> Entry<T> {
     }
 
     pub(super) fn path(&self) -> &str {
-        &self.spec.path
+        self.plain.as_deref().unwrap_or(&self.spec.path)
     }
 
     /// Whether the request meets everything that this route asks besides host and path.

@@ -1,7 +1,7 @@
 //! The route table: which route answers a request. Immutable, cheap to copy, cheap to change.
 //!
 //! What a route leads to is the payload of the caller. Paths that could be read in two ways (dot
-//! segments, encoded slashes) were refused before they come here.
+//! segments, encoded slashes) were refused before they come here, and those of requests are in their plain form.
 
 mod affinity;
 mod conditions;

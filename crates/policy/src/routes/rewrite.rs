@@ -1,6 +1,7 @@
 //! The path that the service sees, where a route asks for another than the client's.
 
 use model::RouteSpec;
+use model::path::plain;
 use model::route::parameter;
 
 use super::pattern;
@@ -14,6 +15,7 @@ pub fn rewrite<T>(spec: &RouteSpec, path: &str, found: &Match<'_, T>) -> Option<
         (None, Some(tail)) if spec.strip_prefix => format!("/{tail}"),
         (None, _) => return None,
     };
+    let path_for_service = plain(&path_for_service).into_owned();
     (path_for_service != path).then_some(path_for_service)
 }
 

@@ -259,6 +259,8 @@ fn a_route_that_matches_the_same_is_refused() {
         (if_header("X-Any", "*", route("x", "/any")), Some("any-header")),
         (route("x", "/off/x"), None),
         (RouteSpec { enabled: false, ..route("x", "/users") }, None),
+        (route("x", "/us%65rs"), Some("users")),
+        (route("x", "/us%45rs"), None),
         (route("x", "no-slash"), Some("")),
         (route("x", "/a/*/b"), Some("")),
     ] {
@@ -341,6 +343,7 @@ fn the_service_may_see_another_path() {
         (to("/p/:id/u/{user}/:none", route("r", "/{user}/:id")), "/ann/7", Some("/p/7/u/ann/:none")),
         (to("/same", route("r", "/same")), "/same", None),
         (strip(to("/v2/*", route("r", "/api/*"))), "/api/x", Some("/v2/x")),
+        (to("/café/*", route("r", "/ap%69/*")), "/api/x", Some("/caf%C3%A9/x")),
     ] {
         let table = build([spec.clone()]).unwrap();
         let request =

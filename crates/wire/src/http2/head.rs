@@ -136,17 +136,9 @@ fn line(fields: &mut Fields, name: &[u8], value: &[u8], known: Known) {
     fields.lines.push(FieldAt { name, value, line_end, known, named: false });
 }
 
-/// What RFC 9113 forbids and the crate lets pass: white space around a value (8.2.1), an empty scheme (8.3.1), and hosts
-/// that are not what `:authority` says.
+/// What RFC 9113 forbids of a request and the crate lets pass: an empty scheme (8.3.1), and hosts that are not what
+/// `:authority` says.
 fn check_request(parts: &request::Parts) -> Result<(), Error> {
-    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    if parts
-        .headers
-        .values()
-        .any(|value| is_space(value.as_bytes().first()) || is_space(value.as_bytes().last()))
-    {
-        return Err(Error::Malformed("white space around a value"));
-    }
     if parts.uri.scheme_str() == Some("") {
         return Err(Error::Malformed("an empty :scheme"));
     }
@@ -179,6 +171,7 @@ fn take_headers(fields: &mut Fields, headers: &HeaderMap, limits: HeadLimits) ->
     let has_host = !fields.lines.is_empty();
     for (name, value) in headers {
         let known = know(name.as_str().as_bytes());
+        check_value(value)?;
         if OF_CONNECTIONS.has(known) {
             return Err(Error::Malformed("a field that only a connection of HTTP/1 may have"));
         }
@@ -189,6 +182,16 @@ fn take_headers(fields: &mut Fields, headers: &HeaderMap, limits: HeadLimits) ->
     }
     take_cookies(fields, headers);
     if fields.bytes.len() > limits.bytes { Err(Error::HeadTooLarge) } else { Ok(()) }
+}
+
+/// RFC 9113 8.2.1 forbids white space around a value, and the crate lets it pass.
+fn check_value(value: &HeaderValue) -> Result<(), Error> {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let bytes = value.as_bytes();
+    if is_space(bytes.first()) || is_space(bytes.last()) {
+        return Err(Error::Malformed("white space around a value"));
+    }
+    Ok(())
 }
 
 /// The crumbs of a cookie become one field again (RFC 9113 8.2.3).
@@ -236,6 +239,7 @@ pub fn only_once(mut value: HeaderValue) -> HeaderValue {
 /// Writes trailers as lines, held to the rules that those of HTTP/1 are held to.
 pub(super) fn write_trailers(trailers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Error> {
     for (name, value) in trailers {
+        check_value(value)?;
         let start = out.len();
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             out.extend_from_slice(part);
