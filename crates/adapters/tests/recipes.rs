@@ -62,6 +62,7 @@ impl<'p> Run<'p> {
             cpus: None,
             bind: HERE,
             port,
+            secret: Some(Secret::new(SECRET)),
             operation: "op-1".into(),
         };
         Run { provisioner, driver, settled, work }

@@ -65,10 +65,21 @@ pub(crate) async fn led(
     }
     let last = if begun.has_ended() { Some(begun) } else { watched(session, client, &id).await? };
     let Some(last) = last else { return Ok(Exit::Interrupted) };
-    let exit = judged(&last)?;
-    let body = session.send(client.operations().get(&id)).await?;
-    session.changed(ended, &body, &id)?;
-    Ok(exit)
+    told(session, client, &last, ended).await
+}
+
+/// Tells how an operation has ended. Whoever asked for a format has the whole of it, also where it has failed.
+pub(crate) async fn told(
+    session: &mut Session<'_>,
+    client: &Client,
+    last: &Operation,
+    ended: &str,
+) -> Result<Exit, Fault> {
+    let body = session.send(client.operations().get(&last.id)).await?;
+    match judged(last) {
+        Ok(exit) => session.changed(ended, &body, &last.id).map(|()| exit),
+        Err(fault) => session.show(&body, &last.id, |_| String::new()).and(Err(fault)),
+    }
 }
 
 /// Shows an operation until it ends; nothing where somebody has pressed Ctrl-C before.
@@ -123,7 +134,7 @@ fn let_go(session: &mut Session<'_>, id: &str) -> Option<Operation> {
 }
 
 /// How a command ends whose operation has.
-pub(crate) fn judged(operation: &Operation) -> Result<Exit, Fault> {
+fn judged(operation: &Operation) -> Result<Exit, Fault> {
     if operation.status == "canceled" {
         return Err(Fault::new(Exit::Failed, format!("the operation `{}` was canceled", operation.id)));
     }

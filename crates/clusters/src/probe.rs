@@ -83,6 +83,19 @@ pub(crate) async fn first_verdicts(services: &[Arc<Service>]) {
     probes.detach_all();
 }
 
+/// Probes a service of which it is known what became of it, until all of its endpoints are in, or out, or for a while.
+pub(crate) async fn until(service: &Service, are_in: bool) {
+    let all = async {
+        for endpoint in service.endpoints.iter().filter(|_| service.health.enabled) {
+            while endpoint.standing(clock::now()).is_in() != are_in {
+                probe(service, endpoint).await;
+                tokio::time::sleep(QUICK).await;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(FIRST_VERDICT, all).await;
+}
+
 /// Probes once. Says whether it passed.
 pub(crate) async fn probe(service: &Service, endpoint: &Endpoint) -> bool {
     let result = endpoint.adapter.probe(service.health.timeout.0).await;

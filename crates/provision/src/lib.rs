@@ -8,8 +8,9 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use model::Failure;
 use model::recipe::{Recipe, Run, Site};
+use model::secret::MASK;
+use model::{Failure, Secret};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 mod archive;
@@ -86,6 +87,8 @@ pub struct Work {
     pub bind: IpAddr,
     /// The port there.
     pub port: u16,
+    /// What nobody may read in what its program says.
+    pub secret: Option<Secret>,
     /// The operation by which it came to be, for whoever cleans up after a crash.
     pub operation: String,
 }
@@ -95,6 +98,16 @@ impl Work {
     #[must_use]
     pub fn image(&self) -> &str {
         self.image.as_deref().unwrap_or(&self.recipe.image)
+    }
+
+    /// What its program has said, with its secret masked: a server that is told something wrong may say all of it again. A
+    /// secret of fewer than four characters is none, and would be found in every other word.
+    #[must_use]
+    pub fn masked(&self, said: String) -> String {
+        let secret = self.secret.as_ref().map(Secret::reveal).filter(|secret| secret.len() >= 4);
+        secret
+            .filter(|secret| said.contains(*secret))
+            .map_or(said.clone(), |secret| said.replace(secret, MASK))
     }
 }
 

@@ -5,6 +5,10 @@
 use std::io::Read;
 use std::net::{Shutdown, TcpStream};
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::answer::Next;
 use crate::request::{Reader, Request, write};
 
@@ -17,8 +21,12 @@ pub(crate) fn serve(request: &Request, stream: &mut TcpStream, reader: &mut Read
             "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",
         );
     }
-    let accept = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Agreed: yes\r\n\r\nhello";
-    if write(stream, accept) == Next::Close {
+    let agreed = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Agreed: yes\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\nhello",
+        understood(request.field("sec-websocket-key").unwrap_or_default())
+    );
+    if write(stream, &agreed) == Next::Close {
         return Next::Close;
     }
     let mut part = [0; 16 * 1024];
@@ -34,4 +42,10 @@ pub(crate) fn serve(request: &Request, stream: &mut TcpStream, reader: &mut Read
     }
     let _ = stream.shutdown(Shutdown::Write);
     Next::Close
+}
+
+/// What proves that the key was understood (RFC 6455 4.2.2).
+fn understood(key: &str) -> String {
+    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
 }

@@ -67,6 +67,28 @@ fn a_split_gives_each_service_its_share_and_a_key_stays_with_one() {
     assert!(met.len() >= 3, "twenty users are on {met:?} alone");
 }
 
+/// Every answer says when it was made: the service, or else the gateway, which never says it twice (RFC 9110 6.6.1).
+#[test]
+fn every_answer_has_one_date() {
+    let _turn = turn::together();
+    let (gateway, _services) = two_services(
+        "\x20 - { id: fixed, path: /fixed, respond: { status: 304 } }\n\
+         \x20 - { id: away, path: /away, redirect: { to: /there } }\n\
+         \x20 - { id: undated, path: /undated, service: a, response_headers: { remove: [date] } }\n\
+         \x20 - { id: all, path: \"/*\", service: a }\n",
+    );
+    let mut client = gateway.traffic();
+    for (target, dates) in [("/fixed", 1), ("/away", 1), ("/echo", 1), ("/nobody%zz", 1), ("/undated", 0)] {
+        let reply = get(&mut client, target, "");
+        let said = reply.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("date"));
+        assert_eq!(said.count(), dates, "{target}: {reply}");
+        assert!(target != "/fixed" || reply.field("content-length").is_none(), "{reply}");
+        if target == "/nobody%zz" {
+            client = gateway.traffic();
+        }
+    }
+}
+
 #[test]
 fn redirects_and_fixed_answers_need_no_service() {
     let _turn = turn::together();

@@ -26,6 +26,6 @@ fn every_conversation_ends_as_it_does_without_a_gateway() {
         let gateway = layout.start();
         let port = port.to_string();
         let args = [gateway.traffic.port().to_string(), port, protocol.to_owned(), others.to_string()];
-        peers::run("websockets_pass.py", &args, 265);
+        peers::run("websockets_pass.py", &args, 266);
     }
 }

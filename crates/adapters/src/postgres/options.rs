@@ -217,6 +217,9 @@ fn check_provisioned(service: &Node, problems: &mut Problems) {
                 format!("is longer than {LONGEST_NAME} bytes, which the server would cut off"),
             );
         }
+        if let Some(odd) = name.chars().find(|c| matches!(c, '"' | '\'' | '\\') || c.is_control()) {
+            problems.at(node, key, format!("holds `{}`, with which nobody can be made", odd.escape_debug()));
+        }
         if key == "username" && name.starts_with("pg_") {
             problems.at(node, key, "begins with `pg_`, as only roles of the server itself do");
         }

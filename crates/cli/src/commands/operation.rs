@@ -117,10 +117,8 @@ async fn get(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {
 async fn watch(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {
     let client = session.client()?;
     let Some(last) = progress::watched(session, &client, id).await? else { return Ok(Exit::Interrupted) };
-    let exit = progress::judged(&last)?;
-    let body = session.send(client.operations().get(id)).await?;
-    session.changed(&format!("{} of `{}` has succeeded", last.kind, last.cluster), &body, id)?;
-    Ok(exit)
+    let ended = format!("{} of `{}` has succeeded", last.kind, last.cluster);
+    progress::told(session, &client, &last, &ended).await
 }
 
 async fn cancel(session: &mut Session<'_>, id: &str) -> Result<Exit, Fault> {

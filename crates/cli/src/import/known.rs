@@ -51,7 +51,7 @@ const POSTGRES: Known = Known {
     password: &["POSTGRES_PASSWORD"],
     database: &["POSTGRES_DB"],
     names: Some(Names { username: "postgres" }),
-    along: &["TZ", "PGTZ", "LANG", "LC_ALL", "POSTGRES_INITDB_ARGS"],
+    along: &["TZ", "PGTZ", "LANG", "LC_ALL"],
     password_option: "",
 };
 

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+
 use model::view::{Operation, OperationKind};
 use model::{Code, Failure};
-use provision::{Ask, Lines};
+use provision::{Ask, Line, Lines, Name, State};
 
 use super::apply::planned;
 use super::begun::Begun;
+use super::upkeep::Lifecycle;
 use super::{Job, ready};
-use crate::Clusters;
 use crate::change::By;
 use crate::operations::{Begin, Planned, Running};
+use crate::{Clusters, probe};
 
 /// What is done to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +98,9 @@ impl Clusters {
     pub async fn logs(&self, id: &str, name: &str, ask: &Ask) -> Result<Lines, Failure> {
         drop(self.desk().await?);
         let job = self.job_of(id, name, "operator")?;
-        job.provisioner.logs(job.name(), ask).await
+        let lines = job.provisioner.logs(job.name(), ask).await?;
+        let masked = move |line: Line| Line { text: job.work.masked(line.text), ..line };
+        Ok(Box::pin(lines.map(move |line| line.map(&masked))))
     }
 }
 
@@ -172,15 +177,26 @@ impl Acting {
             }
         }
         if self.act == Act::Stop {
+            self.show(&State::Stopped).await;
             return Ok(Ended::Through);
         }
         hands.set_stopped(name, false)?;
         self.step("start", self.begin()).await?;
         tokio::select! {
             biased;
-            () = self.running.canceled() => Ok(Ended::Canceled { runs: true }),
-            ready = self.step("ready", self.wait()) => ready.map(|()| Ended::Through),
+            () = self.running.canceled() => return Ok(Ended::Canceled { runs: true }),
+            ready = self.step("ready", self.wait()) => ready?,
         }
+        self.show(&State::Running).await;
+        Ok(Ended::Through)
+    }
+
+    /// From its end on it is told as it is, and asked or not: whoever has waited for that goes by it.
+    async fn show(&self, state: &State) {
+        let Name { cluster, service } = self.job.name();
+        let Ok(service) = self.clusters.snapshot().service(cluster, service).cloned() else { return };
+        service.set_lifecycle(Lifecycle::of(state));
+        probe::until(&service, *state == State::Running).await;
     }
 
     /// It is as it was before somebody has cancelled: stopped, or begun again. Nobody waits until it answers.

@@ -193,6 +193,7 @@ impl Hands {
             cpus: run.cpus,
             bind: spec.bind(),
             port,
+            secret: spec.password.clone(),
             operation: operation.to_owned(),
         };
         Ok(Job { provisioner, driver, spec: spec.clone(), work })

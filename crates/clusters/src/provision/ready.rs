@@ -92,5 +92,5 @@ async fn has_ended(job: &Job) -> Result<Option<String>, Failure> {
 pub(super) async fn last_lines(job: &Job) -> Vec<String> {
     let ask = Ask { tail: Some(LAST), ..Ask::default() };
     let Ok(lines) = job.provisioner.logs(job.name(), &ask).await else { return Vec::new() };
-    lines.filter_map(|line| async { line.ok().map(|line| line.text) }).collect().await
+    lines.filter_map(|line| async { line.ok().map(|line| job.work.masked(line.text)) }).collect().await
 }

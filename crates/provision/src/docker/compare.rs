@@ -151,6 +151,7 @@ mod tests {
             cpus: None,
             bind: "127.0.0.1".parse().expect("an address"),
             port: 1,
+            secret: None,
             operation: "op".to_owned(),
         }
     }

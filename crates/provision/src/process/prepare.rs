@@ -92,7 +92,8 @@ async fn run(
     };
     let (lines, _) = unit.log.since(before).map_err(no_start)?;
     let said = lines.iter().filter_map(|line| Some(line.splitn(3, ' ').nth(2)?.to_owned()));
-    let said: Vec<String> = said.filter(|text| !text.trim().is_empty()).collect();
+    let said: Vec<String> =
+        said.filter(|text| !text.trim().is_empty()).map(|text| work.masked(text)).collect();
     let last = &said[said.len().saturating_sub(LAST)..];
     Err(refuse::not_prepared(&unit.name, &preparation.what, &preparation.run.program, &how, last))
 }

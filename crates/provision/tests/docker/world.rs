@@ -101,6 +101,7 @@ pub(crate) fn script_of(cluster: &str, service: &str, script: &str) -> Work {
         cpus: None,
         bind: "127.0.0.1".parse().unwrap(),
         port: free_port(),
+        secret: None,
         operation: "op-1".to_owned(),
     }
 }

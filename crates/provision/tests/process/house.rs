@@ -110,6 +110,7 @@ pub(crate) fn script(service: &str, text: &str) -> Work {
         cpus: None,
         bind: HERE,
         port: port(),
+        secret: None,
         operation: "op-1".into(),
     }
 }

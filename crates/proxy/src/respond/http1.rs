@@ -5,7 +5,7 @@ use std::io::Write;
 use clusters::RequestId;
 use policy::Remaining;
 use wire::http1::fields::HOP_BY_HOP;
-use wire::http1::{Mask, RequestHead, ResponseHead};
+use wire::http1::{Mask, RequestHead, ResponseHead, date};
 
 use super::{Ends, Extra, Own};
 use crate::websocket;
@@ -22,6 +22,9 @@ pub(super) fn say_head(
     say_status(response, out);
     super::write_edited(&response.fields, without, extra.edits, out);
     say_more(extra, out);
+    if super::lacks_date(&response.fields, extra.edits) {
+        say_date(out);
+    }
     let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     say(&[b"X-Request-Id: ", id.as_str().as_bytes(), b"\r\n"]);
     match ends {
@@ -43,6 +46,12 @@ fn say_more(extra: &Extra<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(part);
         }
     }
+}
+
+fn say_date(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Date: ");
+    date::write(out);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// What becomes of the connection, and the end of the head.
@@ -106,6 +115,10 @@ pub(super) fn say_own(own: &Own<'_>, id: &RequestId, reusable: bool, head_only: 
         say(&[name, b": ", &value, b"\r\n"]);
     }
     say(&[b"x-request-id: ", id.as_str().as_bytes(), b"\r\n"]);
+    if own.says_date() {
+        say_date(out);
+    }
+    let mut say = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     if !reusable {
         say(&[b"connection: close\r\n"]);
     }

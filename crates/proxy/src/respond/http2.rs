@@ -1,12 +1,13 @@
 //! Heads as HTTP/2 carries them.
 
+use bytes::Bytes;
 use clusters::RequestId;
 use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use policy::Remaining;
 use wire::Error;
 use wire::http1::fields::HOP_BY_HOP;
-use wire::http1::{Framing, Mask, ResponseHead};
+use wire::http1::{Framing, Mask, ResponseHead, date};
 use wire::http2::{Stream, only_once};
 
 use super::{Extra, Own};
@@ -36,6 +37,9 @@ pub(super) fn say_head(
     let mut response = response(head.status);
     super::to_edited(&head.fields, without, extra.edits, response.headers_mut());
     response.headers_mut().insert(REQUEST_ID, value_of(id));
+    if super::lacks_date(&head.fields, extra.edits) {
+        add_date(response.headers_mut());
+    }
     add_more(extra, response.headers_mut());
     stream.say_response(response, matches!(head.framing, Framing::None | Framing::Length(0)))
 }
@@ -47,6 +51,14 @@ fn add_more(extra: &Extra<'_>, headers: &mut http::HeaderMap) {
     }
     if let Some(cookie) = extra.cookie.as_deref().and_then(|cookie| HeaderValue::from_str(cookie).ok()) {
         headers.append(http::header::SET_COOKIE, cookie);
+    }
+}
+
+fn add_date(headers: &mut http::HeaderMap) {
+    let mut now = Vec::with_capacity(29);
+    date::write(&mut now);
+    if let Ok(now) = HeaderValue::from_maybe_shared(Bytes::from(now)) {
+        headers.insert(http::header::DATE, now);
     }
 }
 
@@ -82,6 +94,9 @@ pub(super) fn say_own(stream: &mut Stream, own: &Own<'_>, id: &RequestId, head_o
         }
     }
     headers.insert(REQUEST_ID, value_of(id));
+    if own.says_date() {
+        add_date(headers);
+    }
     let ends = head_only || own.body.is_empty();
     // A client that has given the stream up hears nothing, as it wished.
     if stream.say_response(response, ends).is_ok() && !ends {

@@ -59,6 +59,7 @@ pub enum Known {
     /// `Content_Length`, `Transfer_Encoding`: services that fold `_` into `-` would take them for framing.
     FramingAlias,
     ContentType,
+    Date,
 }
 
 /// A set of [`Known`] fields.
@@ -264,6 +265,7 @@ pub fn know(name: &[u8]) -> Known {
     match name.len() {
         2 if is("te") => Known::Te,
         4 if is("host") => Known::Host,
+        4 if is("date") => Known::Date,
         6 if is("expect") => Known::Expect,
         7 if is("upgrade") => Known::Upgrade,
         9 if is("forwarded") => Known::Forwarded,

@@ -68,6 +68,32 @@ fn by_processes_it_stays_what_it_is() {
     stays(By::Processes);
 }
 
+/// The answer to a stop or a start is the truth at once: of the facts, and of what is asked next.
+#[test]
+fn whoever_waited_for_a_stop_or_a_start_goes_by_it() {
+    let house = House::new(By::Processes);
+    house.create("told", &json!({ "cache": { "type": "redis" }, "queue": { "type": "kafka" } }));
+    house.set("told", "a", "1");
+    house.data("told", "queue/topics", &json!({ "topic": "orders" }));
+    for service in ["cache", "queue"] {
+        let path = format!("/api/v1/clusters/{}/services/{service}", house.id("told"));
+        let facts = || {
+            let facts = house.gateway().show(&path);
+            [&facts["lifecycle"], &facts["health"]].map(|fact| fact.as_str().unwrap().to_owned())
+        };
+        drop(house.call("POST", &format!("{path}/stop"), None).expect(200));
+        assert_eq!(facts(), ["stopped", "unhealthy"], "{service}");
+        drop(house.call("POST", &format!("{path}/start"), None).expect(200));
+        assert_eq!(facts(), ["running", "healthy"], "{service}");
+        match service {
+            "cache" => assert_eq!(house.get("told", "a"), "1"),
+            _ => drop(house.data("told", "queue/publish", &json!({ "topic": "orders", "message": "tea" }))),
+        }
+    }
+    house.delete("told", false);
+    gone(&house, "told");
+}
+
 /// Restarts in every order: the same ports, secrets and data.
 fn stays(by: By) {
     let mut house = House::new(by);
