@@ -83,17 +83,28 @@ pub(crate) async fn first_verdicts(services: &[Arc<Service>]) {
     probes.detach_all();
 }
 
-/// Probes a service of which it is known what became of it, until all of its endpoints are in, or out, or for a while.
-pub(crate) async fn until(service: &Service, are_in: bool) {
+/// Probes a service that is known to answer, until all of its endpoints are in, or for a while.
+pub(crate) async fn until_in(service: &Service) {
     let all = async {
         for endpoint in service.endpoints.iter().filter(|_| service.health.enabled) {
-            while endpoint.standing(clock::now()).is_in() != are_in {
+            while !endpoint.standing(clock::now()).is_in() {
                 probe(service, endpoint).await;
                 tokio::time::sleep(QUICK).await;
             }
         }
     };
     let _ = tokio::time::timeout(FIRST_VERDICT, all).await;
+}
+
+/// Nobody is asked any more of a service that was stopped: no probe need find that out.
+pub(crate) fn is_stopped(service: &Service) {
+    let now = clock::now();
+    for endpoint in service.endpoints.iter().filter(|_| service.health.enabled) {
+        endpoint.note_trouble("it was stopped");
+        endpoint.health.decide(now, HealthState::Unhealthy);
+        tell(service, endpoint, now, "operator");
+    }
+    service.elect();
 }
 
 /// Probes once. Says whether it passed.

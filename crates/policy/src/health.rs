@@ -70,6 +70,16 @@ impl Health {
         if !decided && against < self.threshold {
             return None;
         }
+        self.set(now, from, to)
+    }
+
+    /// The verdict of whoever knows without a probe, such as the one who has ended it.
+    pub fn decide(&self, now: Time, to: HealthState) -> Option<Change> {
+        let from = self.state();
+        if from == to { None } else { self.set(now, from, to) }
+    }
+
+    fn set(&self, now: Time, from: HealthState, to: HealthState) -> Option<Change> {
         self.against.store(0, Relaxed);
         self.since.store(now.0, Relaxed);
         self.state.store(to as u8, Relaxed);

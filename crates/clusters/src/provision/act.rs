@@ -196,7 +196,10 @@ impl Acting {
         let Name { cluster, service } = self.job.name();
         let Ok(service) = self.clusters.snapshot().service(cluster, service).cloned() else { return };
         service.set_lifecycle(Lifecycle::of(state));
-        probe::until(&service, *state == State::Running).await;
+        match state {
+            State::Running => probe::until_in(&service).await,
+            _ => probe::is_stopped(&service),
+        }
     }
 
     /// It is as it was before somebody has cancelled: stopped, or begun again. Nobody waits until it answers.
