@@ -117,7 +117,7 @@ impl Clusters {
         // A plan for a cluster that is not there yet is a plan to create it.
         let id: ClusterId = id.parse().map_err(|why: String| Failure::client(Code::InvalidRequest, why))?;
         let mut problems = Problems::default();
-        let input = model::read::read_creation(body, &Registry, &mut problems);
+        let input = model::read::read_creation(&called(body, &id), &Registry, &mut problems);
         let input = input.ok_or_else(|| refused(problems.into_vec()))?;
         Ok(plan::plan(None, Some(&input.settle(id, jiff::Timestamp::now()))))
     }
@@ -516,6 +516,16 @@ pub(crate) fn conflicts(conflict: &Conflict) -> Failure {
 pub(crate) fn changed_since(what: &str) -> Failure {
     Failure::client(Code::PreconditionFailed, format!("{what} was changed since it was read."))
         .with_hint("Read it again, and repeat the change on what is there now.")
+}
+
+/// A body that creates the cluster of this id, which need not say it again.
+fn called<'b>(body: &'b Value, id: &ClusterId) -> Cow<'b, Value> {
+    let mut body = Cow::Borrowed(body);
+    let is_said = ["/cluster_id", "/config/cluster_id"].iter().any(|at| body.pointer(at).is_some());
+    if body.is_object() && !is_said {
+        body.to_mut()["cluster_id"] = id.as_str().into();
+    }
+    body
 }
 
 /// All problems in one failure; when everything in the way belongs to a later stage, it says just that.

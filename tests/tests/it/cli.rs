@@ -123,6 +123,26 @@ fn clusters_are_planned_applied_shown_and_deleted() {
     let _ = bench.run("cluster delete second --yes").ends(3);
 }
 
+/// A file says its cluster's id, and needs no name beside it; whoever checks, plans and applies it says the same.
+#[test]
+fn a_cluster_without_a_name_is_called_by_its_id() {
+    let _turn = turn::together();
+    let bench = Bench::new();
+    let file = bench.file("shop.yaml", &bench.shop().replace("name: Shop\n", ""));
+    let _ = bench.run(&format!("validate {file}")).ends(0).shows(&["cluster shop"]);
+    let _ = bench.run(&format!("plan {file} --exit-code")).ends(8).shows(&["web"]);
+    let _ = bench.run(&format!("apply {file}")).ends(0).shows(&["shop"]);
+    assert_eq!(bench.run("cluster get shop -o json").ends(0).json()["name"], "shop");
+    let _ = bench.run(&format!("plan {file} --exit-code")).ends(0);
+    let more = bench.file("shop.yaml", &bench.shop().replace("name: Shop\n", "description: Changed.\n"));
+    let _ = bench.run(&format!("apply {more}")).ends(0);
+    assert_eq!(bench.run("cluster get shop -o json").ends(0).json()["description"], "Changed.");
+    // The id of a cluster that says none is made from its name, so that is needed then.
+    let url = "/api/v1/clusters";
+    let refused = bench.gateway.call("POST", url, Some(&json!({ "services": {} }))).expect(400).json();
+    assert_eq!(refused["errors"][0]["path"], "name", "{refused}");
+}
+
 #[test]
 fn services_and_routes() {
     let _turn = turn::together();
