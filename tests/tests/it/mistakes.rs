@@ -109,7 +109,11 @@ fn a_wrong_gateway_file_stops_the_start() {
     for (text, says) in [
         ("server: { prt: 1 }\n", &["throome.yaml:1:11", "did you mean `port`"][..]),
         ("server: { port: many }\n", &["throome.yaml:1:17", "whole number"]),
-        ("proxy:\n  request_timeout: 5s\n", &["throome.yaml:2:", "not built yet"]),
+        (
+            "proxy:\n  request_timeout: 30s\n",
+            &["throome.yaml:2:3", "not built yet", "a limit for the whole gateway"],
+        ),
+        ("limits: { concurrent: 10 }\n", &["throome.yaml:1:11", "limits.concurrent", "not built yet"]),
         ("proxy: { tls: { certificates: [] } }\n", &["proxy.tls.certificates", "names none"]),
         ("auth: { mode: none }\n", &["throome.yaml:1:15", "auth.mode"]),
         ("errors: { timeout_status: 500 }\n", &["errors.timeout_status"]),
