@@ -233,6 +233,12 @@ fn some_commands_need_no_gateway() {
     ]);
     let _ =
         run(&format!("validate-config {wrong}")).ends(8).shows(&["wrong.yaml:1:11", "did you mean `port`"]);
+    // A file that is named is one of the machine that the gateway runs on, which may be another one.
+    let named =
+        file("named.yaml", "services:\n  web: { type: http, host: a, port: 1, tls: { ca: /nope.pem } }\n");
+    let _ = run(&format!("validate {named}"))
+        .ends(0)
+        .shows(&["it would not start on this machine", "named.yaml:2:51: services.web.tls.ca"]);
     let told = run(&format!("validate {bad} -o json")).ends(8).json().to_string();
     assert!(told.contains("\"line\":3"), "{told}");
 

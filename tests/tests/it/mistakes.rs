@@ -7,6 +7,7 @@ use throome_e2e::process::wait_for;
 use throome_e2e::{Gateway, Layout, turn};
 
 use crate::config::{running, shop};
+use crate::tls::Authority;
 
 /// A class of mistake: what the file says, and what must be said of it.
 struct Mistake {
@@ -124,6 +125,79 @@ fn a_wrong_gateway_file_stops_the_start() {
             assert!(said.contains(words), "{words:?} is not in {said:?} for {text}");
         }
     }
+}
+
+/// A cluster whose services name files that are not there, or do not belong together.
+fn with_files(authority: &Authority) -> String {
+    let dir = authority.dir.path().display();
+    format!(
+        "services:\n  web:\n    type: http\n    host: a\n    port: 1\n    tls:\n      ca: /nope.pem\n  \
+         cache:\n    type: redis\n    host: a\n    tls:\n      cert_file: {dir}/a.pem\n      key: {dir}/b.key\n"
+    )
+}
+
+/// What must be said of it, each with its place in the text.
+const OF_FILES: [(&str, &str, &str); 2] = [
+    ("7:11", "services.web.tls.ca", "/nope.pem is not there"),
+    ("13:12", "services.cache.tls.key", "b.key is not the key of the certificate in"),
+];
+
+fn two_pairs() -> Authority {
+    let authority = Authority::new();
+    authority.issue("a", &["a.example"]);
+    authority.issue("b", &["b.example"]);
+    authority
+}
+
+#[test]
+fn files_that_services_name_are_told_by_a_check_as_by_a_start() {
+    let _turn = turn::together();
+    let authority = two_pairs();
+    for args in [&["--check"][..], &[]] {
+        let layout = Layout::default().with_args(args);
+        layout.write_cluster("shop", &with_files(&authority));
+        let (code, said) = layout.start_in_vain();
+        assert_eq!(code, 8, "{said}");
+        for (at, path, words) in OF_FILES {
+            let line = format!("shop/config.yaml:{at}: {path}: ");
+            assert!(said.contains(&line) && said.contains(words), "{line}{words} is not in\n{said}");
+        }
+        assert!(said.contains("2 problems"), "{said}");
+    }
+}
+
+#[test]
+fn files_that_services_name_are_told_by_a_gateway_that_runs() {
+    let _turn = turn::together();
+    let authority = two_pairs();
+    let (gateway, _service) = running();
+    let text = with_files(&authority);
+    gateway.write_cluster("shop", &text);
+    let said = wait_for("the refusal", Duration::from_secs(3), || refusals(&gateway).pop());
+    for (at, path, words) in OF_FILES {
+        assert!(said.contains(&format!("shop/config.yaml:{at}: {path}: ")) && said.contains(words), "{said}");
+    }
+    assert_eq!(gateway.get("/echo").status, 200);
+
+    let errors = |answer: &serde_json::Value| {
+        let errors = answer["errors"].as_array().unwrap().iter();
+        errors.map(|error| error["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let paths = OF_FILES.map(|(_, path, _)| path);
+    let tls = |tls: serde_json::Value| json!({ "type": "http", "host": "a", "port": 1, "tls": tls });
+    let pair = json!({ "cert": authority.path("a.pem"), "key": authority.path("b.key") });
+    let body = json!({ "name": "New", "cluster_id": "new",
+        "services": { "web": tls(json!({ "ca": "/nope.pem" })), "cache": tls(pair) } });
+    for path in ["/api/v1/clusters", "/api/v1/clusters/new/plan"] {
+        let refused = gateway.call("POST", path, Some(&body)).expect(400).json();
+        assert_eq!(errors(&refused), paths, "{path}: {refused}");
+    }
+    let checked = gateway.call("POST", "/api/v1/validate", Some(&body)).expect(200).json();
+    assert!(checked["valid"] == false && errors(&checked) == paths, "{checked}");
+    let checked = gateway.call("POST", "/api/v1/validate", Some(&json!({ "yaml": text })));
+    let checked = checked.expect(200).json();
+    assert_eq!(errors(&checked), paths, "{checked}");
+    assert!(checked["errors"][0]["line"] == 7 && checked["errors"][1]["line"] == 13, "{checked}");
 }
 
 fn refusals(gateway: &Gateway) -> Vec<String> {
