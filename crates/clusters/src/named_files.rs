@@ -38,7 +38,8 @@ pub(crate) fn refuse(mut failures: Vec<(&str, Failure)>) -> Result<(), Failure> 
 fn below(service: &str, failure: &Failure) -> Vec<Problem> {
     let path = format!("services.{service}");
     if failure.problems().is_empty() {
-        return vec![Problem { path, message: failure.detail().to_owned(), ..Problem::default() }];
+        let (message, suggestion) = (failure.detail().to_owned(), failure.hint().map(str::to_owned));
+        return vec![Problem { path, message, suggestion, ..Problem::default() }];
     }
     let own = failure.problems().iter().cloned();
     own.map(|problem| Problem { path: format!("{path}.{}", problem.path), ..problem }).collect()

@@ -18,8 +18,8 @@ pub(crate) fn validate(path: &Path) -> Result<Report, Vec<Problem>> {
         let summary = format!("cluster {}: {services} services, {routes} routes", spec.cluster_id);
         return Ok(report("cluster file", summary, &named));
     }
-    config::read_file(path, &|name| std::env::var(name).ok())?;
-    Ok(report("gateway file", "every setting is known and can be enforced".to_owned(), &[]))
+    let named = config::check_file(path)?;
+    Ok(report("gateway file", "every setting is known and can be enforced".to_owned(), &named))
 }
 
 /// A valid file, with what is wrong with files that it names if the gateway is to run on this machine.

@@ -233,6 +233,9 @@ fn some_commands_need_no_gateway() {
     ]);
     let _ =
         run(&format!("validate-config {wrong}")).ends(8).shows(&["wrong.yaml:1:11", "did you mean `port`"]);
+    // What a table does not know is checked too.
+    let clash = file("clash.yaml", "server: { port: 8080 }\n");
+    let _ = run(&format!("validate {clash}")).ends(8).shows(&["clash.yaml:1:17", "`proxy.port` is the same"]);
     // A file that is named is one of the machine that the gateway runs on, which may be another one.
     let named =
         file("named.yaml", "services:\n  web: { type: http, host: a, port: 1, tls: { ca: /nope.pem } }\n");

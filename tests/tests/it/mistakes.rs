@@ -115,15 +115,49 @@ fn a_wrong_gateway_file_stops_the_start() {
             &["throome.yaml:2:3", "not built yet", "a limit for the whole gateway"],
         ),
         ("limits: { concurrent: 10 }\n", &["throome.yaml:1:11", "limits.concurrent", "not built yet"]),
-        ("proxy: { tls: { certificates: [] } }\n", &["proxy.tls.certificates", "names none"]),
+        (
+            "proxy: { tls: { certificates: [] } }\n",
+            &["throome.yaml:1:31", "proxy.tls.certificates", "names none"],
+        ),
         ("auth: { mode: none }\n", &["throome.yaml:1:15", "auth.mode"]),
-        ("errors: { timeout_status: 500 }\n", &["errors.timeout_status"]),
+        ("errors: { timeout_status: 500 }\n", &["throome.yaml:1:27", "errors.timeout_status"]),
+        (
+            "data: { port: 81 }\nproxy: { listeners: [{ name: a, port: 81 }] }\n",
+            &["throome.yaml:1:15", "data.port", "two doors would listen on port 81"],
+        ),
+        (
+            "proxy: { trusted_proxies: [10.0.0.0/8, 10.0.0.0/33] }\n",
+            &["throome.yaml:1:40", "trusted_proxies[1]", "`10.0.0.0/33` is not a network"],
+        ),
+        ("proxy: { proxy_protocol: v2 }\n", &["throome.yaml:1:26", "proxy.trusted_proxies"]),
+        (
+            "proxy:\n  tls: { certificates: [{ cert: /nope.pem, key: /nope.key }] }\n",
+            &["throome.yaml:2:33", "throome.yaml:2:49", "/nope.pem is not there", "2 problems"],
+        ),
+        ("store: { url: \"mysql://a\" }\n", &["throome.yaml:1:15", "store.url"]),
     ] {
         let (code, said) = Layout::default().with_file(text).start_in_vain();
         assert_eq!(code, 8, "{said}");
         for words in says {
             assert!(said.contains(words), "{words:?} is not in {said:?} for {text}");
         }
+    }
+}
+
+/// What a listener leads to stands in another file; a start goes without it, a check does not.
+#[test]
+fn a_check_tells_where_a_listener_leads_nowhere() {
+    let _turn = turn::together();
+    let text = "proxy:\n  listeners:\n    - { name: a, port: 81, protocol: tcp, cluster: shop, service: nope }\n  \
+                tls: { certificates: [{ cert: /nope.pem, key: /nope.key }] }\n";
+    let layout = Layout::default().with_file(text).with_args(&["--check"]);
+    layout.write_cluster("shop", "services: { web: { type: http, host: a, port: 1 } }\n");
+    let (code, said) = layout.start_in_vain();
+    assert_eq!(code, 8, "{said}");
+    for words in
+        ["throome.yaml:3:67: proxy.listeners[0].service: `nope` is not", "throome.yaml:4:33: ", "3 problems"]
+    {
+        assert!(said.contains(words), "{words:?} is not in {said}");
     }
 }
 
