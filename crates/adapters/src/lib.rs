@@ -181,6 +181,14 @@ pub trait Driver: KindCheck {
         None
     }
 
+    /// Reads the files that such a service names, as [`Driver::connect`] will, and keeps nothing of them.
+    ///
+    /// # Errors
+    /// `invalid_config`, with every file that cannot be used, by its path below the service.
+    fn check_files(&self, service: &ServiceSpec) -> Result<(), Failure> {
+        tls::check_files(service)
+    }
+
     /// Makes the adapter of one endpoint. Does not wait for the endpoint: health will say.
     ///
     /// # Errors

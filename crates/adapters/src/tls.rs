@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use model::check::Problems;
 use model::field::{Field, Shape, field};
-use model::tree::{Node, Value};
+use model::tree::{Node, Place, Value};
 use model::{Code, Failure, ServiceSpec};
 pub(crate) use wire::tls::Trust;
 use wire::tls::{Client, Connector, Pair, Stamp};
@@ -74,6 +74,11 @@ pub(crate) fn check(service: &Node, problems: &mut Problems) {
     };
 }
 
+/// Reads the files that a checked service names, as whoever connects will.
+pub(crate) fn check_files(service: &ServiceSpec) -> Result<(), Failure> {
+    of(service)?.map_or(Ok(()), |tls| tls.client().map(drop))
+}
+
 /// What a checked service says; `None` where it asks for none.
 pub(crate) fn of(service: &ServiceSpec) -> Result<Option<Tls>, Failure> {
     let said = Said::within(service, TLS);
@@ -98,7 +103,7 @@ impl Tls {
     /// Reads the files and makes what connections are made with.
     ///
     /// # Errors
-    /// `invalid_config`, naming the file that cannot be read or has nothing of the kind in it.
+    /// `invalid_config`, with every file that cannot be read or has nothing of the kind in it.
     pub(crate) fn client(&self) -> Result<Connector, Failure> {
         self.client_of(&[])
     }
@@ -108,9 +113,14 @@ impl Tls {
     /// # Errors
     /// As [`Tls::client`].
     pub(crate) fn client_of(&self, protocols: &[&str]) -> Result<Connector, Failure> {
-        self.client.connector(protocols).map_err(|fault| {
-            let dot = if fault.key.is_empty() { "" } else { "." };
-            wrong(format!("{TLS}{dot}{fault}"))
+        self.client.connector(protocols).map_err(|faults| {
+            let mut problems = Problems::default();
+            problems.within(TLS, |problems| {
+                for fault in faults {
+                    problems.add(&fault.key, Place::default(), fault.message);
+                }
+            });
+            Failure::invalid(Code::InvalidConfig, problems.into_vec())
         })
     }
 
@@ -147,6 +157,19 @@ mod tests {
         ] {
             assert_eq!(of(&service(tls.clone())).unwrap().map(|tls| tls.client.trust), trust, "{tls}");
         }
+    }
+
+    #[test]
+    fn every_file_that_is_not_there_is_told_under_its_key() {
+        let named = serde_json::json!({ "ca": "/nope/ca", "cert": "/nope/cert", "key": "/nope/key" });
+        let failure = check_files(&service(named.clone())).unwrap_err();
+        let paths: Vec<&str> = failure.problems().iter().map(|problem| &*problem.path).collect();
+        assert_eq!(paths, ["tls.ca", "tls.cert", "tls.key"]);
+        assert_eq!(failure.problems()[0].message, "/nope/ca is not there");
+        // What is not asked for is not looked at.
+        let mut off = named;
+        off["enabled"] = false.into();
+        check_files(&service(off)).unwrap();
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::Clusters;
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::events::Events;
+use crate::named_files;
 use crate::provision::{At, Hands};
 use crate::room::Room;
 use crate::route::Route;
@@ -49,14 +50,15 @@ pub(crate) fn cluster(
         share_routes(&mut spec.routes, &old.spec.routes);
     }
     let id = spec.cluster_id.shared();
-    let services = spec
-        .services
-        .iter()
-        .map(|(name, asked)| {
-            let before = old.and_then(|old| Some((old.service(name)?, old)));
-            service(&id, name, asked, &spec, before, ground)
-        })
-        .collect::<Result<_, _>>()?;
+    let (mut services, mut failures) = (Vec::with_capacity(spec.services.len()), Vec::new());
+    for (name, asked) in &spec.services {
+        let before = old.and_then(|old| Some((old.service(name)?, old)));
+        match service(&id, name, asked, &spec, before, ground) {
+            Ok(service) => services.push(service),
+            Err(failure) => failures.push((name.as_str(), failure)),
+        }
+    }
+    named_files::refuse(failures)?;
     let route_meters = old.map(|old| Arc::clone(&old.route_meters)).unwrap_or_default();
     let clients =
         old.map_or_else(|| Arc::new(Clients::new(crate::choice::random())), |old| Arc::clone(&old.clients));
@@ -88,9 +90,7 @@ fn service(
     let home = home(ground.data, cluster, name);
     let endpoints = addresses(driver, asked, at.as_ref())
         .iter()
-        .map(|at| {
-            endpoint(driver, at, asked, spec, &health, before, &home).map_err(|f| f.with_service(name.into()))
-        })
+        .map(|at| endpoint(driver, at, asked, spec, &health, before, &home))
         .collect::<Result<_, _>>()?;
     let budget = spec.routing.retry_budget;
     let kept = before.filter(|(_, old)| old.spec.routing.retry_budget.to_bits() == budget.to_bits());

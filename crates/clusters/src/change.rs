@@ -19,7 +19,7 @@ use crate::route::Route;
 use crate::service::Service;
 use crate::snapshot::{Cluster, Snapshot};
 use crate::url_routes::refuse_reserved;
-use crate::{Clusters, Happening, build, files, plan, probe};
+use crate::{Clusters, Happening, build, files, named_files, plan, probe};
 
 /// Who asked for a change.
 #[derive(Debug, Clone)]
@@ -112,13 +112,16 @@ impl Clusters {
             let world = self.snapshot();
             let old = &world.cluster(id)?.spec;
             model::provision::keep_settled(&mut spec, old);
+            // What stays as it is keeps what it has read.
+            refuse_files(spec.services.iter().filter(|(name, service)| old.service(name) != Some(service)))?;
             return Ok(plan::plan(Some(old), Some(&spec)));
         }
         // A plan for a cluster that is not there yet is a plan to create it.
         let id: ClusterId = id.parse().map_err(|why: String| Failure::client(Code::InvalidRequest, why))?;
         let mut problems = Problems::default();
-        let input = model::read::read_creation(body, &Registry, &mut problems);
+        let input = model::read::read_creation(&called(body, &id), &Registry, &mut problems);
         let input = input.ok_or_else(|| refused(problems.into_vec()))?;
+        refuse_files(&input.services)?;
         Ok(plan::plan(None, Some(&input.settle(id, jiff::Timestamp::now()))))
     }
 
@@ -178,9 +181,12 @@ impl Clusters {
     #[must_use]
     pub fn check(&self, body: &Value) -> Vec<Problem> {
         let mut problems = Problems::default();
-        model::read::read_creation(body, &Registry, &mut problems);
+        let input = model::read::read_creation(body, &Registry, &mut problems);
         let node = model::tree::Node::from_json(body);
         model::read::check_listeners(&node, &self.0.listeners.of_requests, &mut problems);
+        for problem in input.iter().flat_map(|input| named_files::problems(&input.services)) {
+            problems.push(problem);
+        }
         problems.into_vec()
     }
 
@@ -188,7 +194,11 @@ impl Clusters {
     #[must_use]
     pub fn check_text(&self, text: &str) -> Vec<Problem> {
         match crate::files::parse(text, "", None, Some(&self.0.listeners.of_requests)) {
-            Ok(_) => Vec::new(),
+            Ok(input) => {
+                let mut problems = named_files::problems(&input.services);
+                named_files::locate(&mut problems, None, text);
+                problems
+            }
             Err(mut problems) => {
                 problems.iter_mut().for_each(|problem| problem.file = None);
                 problems
@@ -516,6 +526,24 @@ pub(crate) fn conflicts(conflict: &Conflict) -> Failure {
 pub(crate) fn changed_since(what: &str) -> Failure {
     Failure::client(Code::PreconditionFailed, format!("{what} was changed since it was read."))
         .with_hint("Read it again, and repeat the change on what is there now.")
+}
+
+/// A body that creates the cluster of this id, which need not say it again.
+fn called<'b>(body: &'b Value, id: &ClusterId) -> Cow<'b, Value> {
+    let mut body = Cow::Borrowed(body);
+    let is_said = ["/cluster_id", "/config/cluster_id"].iter().any(|at| body.pointer(at).is_some());
+    if body.is_object() && !is_said {
+        body.to_mut()["cluster_id"] = id.as_str().into();
+    }
+    body
+}
+
+/// Refuses services that name files which cannot be used.
+fn refuse_files<'s>(
+    services: impl IntoIterator<Item = &'s (String, model::ServiceSpec)>,
+) -> Result<(), Failure> {
+    let problems = named_files::problems(services);
+    if problems.is_empty() { Ok(()) } else { Err(refused(problems)) }
 }
 
 /// All problems in one failure; when everything in the way belongs to a later stage, it says just that.

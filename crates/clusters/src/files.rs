@@ -12,6 +12,8 @@ use model::tree::Place;
 use model::{ClusterId, ClusterSpec, Problem, Problems};
 use policy::Conflict;
 
+use crate::named_files;
+
 /// The file in a cluster's directory.
 const FILE: &str = "config.yaml";
 /// What a write begins as; one that is found at start was never finished.
@@ -192,15 +194,18 @@ pub(crate) fn clash(
     problems.into_vec().remove(0)
 }
 
-/// Checks the text of a cluster file that need not be in a clusters directory.
+/// Checks the text of a cluster file that need not be in a clusters directory. What it asks for comes with every file that
+/// it names and that could not be used here: the gateway may run on another machine.
 ///
 /// # Errors
 /// Every problem.
-pub fn check_file(path: &Path, text: &str) -> Result<ClusterSpec, Vec<Problem>> {
+pub fn check_file(path: &Path, text: &str) -> Result<(ClusterSpec, Vec<Problem>), Vec<Problem>> {
     let name = path.to_string_lossy();
     let input = parse(text, &name, None, None)?;
     let stem = path.parent().and_then(Path::file_name).map(|dir| dir.to_string_lossy().into_owned());
     let of_dir = stem.and_then(|dir| dir.parse().ok());
     let id = input.cluster_id.clone().or(of_dir).unwrap_or_else(|| ClusterId::from_name("cluster", "file"));
-    Ok(input.settle(id, jiff::Timestamp::now()))
+    let mut named = named_files::problems(&input.services);
+    named_files::locate(&mut named, Some(&name), text);
+    Ok((input.settle(id, jiff::Timestamp::now()), named))
 }

@@ -43,6 +43,7 @@ mod identity;
 mod judge;
 mod late;
 mod listeners;
+mod named_files;
 mod open;
 mod operate;
 mod operations;

@@ -17,7 +17,7 @@ use crate::snapshot::Snapshot;
 use crate::url_routes::refuse_reserved;
 use crate::{
     Activity, Clusters, Events, Happening, Inner, Listeners, Operations, Provisioning, build, clock, doors,
-    files, history, late, live, probe, provision, watch,
+    files, history, late, live, named_files, probe, provision, watch,
 };
 
 /// Where the world is kept.
@@ -134,6 +134,9 @@ impl Clusters {
                 Err(mut found) => problems.append(&mut found),
                 Ok(read) => {
                     let path = files.path(&id).to_string_lossy().into_owned();
+                    let mut named = named_files::problems(&read.spec.services);
+                    named_files::locate(&mut named, Some(&path), &read.text);
+                    problems.append(&mut named);
                     for (index, route) in read.spec.routes.iter().enumerate() {
                         if let Err(conflict) = routes.add(route, route.cluster.clone()) {
                             let of = routes.get(&conflict.other).map(String::as_str);
@@ -241,13 +244,6 @@ impl Clusters {
 }
 
 fn whole_file(files: &Files, id: &ClusterId, message: String) -> Problem {
-    Problem {
-        path: String::new(),
-        message,
-        file: Some(files.path(id).to_string_lossy().into_owned()),
-        line: None,
-        column: None,
-        suggestion: None,
-        not_built: false,
-    }
+    let file = Some(files.path(id).to_string_lossy().into_owned());
+    Problem { message, file, ..Problem::default() }
 }

@@ -237,7 +237,10 @@ impl Clusters {
             read.spec.created_at = read.spec.created_at.min(running.spec.created_at);
         }
         let done = self.carry_out_file(desk, read, id, &By::file()).await;
-        done.map(|()| true).map_err(|failure| failure.detail().to_owned())
+        done.map(|()| true).map_err(|failure| match failure.problems() {
+            [] => failure.detail().to_owned(),
+            problems => in_words(problems),
+        })
     }
 
     fn refuse_file(&self, id: &ClusterId, message: String) {

@@ -2,6 +2,7 @@
 
 mod canonical;
 pub(crate) mod path;
+mod place;
 mod provision;
 mod scalars;
 mod service;
@@ -18,13 +19,14 @@ use serde::{Deserialize, Serialize};
 use crate::tree::{Node, Place};
 
 pub use canonical::canonical;
+pub use place::place;
 pub use provision::is_provisioned;
 pub(crate) use service::{offered_fields, said, service_fields};
 pub(crate) use walk::is_default;
 pub use walk::walk;
 
 /// One fault of a document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Problem {
     /// Where in the document: `services.cache.port`, `routes[2].path`; empty for the whole.
     pub path: String,
@@ -52,8 +54,10 @@ impl fmt::Display for Problem {
         if let Some(file) = &self.file {
             write!(f, "{file}:")?;
         }
-        if let (Some(line), Some(column)) = (self.line, self.column) {
-            write!(f, "{line}:{column}: ")?;
+        match (self.line, self.column) {
+            (Some(line), Some(column)) => write!(f, "{line}:{column}: ")?,
+            _ if self.file.is_some() => f.write_str(" ")?,
+            _ => {}
         }
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;

@@ -189,14 +189,19 @@ impl Failure {
     /// A document or a body with these problems in it.
     #[must_use]
     pub fn invalid(code: Code, problems: Vec<Problem>) -> Self {
-        let detail = match problems.as_slice() {
-            [] => "The document is not valid.".to_owned(),
-            [one] => one.to_string(),
-            [first, rest @ ..] => format!("{first} (and {} more)", rest.len()),
+        Self::client(code, "").with_problems(problems)
+    }
+
+    /// The same, told by these problems.
+    #[must_use]
+    pub fn with_problems(mut self, problems: Vec<Problem>) -> Self {
+        self.0.detail = match problems.as_slice() {
+            [] => "The document is not valid.".into(),
+            [one] => one.to_string().into(),
+            [first, rest @ ..] => format!("{first} (and {} more)", rest.len()).into(),
         };
-        let mut failure = Self::client(code, detail);
-        failure.0.problems = problems;
-        failure
+        self.0.problems = problems;
+        self
     }
 
     /// What the reader can do about it.

@@ -1,5 +1,11 @@
 //! Settings from four layers: flag, environment, file, default; each value knows where it came from.
 
+mod rules;
+mod said;
+
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
 use adapters::Registry;
@@ -10,8 +16,9 @@ use model::tree::Place;
 use model::{Problem, Problems};
 use serde_json::{Map, Value};
 
+use crate::certificates;
 use crate::settings::{FIELDS, Settings};
-use crate::{certificates, listeners};
+use said::{File, Said, Source};
 
 /// Read when no file is named and it is there.
 const FILE: &str = "throome.yaml";
@@ -39,6 +46,8 @@ const NOT_OURS: &[&str] = &[
 pub(crate) struct Config {
     pub(crate) settings: Settings,
     pub(crate) sources: Vec<Setting>,
+    /// Where each of them was said.
+    pub(crate) said: Said,
     /// Names in the environment that look like settings and are none.
     pub(crate) unknown_names: Vec<String>,
 }
@@ -50,44 +59,54 @@ pub(crate) type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 pub(crate) fn read(args: &ServeArgs) -> Result<Config, Vec<Problem>> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let unknown_names = unknown(names);
-    let (settings, sources) = layered(args, &|name| std::env::var(name).ok())?;
-    Ok(Config { settings, sources, unknown_names })
+    let (settings, Layers { sources, said }) = layered(args, &|name| std::env::var(name).ok())?;
+    Ok(Config { settings, sources, said, unknown_names })
 }
 
-fn layered(args: &ServeArgs, env: Env<'_>) -> Result<(Settings, Vec<Setting>), Vec<Problem>> {
+fn layered(args: &ServeArgs, env: Env<'_>) -> Result<(Settings, Layers), Vec<Problem>> {
     let mut faults = Vec::new();
-    let (file, file_name) = match the_file(args) {
-        None => (Value::Null, String::new()),
-        Some(path) => {
-            let name = path.display().to_string();
-            (
-                read_file(&path, env).unwrap_or_else(|mut found| {
-                    faults.append(&mut found);
-                    Value::Null
-                }),
-                name,
-            )
-        }
-    };
+    let file = the_file(args).map_or_else(|| Ok(File::none()), |path| read_file(&path, env));
+    let file = file.unwrap_or_else(|mut found| {
+        faults.append(&mut found);
+        File::none()
+    });
+    settled(file, args, env, faults)
+}
+
+/// Every setting with its source, and where it was said.
+struct Layers {
+    sources: Vec<Setting>,
+    said: Said,
+}
+
+/// What the layers come to, the file's among them, which may have had faults of its own.
+fn settled(
+    file: File,
+    args: &ServeArgs,
+    env: Env<'_>,
+    mut faults: Vec<Problem>,
+) -> Result<(Settings, Layers), Vec<Problem>> {
+    let in_file = canonical(&file.tree, FIELDS, &Registry);
     let mut values = Map::new();
-    let mut sources = Vec::new();
+    let of_file = Source::File(file.name.clone());
+    let mut layers = Layers { sources: Vec::new(), said: Said::new(file) };
     for leaf in leaves(FIELDS, "") {
         let default = leaf.field.default.map(of_text);
-        let mut found = (default.unwrap_or_default(), "default".to_owned());
-        if let Some(value) = lookup(&file, &leaf.path) {
-            found = (value.clone(), format!("file {file_name}"));
+        let mut found = (default.unwrap_or_default(), Source::Default);
+        if let Some(value) = lookup(&in_file, &leaf.path) {
+            found = (value.clone(), of_file.clone());
         }
         for name in env_names(&leaf.path) {
             if let Some(text) = env(&name).filter(|text| !is_of_kubernetes(&name, text)) {
-                found = (of_env(&text, leaf.field, &name, &mut faults), format!("environment {name}"));
+                found = (of_env(&text, leaf.field, &name, &mut faults), Source::Environment(name));
             }
         }
         if let Some((value, flag)) = of_flag(args, &leaf.path) {
-            found = (value, format!("flag {flag}"));
+            found = (value, Source::Flag(flag));
         }
         let (value, source) = found;
         if !value.is_null() {
-            sources.push(Setting { path: leaf.path.clone(), value: shown(&value, leaf.field), source });
+            layers.note(&leaf, &value, source);
             put(&mut values, &leaf.path, value);
         }
     }
@@ -96,130 +115,48 @@ fn layered(args: &ServeArgs, env: Env<'_>) -> Result<(Settings, Vec<Setting>), V
     }
     for path in ["server.tls", "proxy.tls", "data.tls"] {
         // Nothing but the word means that it is wanted.
-        if let Some(said) = lookup(&file, path)
+        if let Some(said) = lookup(&in_file, path)
             && lookup(&Value::Object(values.clone()), path).is_none()
         {
             put(&mut values, path, said.clone());
         }
     }
-    let settings: Settings = serde_json::from_value(Value::Object(values))
-        .map_err(|error| vec![fault("", format!("the settings do not fit together: {error}"))])?;
-    check(&settings, args)?;
-    Ok((settings, sources))
+    let settings: Settings = serde_json::from_value(Value::Object(values)).map_err(|error| {
+        vec![Problem { message: format!("the settings do not fit together: {error}"), ..Problem::default() }]
+    })?;
+    let faults = rules::faults(&settings, args, &layers.said);
+    if faults.is_empty() { Ok((settings, layers)) } else { Err(faults) }
 }
 
-/// What no table can say.
-fn check(settings: &Settings, args: &ServeArgs) -> Result<(), Vec<Problem>> {
-    let mut faults = Vec::new();
-    let hosts = [
-        ("server.host", &settings.server.host),
-        ("proxy.host", &settings.proxy.host),
-        ("data.host", &settings.data.host),
-    ];
-    let further = settings.proxy.listeners.iter().enumerate();
-    let further = further.map(|(at, listener)| (format!("proxy.listeners[{at}].host"), &listener.host));
-    for (path, host) in hosts.map(|(path, host)| (path.to_owned(), host)).into_iter().chain(further) {
-        if host.parse::<std::net::IpAddr>().is_err() && host != "localhost" {
-            faults.push(fault(
-                &path,
-                format!("`{host}` is not an address to listen on, such as 127.0.0.1 or 0.0.0.0"),
-            ));
-        }
+impl Layers {
+    fn note(&mut self, leaf: &Leaf, value: &Value, source: Source) {
+        let (path, value) = (leaf.path.clone(), shown(value, leaf.field));
+        self.sources.push(Setting { path, value, source: source.to_string() });
+        self.said.note(&leaf.path, source);
     }
-    let asked_for = settings.data.port.map(|_| ("data.host", &settings.data.host));
-    for (path, host) in [Some(("server.host", &settings.server.host)), asked_for].into_iter().flatten() {
-        if settings.auth.mode == "off" && !crate::doors::is_loopback(host) && !args.insecure {
-            let message = format!("`off` with {path} {host} lets anybody in; say it twice, with --insecure");
-            faults.push(fault("auth.mode", message));
-        }
-    }
-    let in_a_file = match store::place(settings.store.url.reveal()) {
-        Ok(place) => place.is_none(),
-        Err(why) => {
-            faults.push(fault("store.url", why));
-            false
-        }
-    };
-    for (path, set) in
-        [("store.pool.max", settings.store.pool.max), ("store.pool.idle", settings.store.pool.idle)]
-    {
-        if in_a_file && set.is_some() {
-            faults.push(fault(path, "is of a PostgreSQL, and `store.url` names none".to_owned()));
-        }
-    }
-    if let Some(host) = settings.provision.docker.host.as_deref().filter(|host| !is_place(host)) {
-        let message = format!("`{host}` is not where an engine is, such as unix:///var/run/docker.sock");
-        faults.push(fault("provision.docker.host", message));
-    }
-    if !settings.monitoring.metrics_path.starts_with('/') {
-        faults.push(fault("monitoring.metrics_path", "it must begin with `/`".to_owned()));
-    }
-    if let Err(why) = proxy::TrustedProxies::parse(settings.proxy.trusted_proxies.iter().map(String::as_str))
-    {
-        faults.push(fault("proxy.trusted_proxies", why));
-    }
-    if !matches!(settings.errors.timeout_status, 408 | 504) {
-        faults
-            .push(fault("errors.timeout_status", "it is 504, or 408 for clients that expect it".to_owned()));
-    }
-    for (path, tls) in certificates::said(settings) {
-        if let Err(found) = certificates::check(tls) {
-            faults.push(fault(&certificates::below(&path, &found.key), found.message));
-        }
-    }
-    if settings.data.tls.is_some() && settings.data.port.is_none() {
-        let message = "secures a door that does not open: `data.port` says where it listens";
-        faults.push(fault("data.tls", message.to_owned()));
-    }
-    faults
-        .extend(listeners::faults(&settings.proxy).into_iter().map(|(path, message)| fault(&path, message)));
-    check_addresses(settings, &mut faults);
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// Whether an engine may be there.
-fn is_place(host: &str) -> bool {
-    host.strip_prefix("unix://").is_some_and(|path| path.starts_with('/'))
-        || ["tcp://", "http://"]
-            .iter()
-            .any(|scheme| host.strip_prefix(scheme).is_some_and(|at| !at.is_empty()))
-}
-
-/// No two doors listen at one address.
-fn check_addresses(settings: &Settings, faults: &mut Vec<Problem>) {
-    let mut taken = vec![(settings.server.host.as_str(), settings.server.port)];
-    let mut take = |path: String, host, port| {
-        if taken.iter().any(|other| meet(*other, (host, port))) {
-            faults.push(fault(&path, format!("two doors would listen on port {port}")));
-        }
-        taken.push((host, port));
-    };
-    take("proxy.port".to_owned(), settings.proxy.host.as_str(), settings.proxy.port);
-    for (at, listener) in settings.proxy.listeners.iter().enumerate() {
-        take(format!("proxy.listeners[{at}].port"), listener.host.as_str(), listener.port);
-    }
-    if let Some(port) = settings.data.port {
-        take("data.port".to_owned(), settings.data.host.as_str(), port);
-    }
+/// Checks a gateway file as it is, without the flags and names that a start has beside it: all its problems, or every file
+/// that it names and that could not be used here, since the gateway may run on another machine.
+pub(crate) fn check_file(path: &Path) -> Result<Vec<Problem>, Vec<Problem>> {
+    let file = read_file(path, &|name| std::env::var(name).ok())?;
+    // What has to be said twice may yet be said.
+    let args = ServeArgs { insecure: true, ..ServeArgs::default() };
+    let (settings, layers) = settled(file, &args, &|_| None, Vec::new())?;
+    Ok(check_certificates(&settings, &layers.said))
 }
 
 /// Every fault of every certificate and key.
-pub(crate) fn check_certificates(settings: &Settings) -> Vec<Problem> {
-    certificates::faults(settings).into_iter().map(|(path, message)| fault(&path, message)).collect()
-}
-
-fn fault(path: &str, message: String) -> Problem {
-    let mut problems = Problems::default();
-    problems.add(path, Place::default(), message);
-    problems.into_vec().remove(0)
+pub(crate) fn check_certificates(settings: &Settings, said: &Said) -> Vec<Problem> {
+    certificates::faults(settings).into_iter().map(|(path, message)| said.problem(&path, message)).collect()
 }
 
 fn the_file(args: &ServeArgs) -> Option<PathBuf> {
     args.config.clone().or_else(|| Some(PathBuf::from(FILE)).filter(|path| path.is_file()))
 }
 
-/// Reads a gateway file: all its problems, or its values under their proper names.
-pub(crate) fn read_file(path: &Path, env: Env<'_>) -> Result<Value, Vec<Problem>> {
+/// Reads a gateway file against the table of settings: all its problems, or the file as it stands.
+fn read_file(path: &Path, env: Env<'_>) -> Result<File, Vec<Problem>> {
     let name = path.display().to_string();
     let mut problems = Problems::new(Some(&name));
     let text = std::fs::read_to_string(path).map_err(|error| {
@@ -234,7 +171,13 @@ pub(crate) fn read_file(path: &Path, env: Env<'_>) -> Result<Value, Vec<Problem>
     if !tree.is_null() {
         walk(&tree, FIELDS, &Registry, "", &mut problems);
     }
-    if problems.is_empty() { Ok(canonical(&tree, FIELDS, &Registry)) } else { Err(problems.into_vec()) }
+    if problems.is_empty() { Ok(File { name, tree }) } else { Err(problems.into_vec()) }
+}
+
+/// The values of a gateway file under their proper names.
+#[cfg(test)]
+pub(crate) fn values(path: &Path) -> Value {
+    canonical(&read_file(path, &|_| None).unwrap().tree, FIELDS, &Registry)
 }
 
 /// Kubernetes tells every container where a service named `throome` is, by a name that is also ours.
@@ -295,12 +238,6 @@ fn of_env(text: &str, field: &'static Field, name: &str, faults: &mut Vec<Proble
     canonical(&one, std::slice::from_ref(field), &Registry).get(field.name).cloned().unwrap_or(value)
 }
 
-/// Whether two doors would listen on one address.
-fn meet((a, of_a): (&str, u16), (b, of_b): (&str, u16)) -> bool {
-    let all = |host: &str| host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_unspecified());
-    of_a == of_b && (a == b || all(a) || all(b))
-}
-
 /// A text as the file would read it.
 fn of_text(text: &str) -> Value {
     model::yaml::parse(text).map_or_else(|_| Value::from(text), |node| node.to_json())
@@ -347,6 +284,3 @@ fn shown(value: &Value, field: &Field) -> String {
         _ => text,
     }
 }
-
-#[cfg(test)]
-mod tests;

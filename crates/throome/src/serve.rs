@@ -53,12 +53,12 @@ fn run_after(
         Ok(config) => config,
         Err(problems) => return tell(&problems),
     };
-    let problems = config::check_certificates(&config.settings);
+    let problems = config::check_certificates(&config.settings, &config.said);
+    if args.check {
+        return (check(&config, problems), None);
+    }
     if !problems.is_empty() {
         return tell(&problems);
-    }
-    if args.check {
-        return (check(&config), None);
     }
     match start(&config, before, ready) {
         Ok(()) => (ExitCode::SUCCESS, None),
@@ -269,14 +269,17 @@ fn open_store_at(
     }
 }
 
-/// Reads all, reports all, starts nothing.
-fn check(config: &Config) -> ExitCode {
+/// Reads all, reports all, also what was found before, and starts nothing.
+fn check(config: &Config, mut problems: Vec<Problem>) -> ExitCode {
     match Clusters::check_files(&config.settings.gateway.clusters_dir, &listeners::known(&config.settings)) {
-        Ok(problems) if problems.is_empty() => {
+        Ok(found) => {
+            problems.extend(found.into_iter().map(|found| config.said.locate(found)));
+            if !problems.is_empty() {
+                return tell(&problems).0;
+            }
             eprintln!("everything is valid");
             ExitCode::SUCCESS
         }
-        Ok(problems) => tell(&problems).0,
         Err(error) => {
             eprintln!("error: cannot read {}: {error}", config.settings.gateway.clusters_dir.display());
             ExitCode::FAILURE

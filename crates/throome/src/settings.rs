@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::listeners::{LISTENER, Listener, PROXY_PROTOCOL, ProxyProtocol};
 
-const DOOR: &str = "the traffic door in full";
+const OF_ALL: &str = "a limit for the whole gateway";
 const IDENTITY: &str = "users, roles and tokens";
 const MORE: &str = "a later stage";
 pub(crate) const PORT: Shape = Shape::Integer(1, 65535);
@@ -39,7 +39,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "Where the gateway keeps its own state: routes of the API, tokens, history.",
     ),
     field("provision", Shape::Fields(PROVISION), "How services without a `host` are run."),
-    field("limits", Shape::Any, "Limits of the whole gateway.").later(DOOR),
+    field("limits", Shape::Fields(LIMITS_OF_ALL), "Limits of the whole gateway."),
     field("tracing", Shape::Any, "Traces.").later(MORE),
     field("request_log", Shape::Any, "The log of proxied requests.").later(MORE),
     field("response_cache", Shape::Any, "The cache of answers.").later(MORE),
@@ -184,7 +184,10 @@ const PROXY: &[Field] = &[
     field("trusted_proxies", Shape::List(&Shape::Text), "Networks whose word on forwarding is believed.")
         .default("[]"),
     field("limits", Shape::Fields(LIMITS), "How much is taken from a client, and how long it is waited for."),
-    field("request_timeout", Shape::Any, "For requests whose route and cluster say nothing.").later(DOOR),
+    // What `routing.timeout_ms` is where nobody says it.
+    field("request_timeout", Shape::Span, "For requests whose route and cluster say nothing.")
+        .default("5s")
+        .later(OF_ALL),
     field("tls", Shape::Fields(TRAFFIC_TLS), SECURED),
     field(
         "listeners",
@@ -215,6 +218,12 @@ const LIMITS: &[Field] = &[
     field("idle_timeout", Shape::Span, "Between two requests of a connection.").default("75s"),
     field("stream_timeout", Shape::Span, "Without a byte on an event stream or an upgraded connection.")
         .default("1h"),
+];
+
+const LIMITS_OF_ALL: &[Field] = &[
+    field("concurrent", Shape::Any, "Requests under way at once; left out, as many as there are.")
+        .later(OF_ALL),
+    field("rate", Shape::Any, "Requests in a second; left out, as many as come.").later(OF_ALL),
 ];
 
 const MONITORING: &[Field] = &[

@@ -123,6 +123,26 @@ fn clusters_are_planned_applied_shown_and_deleted() {
     let _ = bench.run("cluster delete second --yes").ends(3);
 }
 
+/// A file says its cluster's id, and needs no name beside it; whoever checks, plans and applies it says the same.
+#[test]
+fn a_cluster_without_a_name_is_called_by_its_id() {
+    let _turn = turn::together();
+    let bench = Bench::new();
+    let file = bench.file("shop.yaml", &bench.shop().replace("name: Shop\n", ""));
+    let _ = bench.run(&format!("validate {file}")).ends(0).shows(&["cluster shop"]);
+    let _ = bench.run(&format!("plan {file} --exit-code")).ends(8).shows(&["web"]);
+    let _ = bench.run(&format!("apply {file}")).ends(0).shows(&["shop"]);
+    assert_eq!(bench.run("cluster get shop -o json").ends(0).json()["name"], "shop");
+    let _ = bench.run(&format!("plan {file} --exit-code")).ends(0);
+    let more = bench.file("shop.yaml", &bench.shop().replace("name: Shop\n", "description: Changed.\n"));
+    let _ = bench.run(&format!("apply {more}")).ends(0);
+    assert_eq!(bench.run("cluster get shop -o json").ends(0).json()["description"], "Changed.");
+    // The id of a cluster that says none is made from its name, so that is needed then.
+    let url = "/api/v1/clusters";
+    let refused = bench.gateway.call("POST", url, Some(&json!({ "services": {} }))).expect(400).json();
+    assert_eq!(refused["errors"][0]["path"], "name", "{refused}");
+}
+
 #[test]
 fn services_and_routes() {
     let _turn = turn::together();
@@ -213,6 +233,15 @@ fn some_commands_need_no_gateway() {
     ]);
     let _ =
         run(&format!("validate-config {wrong}")).ends(8).shows(&["wrong.yaml:1:11", "did you mean `port`"]);
+    // What a table does not know is checked too.
+    let clash = file("clash.yaml", "server: { port: 8080 }\n");
+    let _ = run(&format!("validate {clash}")).ends(8).shows(&["clash.yaml:1:17", "`proxy.port` is the same"]);
+    // A file that is named is one of the machine that the gateway runs on, which may be another one.
+    let named =
+        file("named.yaml", "services:\n  web: { type: http, host: a, port: 1, tls: { ca: /nope.pem } }\n");
+    let _ = run(&format!("validate {named}"))
+        .ends(0)
+        .shows(&["it would not start on this machine", "named.yaml:2:51: services.web.tls.ca"]);
     let told = run(&format!("validate {bad} -o json")).ends(8).json().to_string();
     assert!(told.contains("\"line\":3"), "{told}");
 

@@ -7,6 +7,7 @@ use throome_e2e::process::wait_for;
 use throome_e2e::{Gateway, Layout, turn};
 
 use crate::config::{running, shop};
+use crate::tls::Authority;
 
 /// A class of mistake: what the file says, and what must be said of it.
 struct Mistake {
@@ -109,10 +110,31 @@ fn a_wrong_gateway_file_stops_the_start() {
     for (text, says) in [
         ("server: { prt: 1 }\n", &["throome.yaml:1:11", "did you mean `port`"][..]),
         ("server: { port: many }\n", &["throome.yaml:1:17", "whole number"]),
-        ("proxy:\n  request_timeout: 5s\n", &["throome.yaml:2:", "not built yet"]),
-        ("proxy: { tls: { certificates: [] } }\n", &["proxy.tls.certificates", "names none"]),
+        (
+            "proxy:\n  request_timeout: 30s\n",
+            &["throome.yaml:2:3", "not built yet", "a limit for the whole gateway"],
+        ),
+        ("limits: { concurrent: 10 }\n", &["throome.yaml:1:11", "limits.concurrent", "not built yet"]),
+        (
+            "proxy: { tls: { certificates: [] } }\n",
+            &["throome.yaml:1:31", "proxy.tls.certificates", "names none"],
+        ),
         ("auth: { mode: none }\n", &["throome.yaml:1:15", "auth.mode"]),
-        ("errors: { timeout_status: 500 }\n", &["errors.timeout_status"]),
+        ("errors: { timeout_status: 500 }\n", &["throome.yaml:1:27", "errors.timeout_status"]),
+        (
+            "data: { port: 81 }\nproxy: { listeners: [{ name: a, port: 81 }] }\n",
+            &["throome.yaml:1:15", "data.port", "two doors would listen on port 81"],
+        ),
+        (
+            "proxy: { trusted_proxies: [10.0.0.0/8, 10.0.0.0/33] }\n",
+            &["throome.yaml:1:40", "trusted_proxies[1]", "`10.0.0.0/33` is not a network"],
+        ),
+        ("proxy: { proxy_protocol: v2 }\n", &["throome.yaml:1:26", "proxy.trusted_proxies"]),
+        (
+            "proxy:\n  tls: { certificates: [{ cert: /nope.pem, key: /nope.key }] }\n",
+            &["throome.yaml:2:33", "throome.yaml:2:49", "/nope.pem is not there", "2 problems"],
+        ),
+        ("store: { url: \"mysql://a\" }\n", &["throome.yaml:1:15", "store.url"]),
     ] {
         let (code, said) = Layout::default().with_file(text).start_in_vain();
         assert_eq!(code, 8, "{said}");
@@ -120,6 +142,96 @@ fn a_wrong_gateway_file_stops_the_start() {
             assert!(said.contains(words), "{words:?} is not in {said:?} for {text}");
         }
     }
+}
+
+/// What a listener leads to stands in another file; a start goes without it, a check does not.
+#[test]
+fn a_check_tells_where_a_listener_leads_nowhere() {
+    let _turn = turn::together();
+    let text = "proxy:\n  listeners:\n    - { name: a, port: 81, protocol: tcp, cluster: shop, service: nope }\n  \
+                tls: { certificates: [{ cert: /nope.pem, key: /nope.key }] }\n";
+    let layout = Layout::default().with_file(text).with_args(&["--check"]);
+    layout.write_cluster("shop", "services: { web: { type: http, host: a, port: 1 } }\n");
+    let (code, said) = layout.start_in_vain();
+    assert_eq!(code, 8, "{said}");
+    for words in
+        ["throome.yaml:3:67: proxy.listeners[0].service: `nope` is not", "throome.yaml:4:33: ", "3 problems"]
+    {
+        assert!(said.contains(words), "{words:?} is not in {said}");
+    }
+}
+
+/// A cluster whose services name files that are not there, or do not belong together.
+fn with_files(authority: &Authority) -> String {
+    let dir = authority.dir.path().display();
+    format!(
+        "services:\n  web:\n    type: http\n    host: a\n    port: 1\n    tls:\n      ca: /nope.pem\n  \
+         cache:\n    type: redis\n    host: a\n    tls:\n      cert_file: {dir}/a.pem\n      key: {dir}/b.key\n"
+    )
+}
+
+/// What must be said of it, each with its place in the text.
+const OF_FILES: [(&str, &str, &str); 2] = [
+    ("7:11", "services.web.tls.ca", "/nope.pem is not there"),
+    ("13:12", "services.cache.tls.key", "b.key is not the key of the certificate in"),
+];
+
+fn two_pairs() -> Authority {
+    let authority = Authority::new();
+    authority.issue("a", &["a.example"]);
+    authority.issue("b", &["b.example"]);
+    authority
+}
+
+#[test]
+fn files_that_services_name_are_told_by_a_check_as_by_a_start() {
+    let _turn = turn::together();
+    let authority = two_pairs();
+    for args in [&["--check"][..], &[]] {
+        let layout = Layout::default().with_args(args);
+        layout.write_cluster("shop", &with_files(&authority));
+        let (code, said) = layout.start_in_vain();
+        assert_eq!(code, 8, "{said}");
+        for (at, path, words) in OF_FILES {
+            let line = format!("shop/config.yaml:{at}: {path}: ");
+            assert!(said.contains(&line) && said.contains(words), "{line}{words} is not in\n{said}");
+        }
+        assert!(said.contains("2 problems"), "{said}");
+    }
+}
+
+#[test]
+fn files_that_services_name_are_told_by_a_gateway_that_runs() {
+    let _turn = turn::together();
+    let authority = two_pairs();
+    let (gateway, _service) = running();
+    let text = with_files(&authority);
+    gateway.write_cluster("shop", &text);
+    let said = wait_for("the refusal", Duration::from_secs(3), || refusals(&gateway).pop());
+    for (at, path, words) in OF_FILES {
+        assert!(said.contains(&format!("shop/config.yaml:{at}: {path}: ")) && said.contains(words), "{said}");
+    }
+    assert_eq!(gateway.get("/echo").status, 200);
+
+    let errors = |answer: &serde_json::Value| {
+        let errors = answer["errors"].as_array().unwrap().iter();
+        errors.map(|error| error["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let paths = OF_FILES.map(|(_, path, _)| path);
+    let tls = |tls: serde_json::Value| json!({ "type": "http", "host": "a", "port": 1, "tls": tls });
+    let pair = json!({ "cert": authority.path("a.pem"), "key": authority.path("b.key") });
+    let body = json!({ "name": "New", "cluster_id": "new",
+        "services": { "web": tls(json!({ "ca": "/nope.pem" })), "cache": tls(pair) } });
+    for path in ["/api/v1/clusters", "/api/v1/clusters/new/plan"] {
+        let refused = gateway.call("POST", path, Some(&body)).expect(400).json();
+        assert_eq!(errors(&refused), paths, "{path}: {refused}");
+    }
+    let checked = gateway.call("POST", "/api/v1/validate", Some(&body)).expect(200).json();
+    assert!(checked["valid"] == false && errors(&checked) == paths, "{checked}");
+    let checked = gateway.call("POST", "/api/v1/validate", Some(&json!({ "yaml": text })));
+    let checked = checked.expect(200).json();
+    assert_eq!(errors(&checked), paths, "{checked}");
+    assert!(checked["errors"][0]["line"] == 7 && checked["errors"][1]["line"] == 13, "{checked}");
 }
 
 fn refusals(gateway: &Gateway) -> Vec<String> {

@@ -124,6 +124,10 @@ impl Driver for PostgresDriver {
         recipe::recipe(service, site)
     }
 
+    fn check_files(&self, service: &ServiceSpec) -> Result<(), Failure> {
+        options::check_files(service)
+    }
+
     fn connect(
         &self,
         endpoint: &EndpointSpec,

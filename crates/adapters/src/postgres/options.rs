@@ -260,6 +260,14 @@ pub(super) fn of(service: &ServiceSpec) -> Result<Options, Failure> {
     })
 }
 
+/// Reads the files that such a service names, unless it never asks for encryption.
+pub(super) fn check_files(service: &ServiceSpec) -> Result<(), Failure> {
+    match security(service)? {
+        Security { asks: Asks::Never, .. } => Ok(()),
+        Security { tls, .. } => tls.client().map(drop),
+    }
+}
+
 /// What `sslmode` and `tls` come to together.
 fn security(service: &ServiceSpec) -> Result<Security, Failure> {
     let tls = tls::of(service)?;

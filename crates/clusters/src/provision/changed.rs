@@ -11,7 +11,7 @@ use tokio::sync::MutexGuard;
 use super::{Change, runs_any};
 use crate::change::{By, Desk, Save};
 use crate::files::Read;
-use crate::{Clusters, Shown};
+use crate::{Clusters, Shown, named_files};
 
 /// A change of a cluster: carried out, or under way as an operation.
 pub enum Changed {
@@ -86,18 +86,29 @@ impl Clusters {
         id: &ClusterId,
         by: &By,
     ) -> Result<(), Failure> {
+        // Remembered whatever becomes of it: what is wrong is told with its place in this text.
+        desk.texts.insert(id.clone(), read.text.clone());
+        let done = self.carry_out_read(desk, read, id, by).await;
+        done.map_err(|failure| match desk.texts.get(id) {
+            Some(text) => named_files::located(failure, &self.0.files.path(id).to_string_lossy(), text),
+            None => failure,
+        })
+    }
+
+    async fn carry_out_read(
+        &self,
+        desk: &mut Desk,
+        read: Read,
+        id: &ClusterId,
+        by: &By,
+    ) -> Result<(), Failure> {
         let world = self.snapshot().clone();
         let old = world.clusters.get(id.as_str()).map(|old| &old.spec);
         let (spec, is_new) = self.settle_file(read.spec, old).await?;
         let stays = |name: &str| spec.service(name).is_some_and(ServiceSpec::is_provisioned);
         let goes = |(name, _): &&(String, ServiceSpec)| !stays(name);
         self.keep_with_data(id, old.iter().flat_map(|old| &old.services).filter(goes))?;
-        let save = if is_new {
-            desk.texts.insert(id.clone(), read.text);
-            Save::Edit
-        } else {
-            Save::Read(read.text)
-        };
+        let save = if is_new { Save::Edit } else { Save::Read(read.text) };
         self.carry_out(desk, Some(spec), id, save, by).await
     }
 }

@@ -16,12 +16,26 @@ use crate::tree::{Entry, Node, Value};
 /// What a view shows of a cluster and a replacement passes over.
 const SHOWN_ONLY: [&str; 6] = ["id", "cluster_id", "created_at", "updated_at", "healthy", "status"];
 
-/// Reads the body that creates a cluster: `{name, cluster_id?, services | config: {services}, …}`.
+/// Reads the body that creates a cluster: `{name, cluster_id?, services | config: {services}, …}`. One of the first two is
+/// enough: the other is made from it.
 pub fn read_creation(body: &Json, kinds: &dyn Kinds, problems: &mut Problems) -> Option<ClusterInput> {
     let node = asked_to_run(Node::from_json(body), kinds);
-    let mut input = read(&node, kinds, problems)?;
+    let input = read(&node, kinds, problems);
+    if matches!(node.value, Value::Map(_))
+        && !is_called(&node)
+        && !said(&node, "config").is_some_and(is_called)
+    {
+        problems.at(&node, "name", "is required where there is no `cluster_id`").suggestion =
+            Some("a name for people, from which the id is made".to_owned());
+    }
+    let mut input = input?;
     refuse_masks(&mut input, problems);
     problems.is_empty().then_some(input)
+}
+
+/// Whether a cluster's keys say what it is called.
+fn is_called(node: &Node) -> bool {
+    ["name", "cluster_id"].iter().any(|key| said(node, key).is_some())
 }
 
 /// The body without each `provision: false` that stands beside no address. Clients that always send the key mean
@@ -71,11 +85,8 @@ pub(super) fn without(node: &Node, keys: &[&str]) -> Node {
 }
 
 fn read(node: &Node, kinds: &dyn Kinds, problems: &mut Problems) -> Option<ClusterInput> {
-    let outer: Vec<Field> = CLUSTER
-        .iter()
-        .map(|field| if field.name == "name" { field.required() } else { *field })
-        .chain([field("config", Shape::Any, "The same keys, as earlier clients nest them.")])
-        .collect();
+    let config = field("config", Shape::Any, "The same keys, as earlier clients nest them.");
+    let outer: Vec<Field> = CLUSTER.iter().copied().chain([config]).collect();
     walk(node, &outer, kinds, "", problems);
     let Some(config) = said(node, "config") else {
         between(node, node.get("services"), "", problems);

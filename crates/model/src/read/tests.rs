@@ -213,9 +213,18 @@ fn creation_takes_both_shapes() {
     let body = json!({ "name": "Shop", "config": { "services": creation()["services"] }, "routes": [{ "path": "/", "service": "db" }] });
     assert_eq!(read(&body).0.unwrap().routes.len(), 1);
     assert_eq!(read(&json!({ "name": "Empty", "services": {} })).0.unwrap().services, []);
+    // Who says an id is called by it.
+    for body in [json!({ "cluster_id": "a" }), json!({ "config": { "cluster_id": "a" } })] {
+        assert_eq!(read(&body).0.unwrap().name, None, "{body}");
+    }
 
     for (body, expected) in [
-        (json!({}), &["name: is required (a name for people, at most 64 characters; left out, the id)"][..]),
+        (
+            json!({}),
+            &[
+                "name: is required where there is no `cluster_id` (a name for people, from which the id is made)",
+            ][..],
+        ),
         (json!({ "name": " " }), &["name: is empty"]),
         (json!([]), &["must be a mapping, not a list"]),
         (

@@ -30,7 +30,7 @@ fn source(sources: &[Setting], path: &str) -> (String, String) {
 
 #[test]
 fn defaults_alone_are_whole() {
-    let (settings, sources) = layered(&args(Some(file("{}").path())), &|_| None).unwrap();
+    let (settings, Layers { sources, .. }) = layered(&args(Some(file("{}").path())), &|_| None).unwrap();
     assert_eq!((settings.server.port, settings.proxy.port), (9000, 8080));
     assert_eq!(settings.proxy.limits.idle_timeout.0.as_secs(), 75);
     assert_eq!(settings.data_dir(), PathBuf::from("./clusters/.throome"));
@@ -49,7 +49,7 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     };
     let mut args = args(Some(file.path()));
     args.port = Some(9003);
-    let (settings, sources) = layered(&args, &env).unwrap();
+    let (settings, Layers { sources, .. }) = layered(&args, &env).unwrap();
     assert_eq!(settings.server.port, 9003);
     assert_eq!(source(&sources, "server.port").1, "flag --port");
     assert_eq!(source(&sources, "logging.level"), ("debug".into(), "environment THROOME_LOG_LEVEL".into()));
@@ -76,8 +76,8 @@ fn what_cannot_be_enforced_is_refused() {
     for (text, part) in [
         ("server: { host: 0.0.0.0 }\nauth: { mode: off }\n", "auth.mode"),
         ("server: { host: example.com }\n", "server.host"),
-        ("server: { port: 8080 }\n", "proxy.port"),
-        ("proxy: { trusted_proxies: [ here ] }\n", "proxy.trusted_proxies"),
+        ("server: { port: 8080 }\n", "server.port"),
+        ("proxy: { trusted_proxies: [ here ] }\n", "proxy.trusted_proxies[0]"),
         ("gateway: { enable_ai: true }\n", "gateway.enable_ai"),
         ("monitoring: { collection_interval: 5 }\n", "monitoring.collection_interval"),
         ("monitoring: { metrics_path: metrics }\n", "monitoring.metrics_path"),
@@ -124,7 +124,64 @@ fn what_cannot_be_enforced_is_refused() {
         let file = file(text);
         let faults = layered(&args(Some(file.path())), &|_| None).err().unwrap_or_else(|| panic!("{text}"));
         assert!(faults.iter().any(|fault| fault.path == part), "{text}: {faults:?}");
+        let file = file.path().display().to_string();
+        for fault in faults {
+            assert!(fault.file.as_ref() == Some(&file) && fault.line.is_some(), "{text}: {fault}");
+        }
     }
+}
+
+/// Problems in their words, without the name of the file.
+fn told(args: &ServeArgs, env: Env<'_>) -> Vec<String> {
+    let faults = layered(args, env).err().unwrap();
+    let name = args.config.as_deref().unwrap().display().to_string();
+    faults.iter().map(|fault| fault.to_string().replace(&name, "F")).collect()
+}
+
+#[test]
+fn what_is_refused_is_told_where_it_was_said() {
+    let text = "proxy:\n  port: 9000\n  proxy_protocol: v2\n  listeners:\n    - { name: main, port: 81 }\n    \
+                - name: mail\n      port: 82\n      protocol: tcp\n      cluster: a\n";
+    let file = file(text);
+    let mut args = args(Some(file.path()));
+    assert_eq!(
+        told(&args, &|_| None),
+        [
+            "F:3:19: proxy.proxy_protocol: believes what proxies say of their clients, and `proxy.trusted_proxies` names \
+             none; name the proxies in front, such as `[10.0.0.0/8]`",
+            "F:5:15: proxy.listeners[0].name: `main` is what the listener of `proxy.port` is called",
+            "F:6:7: proxy.listeners[1].service: is required with `protocol: tcp`: it says where bytes are carried",
+            "F:2:9: proxy.port: two doors would listen on port 9000: `server.port` is the same",
+        ]
+    );
+    // Where another layer said it, that is what is told.
+    let env = |name: &str| (name == "THROOME_PROXY_TRUSTED_PROXIES").then(|| "::1,here".to_owned());
+    args.proxy_port = Some(82);
+    let told = told(&args, &env).join("\n");
+    for words in [
+        "environment THROOME_PROXY_TRUSTED_PROXIES[1]: `here` is not",
+        "F:7:13: proxy.listeners[1].port: two doors would listen on port 82: `proxy.port` is the same",
+    ] {
+        assert!(told.contains(words), "{words:?} is not in\n{told}");
+    }
+    args.proxy_port = Some(9000);
+    assert!(self::told(&args, &env).join("\n").contains("flag --proxy-port: two doors"));
+}
+
+#[test]
+fn certificates_are_missed_where_they_are_named() {
+    let file = file("proxy:\n  tls:\n    certificates:\n      - { cert_file: /nope.pem, key: /nope.key }\n");
+    let (settings, layers) = layered(&args(Some(file.path())), &|_| None).unwrap();
+    let found = check_certificates(&settings, &layers.said);
+    let places: Vec<_> = found.iter().map(|found| (&*found.path, found.line, found.column)).collect();
+    assert_eq!(
+        places,
+        [
+            ("proxy.tls.certificates[0].cert", Some(4), Some(22)),
+            ("proxy.tls.certificates[0].key", Some(4), Some(38)),
+        ]
+    );
+    assert_eq!(check_file(file.path()).unwrap(), found);
 }
 
 #[test]
@@ -132,12 +189,12 @@ fn where_the_store_is_is_shown_without_its_password() {
     let file =
         file("store: { url: \"postgres://u:${SECRET}@db/x?sslmode=require\", pool: { max: 4, idle: 1 } }\n");
     let env = |name: &str| (name == "SECRET").then(|| "canary".to_owned());
-    let (settings, sources) = layered(&args(Some(file.path())), &env).unwrap();
+    let (settings, Layers { sources, .. }) = layered(&args(Some(file.path())), &env).unwrap();
     assert_eq!(source(&sources, "store.url").0, "postgres://u:***@db:5432/x?sslmode=require");
     assert_eq!((settings.store.pool.max, settings.store.pool.idle), (Some(4), Some(1)));
     assert!(!format!("{settings:?}").contains("canary"));
     let of_env = |name: &str| (name == "THROOME_STORE_URL").then(|| "postgres://u:canary@db/x".to_owned());
-    let (_, sources) = layered(&args(None), &of_env).unwrap();
+    let (_, Layers { sources, .. }) = layered(&args(None), &of_env).unwrap();
     assert!(!source(&sources, "store.url").0.contains("canary"), "{:?}", source(&sources, "store.url"));
     let faulty = |name: &str| (name == "THROOME_STORE_URL").then(|| "postgres://u:canary@db:x/y".to_owned());
     let faults = layered(&args(None), &faulty).err().unwrap();

@@ -10,6 +10,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -52,30 +53,24 @@ impl Client {
     /// the preferred one first; none is, where there are none.
     ///
     /// # Errors
-    /// The first file that cannot be used, under its key: `ca`, `cert`, `key`.
-    pub fn connector(&self, protocols: &[&str]) -> Result<Connector, Fault> {
-        let of_all = |error: rustls::Error| Fault { key: String::new(), message: error.to_string() };
+    /// Every file that cannot be used, under its key: `ca`, `cert`, `key`.
+    pub fn connector(&self, protocols: &[&str]) -> Result<Connector, Vec<Fault>> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(of_all)?;
-        let verifier: Arc<dyn ServerCertVerifier> = match self.trust {
-            Trust::Full => self.verifier(&provider)?,
-            Trust::Authority => Arc::new(NoName(self.verifier(&provider)?)),
-            Trust::Anyone => Arc::new(NoCheck(provider)),
-        };
-        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-        let mut config = match &self.pair {
-            None => builder.with_no_client_auth(),
-            Some(pair) => {
-                let (chain, key) = pair.plain()?;
-                let message = |error: rustls::Error| {
-                    format!("{} holds a certificate that cannot be used: {error}", pair.cert.display())
-                };
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| Fault { key: "cert".to_owned(), message: message(error) })?
+        let (verifier, shown) = match (self.verifier(&provider), self.shown(&provider)) {
+            (Ok(verifier), Ok(shown)) => (verifier, shown),
+            (verifier, shown) => {
+                let faults = verifier.err().into_iter().chain(shown.err().into_iter().flatten());
+                return Err(faults.collect());
             }
+        };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| vec![Fault { key: String::new(), message: error.to_string() }])?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match shown {
+            None => builder.with_no_client_auth(),
+            Some(certified) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified))),
         };
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Ok(Connector::from(config))
@@ -88,7 +83,20 @@ impl Client {
         Stamp::of(self.ca.as_deref().into_iter().chain(pair))
     }
 
-    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, Fault> {
+    /// What is shown to a server that asks.
+    fn shown(&self, provider: &CryptoProvider) -> Result<Option<CertifiedKey>, Vec<Fault>> {
+        self.pair.as_ref().map(|pair| pair.certified("", provider)).transpose()
+    }
+
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Fault> {
+        Ok(match self.trust {
+            Trust::Full => self.authorities(provider)?,
+            Trust::Authority => Arc::new(NoName(self.authorities(provider)?)),
+            Trust::Anyone => Arc::new(NoCheck(Arc::clone(provider))),
+        })
+    }
+
+    fn authorities(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, Fault> {
         let fault = |message: String| Fault { key: "ca".to_owned(), message };
         let roots = match &self.ca {
             None => MACHINE.roots(Instant::now(), of_machine),
@@ -276,11 +284,21 @@ mod tests {
             (trusting(&key), "ca", "key.pem holds no certificate, but a key"),
             (Client { pair: pair(&none, &key), ..trusting(&cert) }, "cert", "none.pem is not there"),
             (Client { pair: pair(&cert, &cert), ..trusting(&cert) }, "key", "cert.pem holds no key"),
-            (Client { pair: pair(&cert, &other), ..trusting(&cert) }, "cert", "cert.pem holds a certificate"),
+            (
+                Client { pair: pair(&cert, &other), ..trusting(&cert) },
+                "key",
+                "other.pem is not the key of the",
+            ),
         ] {
-            let fault = client.connector(&[]).unwrap_err();
-            assert!(fault.key == at && fault.message.contains(said), "{fault}");
+            let faults = client.connector(&[]).unwrap_err();
+            let is_said = |fault: &Fault| fault.key == at && fault.message.contains(said);
+            assert!(faults.iter().any(is_said), "{at}: {said}: {faults:?}");
         }
+        // All at once.
+        let nothing = Client { pair: pair(&none, &none), ..trusting(&none) };
+        let keys: Vec<String> =
+            nothing.connector(&[]).unwrap_err().into_iter().map(|fault| fault.key).collect();
+        assert_eq!(keys, ["ca", "cert", "key"]);
         let whole = Client { pair: pair(&cert, &key), ..trusting(&cert) };
         assert_eq!(whole.connector(&["h2"]).unwrap().0.alpn_protocols, [b"h2".to_vec()]);
         let before = whole.stamp();

@@ -48,6 +48,10 @@ pub(super) struct Read {
     pub(super) notes: Vec<String>,
 }
 
+/// The settings of a pair's two files.
+const CERT: &str = "cert";
+const KEY: &str = "key";
+
 /// A certificate that ends sooner than this is worth a word.
 const SOON: i64 = 14 * 86_400;
 
@@ -66,22 +70,14 @@ impl Pair {
         self.read(0, &rustls::crypto::aws_lc_rs::default_provider()).is_ok()
     }
 
-    /// Reads both files, to be shown as they are. The first that cannot be read is told.
-    pub(super) fn plain(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Fault> {
-        let fault =
-            |key: &str, path: &Path, why: String| Fault { key: key.to_owned(), message: said(path, &why) };
-        let chain = certificates(&self.cert).map_err(|why| fault("cert", &self.cert, why))?;
-        let key = private_key(&self.key).map_err(|why| fault("key", &self.key, why))?;
-        Ok((chain, key))
-    }
-
-    /// Reads both files. All that is wrong with them is told.
-    pub(super) fn read(&self, at: usize, provider: &CryptoProvider) -> Result<Read, Vec<Fault>> {
-        let fault = |part: &str, path: &Path, why: String| {
-            vec![Fault { key: format!("certificates[{at}].{part}"), message: said(path, &why) }]
-        };
-        let of_cert = |why| fault("cert", &self.cert, why);
-        let of_key = |why| fault("key", &self.key, why);
+    /// Reads both files, whose settings stand below `path`. All that is wrong with them is told.
+    pub(super) fn certified(
+        &self,
+        path: &str,
+        provider: &CryptoProvider,
+    ) -> Result<CertifiedKey, Vec<Fault>> {
+        let of_cert = |why: String| vec![self.fault(path, CERT, &why)];
+        let of_key = |why: String| vec![self.fault(path, KEY, &why)];
         let (chain, key) = match (certificates(&self.cert), private_key(&self.key)) {
             (Ok(chain), Ok(key)) => (chain, key),
             (chain, key) => {
@@ -93,24 +89,35 @@ impl Pair {
         let key = key.map_err(|error| of_key(format!("holds a key that cannot be used: {error}")))?;
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {
-            Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+            Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(certified),
             Err(rustls::Error::InconsistentKeys(_)) => {
                 let cert = self.cert.display();
-                return Err(of_key(format!(
+                Err(of_key(format!(
                     "is not the key of the certificate in {cert}; both must come from one request, and the \
                      certificate must stand before its chain"
-                )));
+                )))
             }
-            Err(error) => return Err(of_cert(format!("holds a certificate that cannot be used: {error}"))),
+            Err(error) => Err(of_cert(format!("holds a certificate that cannot be used: {error}"))),
         }
+    }
+
+    /// Reads both files, the pair in this place of a list. All that is wrong with them is told.
+    pub(super) fn read(&self, at: usize, provider: &CryptoProvider) -> Result<Read, Vec<Fault>> {
+        let path = format!("certificates[{at}].");
+        let certified = self.certified(&path, provider)?;
         let leaf = certified.cert.first().and_then(|leaf| Certificate::read(leaf));
         let Some(leaf) = leaf else {
-            return Err(of_cert("holds a certificate that cannot be read".to_owned()));
+            return Err(vec![self.fault(&path, CERT, "holds a certificate that cannot be read")]);
         };
         let hosts: Vec<String> = leaf.names().filter_map(host).collect();
         let notes = notes(&leaf, &certified.cert, &hosts, now());
         let notes = notes.into_iter().map(|note| said(&self.cert, &note)).collect();
         Ok(Read { certified, hosts, notes })
+    }
+
+    fn fault(&self, path: &str, part: &str, why: &str) -> Fault {
+        let file = if part == KEY { &self.key } else { &self.cert };
+        Fault { key: format!("{path}{part}"), message: said(file, why) }
     }
 }
 

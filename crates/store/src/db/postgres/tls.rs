@@ -32,7 +32,10 @@ impl Connector {
             Trust::Anyone => (None, tls::Trust::Anyone),
         };
         let made = Client { ca, pair: None, trust }.connector(&[]);
-        made.map(Connector).map_err(|fault| Trouble::Broken(format!("`sslrootcert`: {}", fault.message)))
+        made.map(Connector).map_err(|faults| {
+            let why: Vec<&str> = faults.iter().map(|fault| &*fault.message).collect();
+            Trouble::Broken(format!("`sslrootcert`: {}", why.join("; ")))
+        })
     }
 }
 
