@@ -52,9 +52,7 @@ impl Clusters {
         let world = self.snapshot().clone();
         if spec.id.is_empty() {
             spec.id = free_id(&world, &spec);
-        } else if world.routes.get(&spec.id).is_some()
-            || world.stranded.iter().any(|other| other.id == spec.id)
-        {
+        } else if is_taken(&world, &spec.id) {
             let of_file = world.routes.get(&spec.id).filter(|route| route.owner == Owner::File);
             return Err(of_file.map_or_else(|| taken(&spec.id), |route| self.file_owns(&route.spec)));
         }
@@ -186,10 +184,15 @@ fn view(route: &Route) -> RouteView {
 fn free_id(world: &Snapshot, spec: &RouteSpec) -> String {
     loop {
         let id = format!("{}-{:06x}", spec.cluster, crate::choice::random() & 0xff_ffff);
-        if world.routes.get(&id).is_none() {
+        if !is_taken(world, &id) {
             return id;
         }
     }
+}
+
+/// Whether a route has this id, one that leads nowhere at present included.
+fn is_taken(world: &Snapshot, id: &str) -> bool {
+    world.routes.get(id).is_some() || world.stranded.iter().any(|spec| spec.id == id)
 }
 
 /// The same route has the same revision, whoever counts.

@@ -140,3 +140,87 @@ async fn a_file_does_not_take_the_name_of_their_cluster() {
     let problems = throome_clusters::Clusters::check_files(dir.path(), &Default::default()).unwrap();
     assert!(problems[0].message.contains("/api/routes"), "{problems:?}");
 }
+
+/// A cluster whose file has a route of this id, for `/ID`.
+fn shop_with(id: &str) -> serde_json::Value {
+    json!({
+        "name": "Shop", "cluster_id": "shop",
+        "services": { "web": { "type": "http", "host": "127.0.0.1", "port": 9 } },
+        "routes": [{ "id": id, "path": format!("/{id}"), "service": "web" }],
+    })
+}
+
+impl World {
+    /// Id, cluster and path of every route.
+    fn places(&self) -> Vec<String> {
+        let place = |route: model::view::RouteView| {
+            format!("{} {} {}", route.spec.id, route.spec.cluster, route.spec.path)
+        };
+        self.clusters.routes().into_iter().map(place).collect()
+    }
+
+    async fn make(&self, path: &str) -> i64 {
+        self.clusters.create_url_route(to(path, "http://127.0.0.1:8"), by()).await.unwrap().id
+    }
+}
+
+#[tokio::test]
+async fn none_takes_an_id_that_another_route_has() {
+    let world = World::new().await;
+    world.create(shop_with("url-1")).await;
+    for (id, path) in [("url-2", "/two"), ("url-4", "/four")] {
+        let body = json!({ "id": id, "cluster": "shop", "service": "web", "path": path });
+        world.clusters.create_route(&body, by()).await.unwrap();
+    }
+    assert_eq!([world.make("/a").await, world.make("/b").await], [3, 5]);
+    let others = ["url-1 shop /url-1", "url-2 shop /two", "url-4 shop /four"];
+    let own = ["url-3 url-routes /a", "url-5 url-routes /b"];
+    let all = [others[0], others[1], own[0], others[2], own[1]];
+    assert_eq!(world.places(), all);
+
+    // Nor that of one which leads nowhere while its cluster is away.
+    let World { clusters, dir } = world;
+    drop(clusters);
+    let (file, away) = (dir.path().join("shop/config.yaml"), dir.path().join("away.yaml"));
+    std::fs::rename(&file, &away).unwrap();
+    let world = World { clusters: open(&dir).await, dir };
+    assert_eq!(world.clusters.snapshot().stranded.len(), 2);
+    let body = json!({ "id": "url-6", "cluster": "url-routes", "respond": { "body": "x" }, "path": "/six" });
+    assert!(world.clusters.create_route(&body, by()).await.is_err());
+    assert_eq!(world.make("/c").await, 6);
+    for id in [3, 5, 6] {
+        world.clusters.delete_url_route(id, by()).await.unwrap();
+    }
+    assert_eq!(world.places(), others[1..]);
+    let World { clusters, dir } = world;
+    drop(clusters);
+    std::fs::rename(&away, &file).unwrap();
+    let world = World { clusters: open(&dir).await, dir };
+    assert_eq!(world.places(), others, "nothing of anybody else is gone");
+}
+
+#[tokio::test]
+async fn one_whose_id_a_file_has_taken_meanwhile_runs_by_another() {
+    let world = World::new().await;
+    world.create(shop_with("own")).await;
+    assert_eq!([world.make("/a").await, world.make("/b").await], [1, 2]);
+    let World { clusters, dir } = world;
+    drop(clusters);
+    let file = dir.path().join("shop/config.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("own", "url-1")).unwrap();
+    let world = World { clusters: open(&dir).await, dir };
+    let all = ["url-1 shop /url-1", "url-1-2 url-routes /a", "url-2 url-routes /b"];
+    assert_eq!(world.places(), all);
+    let told = world.events("route.renamed");
+    assert!(told.len() == 1 && told[0].contains("runs as `url-1-2`"), "{told:?}");
+    assert!(
+        world.clusters.delete_route("url-1-2", None, by()).await.unwrap_err().detail().contains("route 1")
+    );
+
+    // It is changed and deleted by its number, and the other is not touched.
+    world.clusters.replace_url_route(1, to("/c", "http://127.0.0.1:8"), by()).await.unwrap();
+    assert_eq!(world.places(), [all[0], "url-1-2 url-routes /c", all[2]]);
+    world.clusters.delete_url_route(1, by()).await.unwrap();
+    assert_eq!(world.places(), [all[0], all[2]]);
+}
