@@ -65,18 +65,29 @@ pub(super) fn check_one(route: &Node, path: &str, problems: &mut Problems) {
             problems.at(method, &path, format!("`{text}` is not a method"));
         }
     }
-    for header in said(route, "headers").map(Node::entries).unwrap_or_default() {
-        if !is_token(&header.key) {
-            let path = step(&step(path, "headers"), &header.key);
-            problems.add(&path, header.key_at, "is not the name of a header");
-        }
-    }
+    check_conditions(route, path, problems);
     check_rewrite(route, path, problems);
     answers::check(route, path, problems);
     headers::check(route, path, problems);
     affinity::check(route, path, problems);
     check_rate_limit(route, path, problems);
     check_hedge(route, path, problems);
+}
+
+/// The headers that a request must have, each once: their names are the same in any case.
+fn check_conditions(route: &Node, path: &str, problems: &mut Problems) {
+    let headers = said(route, "headers").map(Node::entries).unwrap_or_default();
+    for (index, header) in headers.iter().enumerate() {
+        let path = step(&step(path, "headers"), &header.key);
+        if !is_token(&header.key) {
+            problems.add(&path, header.key_at, "is not the name of a header");
+        }
+        if let Some(first) = headers[..index].iter().find(|other| other.key.eq_ignore_ascii_case(&header.key))
+        {
+            let message = format!("is the header `{}` too: the case of a name says nothing", first.key);
+            problems.add(&path, header.key_at, message).suggestion = Some("keep one of them".to_owned());
+        }
+    }
 }
 
 fn check_hedge(route: &Node, path: &str, problems: &mut Problems) {

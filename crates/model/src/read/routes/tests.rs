@@ -266,3 +266,13 @@ fn a_second_try_beside_the_first_needs_leave_for_two() {
         &["routes[0].retry.hedge: is a second try, and `attempts` allows one"],
     );
 }
+
+#[test]
+fn a_header_is_asked_for_once_whatever_its_case() {
+    check(
+        "{ path: /, service: web, headers: { X-A: '1', x-b: '2', x-a: '2' }, query: { a: '1', A: '2' } }",
+        &[
+            "routes[0].headers.x-a: is the header `X-A` too: the case of a name says nothing (keep one of them)",
+        ],
+    );
+}
