@@ -31,8 +31,8 @@ pub struct Route {
     pub owner: Owner,
     /// What answers.
     pub leads: Leads,
-    /// What is counted of it.
-    pub meter: RouteMeter,
+    /// What is counted of it, one with that of the route in whose place it stands.
+    pub meter: Arc<RouteMeter>,
     /// What it lays over the tactics of its services.
     tactics: Option<Box<Tactics>>,
     extras: Option<Box<Extras>>,
@@ -69,11 +69,16 @@ pub enum Rescue<'r> {
 }
 
 impl Route {
-    /// Makes the running route of what was checked before.
+    /// Makes the running route of what was checked before, in place of `old`.
     ///
     /// # Errors
     /// When it names a service that its cluster has not.
-    pub(crate) fn new(spec: Arc<RouteSpec>, owner: Owner, cluster: &Cluster) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        spec: Arc<RouteSpec>,
+        owner: Owner,
+        cluster: &Cluster,
+        old: Option<&Route>,
+    ) -> Result<Self, Failure> {
         let find = |name: &str| {
             cluster.service(name).cloned().ok_or_else(|| {
                 let RouteSpec { id, cluster, .. } = &*spec;
@@ -84,7 +89,8 @@ impl Route {
         let leads = Leads::new(&spec, find)?;
         let tactics = Tactics::of_route(&spec, &cluster.spec.routing).map(Box::new);
         let extras = Extras::new(&spec, &leads, cluster, find)?;
-        let meter = RouteMeter::new(&cluster.route_meters);
+        let kept = old.map(|old| &old.meter).filter(|meter| meter.is_of(&cluster.route_meters));
+        let meter = kept.map_or_else(|| Arc::new(RouteMeter::new(&cluster.route_meters)), Arc::clone);
         Ok(Route { id: spec.id.as_str().into(), owner, leads, meter, tactics, extras, spec })
     }
 

@@ -81,7 +81,7 @@ impl Clusters {
         let _desk = self.desk_with_store().await?;
         self.changeable(id, if_match)?;
         let world = self.snapshot().clone();
-        self.put(&without(&world, id), spec, "changed", &by).await
+        self.put(&world, spec, "changed", &by).await
     }
 
     /// Deletes a route of the API.
@@ -112,7 +112,7 @@ impl Clusters {
         }
     }
 
-    /// Builds a route onto this world, keeps it and publishes it.
+    /// Builds a route into this world, in place of the one that has its id, keeps it and publishes it.
     async fn put(
         &self,
         world: &Snapshot,
@@ -124,10 +124,11 @@ impl Clusters {
         self.0.listeners.check_routes([&spec], false)?;
         let cluster = world.cluster(&spec.cluster)?;
         let spec = Arc::new(spec);
-        let route = build::route(Arc::clone(&spec), Owner::Api, cluster)?;
-        let routes = world.routes.with(&spec, route).map_err(|conflict| conflicts(&conflict))?;
+        let route = build::route_after(&world.routes, Arc::clone(&spec), Owner::Api, cluster)?;
+        let rest = without(world, &spec.id);
+        let routes = rest.routes.with(&spec, route).map_err(|conflict| conflicts(&conflict))?;
         self.0.store.put_route(&spec).await?;
-        let after = Snapshot { routes, clusters: world.clusters.clone(), stranded: world.stranded.clone() };
+        let after = Snapshot { routes, ..rest };
         self.0.world.store(Arc::new(after));
         self.tell_route(verb, &spec, by);
         let revision = revision(&spec);

@@ -166,7 +166,7 @@ impl Clusters {
         let mut routes = self.routes_without(&before, changed);
         if let (Some(spec), Some(cluster)) = (&spec, &cluster) {
             let spec = Arc::new(spec.clone());
-            let built = build::route(Arc::clone(&spec), Owner::Api, cluster)?;
+            let built = build::route_after(&before.routes, Arc::clone(&spec), Owner::Api, cluster)?;
             routes = routes.with(&spec, built).map_err(|conflict| conflicts(&conflict))?;
         }
         let is_other = |spec: &&Arc<RouteSpec>| UrlRoute::number(spec) != Some(changed);
