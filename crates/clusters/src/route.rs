@@ -8,8 +8,11 @@ mod leads;
 use std::fmt;
 use std::sync::Arc;
 
+use model::kind::Ability;
+use model::read::no_requests;
+use model::tree::Place;
 use model::view::Owner;
-use model::{Code, Failure, Origin, RouteSpec, Strategy};
+use model::{Code, Failure, Origin, Problems, RouteSpec, Strategy};
 use policy::{Affinity, Asker, Shares};
 
 use crate::choice;
@@ -72,13 +75,14 @@ impl Route {
     /// Makes the running route of what was checked before, in place of `old`.
     ///
     /// # Errors
-    /// When it names a service that its cluster has not.
+    /// When it names a service that its cluster has not, or one that answers no requests.
     pub(crate) fn new(
         spec: Arc<RouteSpec>,
         owner: Owner,
         cluster: &Cluster,
         old: Option<&Route>,
     ) -> Result<Self, Failure> {
+        check_services(&spec, cluster)?;
         let find = |name: &str| {
             cluster.service(name).cloned().ok_or_else(|| {
                 let RouteSpec { id, cluster, .. } = &*spec;
@@ -189,6 +193,22 @@ impl Route {
             Fallback::Fixed(fixed) => Rescue::Fixed(fixed),
         })
     }
+}
+
+/// Notes each service of the cluster to which it leads and which is none that answers requests.
+fn check_services(spec: &RouteSpec, cluster: &Cluster) -> Result<(), Failure> {
+    let answers = |service: &&Arc<Service>| service.driver.abilities().contains(&Ability::Http);
+    let mut problems = Problems::default();
+    for (path, name) in spec.services() {
+        let Some(service) = cluster.service(name).filter(|service| !answers(service)) else { continue };
+        let able = cluster.services.iter().filter(answers).map(|service| &*service.name);
+        let (message, suggestion) = no_requests(name, service.driver.name(), able);
+        problems.add(&path, Place::default(), message).suggestion = Some(suggestion);
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::invalid(Code::InvalidRequest, problems.into_vec()))
 }
 
 /// Failures that say that a service cannot answer now.

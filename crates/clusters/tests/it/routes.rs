@@ -304,3 +304,50 @@ async fn what_is_counted_of_a_route_outlives_every_change_around_it() {
     world.clusters.create_route(&of_api("/b"), by()).await.unwrap();
     assert_eq!(counted(&world.clusters, "api"), None);
 }
+
+#[tokio::test]
+async fn a_route_of_the_api_leads_to_nobody_who_answers_no_requests() {
+    let world = World::new().await;
+    let mut shop = json!({
+        "cluster_id": "shop", "name": "Shop",
+        "services": {
+            "web": { "type": "http", "host": "127.0.0.1", "port": 9 },
+            "rpc": { "type": "grpc", "host": "127.0.0.1", "port": 9 },
+            "cache": { "type": "memory" }, "db": { "type": "tcp", "host": "127.0.0.1", "port": 9 },
+        },
+    });
+    world.create(shop.clone()).await;
+    for (route, expected) in [
+        (json!({ "service": "cache" }), vec![("service", "cache", "memory")]),
+        (
+            json!({ "split": [{ "service": "web" }, { "service": "db" }], "mirror": { "service": "cache" } }),
+            vec![("split[1].service", "db", "tcp"), ("mirror.service", "cache", "memory")],
+        ),
+        (
+            json!({ "service": "rpc", "fallback": { "service": "db" } }),
+            vec![("fallback.service", "db", "tcp")],
+        ),
+    ] {
+        let mut body = json!({ "id": "r", "cluster": "shop", "path": "/r" });
+        body.as_object_mut().unwrap().extend(route.as_object().unwrap().clone());
+        let failure = world.clusters.create_route(&body, by()).await.unwrap_err();
+        let said = |(path, name, kind)| {
+            format!(
+                "{path}: `{name}` is of type `{kind}`, which answers no HTTP requests (these do: `web`, `rpc`)"
+            )
+        };
+        let expected: Vec<String> = expected.into_iter().map(said).collect();
+        let told: Vec<String> = failure.problems().iter().map(ToString::to_string).collect();
+        assert_eq!((failure.code(), told), (Code::InvalidRequest, expected), "{body}");
+    }
+    assert!(world.clusters.routes().is_empty());
+
+    // One whose service becomes another kind leads nowhere until that is one that answers again.
+    let body = json!({ "id": "r", "cluster": "shop", "path": "/r", "service": "web" });
+    world.clusters.create_route(&body, by()).await.unwrap();
+    for (kind, stranded) in [("tcp", 1), ("http", 0)] {
+        shop["services"]["web"]["type"] = json!(kind);
+        world.clusters.replace("shop", &shop, None, throome_clusters::Data::Keep, by()).await.unwrap();
+        assert_eq!(world.clusters.snapshot().stranded.len(), stranded, "{kind}");
+    }
+}
