@@ -6,6 +6,7 @@ use model::tree::Node;
 use model::url_route::UrlRoute;
 use model::view::{Owner, RouteView};
 use model::{Code, Failure, Problems, RouteSpec};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::change::{By, changed_since, conflicts, refused};
@@ -38,7 +39,7 @@ impl Clusters {
             Some(route) => view(route),
             None => RouteView { spec: stranded().ok_or_else(|| unknown(id))?.clone(), owner: Owner::Api },
         };
-        let revision = revision(&found.spec);
+        let revision = revision(&*found.spec);
         Ok((found, revision))
     }
 
@@ -131,7 +132,7 @@ impl Clusters {
         let after = Snapshot { routes, ..rest };
         self.0.world.store(Arc::new(after));
         self.tell_route(verb, &spec, by);
-        let revision = revision(&spec);
+        let revision = revision(&*spec);
         Ok((RouteView { spec, owner: Owner::Api }, revision))
     }
 
@@ -197,8 +198,8 @@ fn is_taken(world: &Snapshot, id: &str) -> bool {
 }
 
 /// The same route has the same revision, whoever counts.
-fn revision(spec: &RouteSpec) -> u64 {
-    let text = serde_json::to_vec(spec).unwrap_or_default();
+pub(crate) fn revision<T: Serialize>(route: &T) -> u64 {
+    let text = serde_json::to_vec(route).unwrap_or_default();
     // FNV-1a: any mixing will do, it only has to stay the same from one process to the next.
     text.iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))

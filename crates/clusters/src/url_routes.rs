@@ -12,8 +12,9 @@ use model::{ClusterId, Code, Failure, HealthSpec, Problem, Problems, RouteSpec, 
 use policy::Table;
 use serde_json::json;
 
-use crate::change::{By, conflicts, refused};
+use crate::change::{By, changed_since, conflicts, refused};
 use crate::route::Route;
+use crate::route_change::revision;
 use crate::snapshot::{Cluster, Snapshot};
 use crate::{Clusters, Happening, build};
 
@@ -68,20 +69,22 @@ impl Clusters {
         self.0.url_routes.load().routes.values().map(|kept| kept.route.clone()).collect()
     }
 
-    /// The one of that number.
+    /// The one of that number, with its revision.
     ///
     /// # Errors
     /// `not_found`.
-    pub fn url_route(&self, id: i64) -> Result<UrlRoute, Failure> {
+    pub fn url_route(&self, id: i64) -> Result<(UrlRoute, u64), Failure> {
         let all = self.0.url_routes.load();
-        all.routes.get(&id).map(|kept| kept.route.clone()).ok_or_else(|| unknown(id))
+        let found = all.routes.get(&id).map(|kept| kept.route.clone()).ok_or_else(|| unknown(id))?;
+        let revision = revision(&found);
+        Ok((found, revision))
     }
 
     /// Makes one.
     ///
     /// # Errors
     /// `invalid_request` with every problem, or `conflict` with another route.
-    pub async fn create_url_route(&self, spec: UrlRouteSpec, by: By) -> Result<UrlRoute, Failure> {
+    pub async fn create_url_route(&self, spec: UrlRouteSpec, by: By) -> Result<(UrlRoute, u64), Failure> {
         let _desk = self.desk_with_store().await?;
         let id = self.next_number();
         let now = now();
@@ -91,10 +94,16 @@ impl Clusters {
     /// Replaces the one of that number.
     ///
     /// # Errors
-    /// As for creating, and `not_found`.
-    pub async fn replace_url_route(&self, id: i64, spec: UrlRouteSpec, by: By) -> Result<UrlRoute, Failure> {
+    /// As for creating; `not_found`, or `precondition_failed` when it was changed since `if_match`.
+    pub async fn replace_url_route(
+        &self,
+        id: i64,
+        spec: UrlRouteSpec,
+        if_match: Option<u64>,
+        by: By,
+    ) -> Result<(UrlRoute, u64), Failure> {
         let _desk = self.desk_with_store().await?;
-        let before = self.url_route(id)?;
+        let before = self.unchanged(id, if_match)?;
         let route = UrlRoute { spec, updated_at: now(), ..before };
         self.put_url_route(route, "changed", &by).await
     }
@@ -102,9 +111,10 @@ impl Clusters {
     /// Deletes the one of that number.
     ///
     /// # Errors
-    /// `not_found`.
-    pub async fn delete_url_route(&self, id: i64, by: By) -> Result<(), Failure> {
+    /// `not_found`, or `precondition_failed` when it was changed since `if_match`.
+    pub async fn delete_url_route(&self, id: i64, if_match: Option<u64>, by: By) -> Result<(), Failure> {
         let _desk = self.desk_with_store().await?;
+        self.unchanged(id, if_match)?;
         let known = self.0.url_routes.load();
         let gone = Arc::clone(known.routes.get(&id).ok_or_else(|| unknown(id))?);
         let mut routes = known.routes.clone();
@@ -118,6 +128,15 @@ impl Clusters {
         Ok(())
     }
 
+    /// The one of that number, if nobody has changed it since.
+    fn unchanged(&self, id: i64, if_match: Option<u64>) -> Result<UrlRoute, Failure> {
+        let (found, revision) = self.url_route(id)?;
+        match if_match {
+            Some(asked) if asked != revision => Err(changed_since(&format!("The route {id}"))),
+            _ => Ok(found),
+        }
+    }
+
     /// One that none of them has had, and whose id nobody else has taken.
     fn next_number(&self) -> i64 {
         let last = self.0.url_routes.load().last;
@@ -127,7 +146,7 @@ impl Clusters {
     }
 
     /// Builds one into the world, keeps it and publishes it.
-    async fn put_url_route(&self, route: UrlRoute, verb: &str, by: &By) -> Result<UrlRoute, Failure> {
+    async fn put_url_route(&self, route: UrlRoute, verb: &str, by: &By) -> Result<(UrlRoute, u64), Failure> {
         let known = self.0.url_routes.load();
         let mut routes = known.routes.clone();
         let has = routes.get(&route.id).map(|kept| kept.route_id.clone());
@@ -138,7 +157,8 @@ impl Clusters {
         if let Some(spec) = spec {
             self.tell_route(verb, &spec, by);
         }
-        Ok(route)
+        let revision = revision(&route);
+        Ok((route, revision))
     }
 
     fn publish(&self, after: Snapshot, routes: UrlRoutes) {

@@ -296,7 +296,7 @@ async fn what_is_counted_of_a_route_outlives_every_change_around_it() {
     world.clusters.replace("shop", &body, None, throome_clusters::Data::Keep, by()).await.unwrap();
     ask(&world.clusters, "another strategy");
     world.clusters.replace_route("api", &of_api("/b"), None, by()).await.unwrap();
-    world.clusters.replace_url_route(1, url("/v"), by()).await.unwrap();
+    world.clusters.replace_url_route(1, url("/v"), None, by()).await.unwrap();
     ask(&world.clusters, "other paths");
 
     // Another route of that name begins anew.
