@@ -250,6 +250,10 @@ impl Kinds for Registry {
         DRIVERS.iter().map(|driver| driver.name()).collect()
     }
 
+    fn can(&self, name: &str, ability: Ability) -> bool {
+        driver(name).is_some_and(|driver| driver.abilities().contains(&ability))
+    }
+
     fn later(&self, name: &str) -> Option<&'static str> {
         LATER.iter().find(|(own, _)| *own == name).map(|(_, waits_for)| *waits_for)
     }

@@ -17,6 +17,7 @@ mod stream;
 pub use serve::serve;
 
 // What stands in a request.
+mod accept;
 mod body;
 mod etag;
 mod percent;

@@ -9,7 +9,7 @@ use adapters::{Driver, Home};
 use model::kind::Place;
 use model::view::Owner;
 use model::{Address, ClusterSpec, Code, EndpointSpec, Failure, HealthSpec, Role, RouteSpec, ServiceSpec};
-use policy::{Budget, Clients};
+use policy::{Budget, Clients, Table};
 use telemetry::{Flow, Meter};
 use wire::cores;
 
@@ -222,7 +222,18 @@ pub(crate) fn set_weights(cluster: &Cluster) {
 
 /// Makes the running route.
 pub(crate) fn route(spec: Arc<RouteSpec>, owner: Owner, cluster: &Cluster) -> Result<Arc<Route>, Failure> {
-    Route::new(spec, owner, cluster).map(Arc::new)
+    Route::new(spec, owner, cluster, None).map(Arc::new)
+}
+
+/// Makes the running route in place of the one of its cluster that had its id, if one had: it is counted on.
+pub(crate) fn route_after(
+    before: &Table<Arc<Route>>,
+    spec: Arc<RouteSpec>,
+    owner: Owner,
+    cluster: &Cluster,
+) -> Result<Arc<Route>, Failure> {
+    let old = before.get(&spec.id).filter(|old| old.spec.cluster == spec.cluster);
+    Route::new(spec, owner, cluster, old.map(|old| &**old)).map(Arc::new)
 }
 
 /// What of the routes is as it was is one with it: tens of thousands are not held twice.

@@ -447,8 +447,8 @@ fn replaced(
                 if kept.contains(spec.id.as_str()) {
                     continue;
                 }
-                let route =
-                    build::route(Arc::clone(spec), Owner::File, &cluster).map_err(Refusal::Failure)?;
+                let route = build::route_after(&before.routes, Arc::clone(spec), Owner::File, &cluster);
+                let route = route.map_err(Refusal::Failure)?;
                 if let Err(conflict) = routes.add(spec, route) {
                     let of = routes.get(&conflict.other).map(|other| other.spec.cluster.clone());
                     clashes.push(Clash { index, conflict, of });
@@ -465,7 +465,7 @@ fn replaced(
                 }
             }
             for spec in of_api {
-                match build::route(Arc::clone(&spec), Owner::Api, &cluster) {
+                match build::route_after(&before.routes, Arc::clone(&spec), Owner::Api, &cluster) {
                     Ok(route) => {
                         let added = routes.add(&spec, route);
                         added.map_err(|conflict| Refusal::Failure(conflicts(&conflict)))?;

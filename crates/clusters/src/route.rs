@@ -8,8 +8,11 @@ mod leads;
 use std::fmt;
 use std::sync::Arc;
 
+use model::kind::Ability;
+use model::read::no_requests;
+use model::tree::Place;
 use model::view::Owner;
-use model::{Code, Failure, Origin, RouteSpec, Strategy};
+use model::{Code, Failure, Origin, Problems, RouteSpec, Strategy};
 use policy::{Affinity, Asker, Shares};
 
 use crate::choice;
@@ -31,8 +34,8 @@ pub struct Route {
     pub owner: Owner,
     /// What answers.
     pub leads: Leads,
-    /// What is counted of it.
-    pub meter: RouteMeter,
+    /// What is counted of it, one with that of the route in whose place it stands.
+    pub meter: Arc<RouteMeter>,
     /// What it lays over the tactics of its services.
     tactics: Option<Box<Tactics>>,
     extras: Option<Box<Extras>>,
@@ -69,11 +72,17 @@ pub enum Rescue<'r> {
 }
 
 impl Route {
-    /// Makes the running route of what was checked before.
+    /// Makes the running route of what was checked before, in place of `old`.
     ///
     /// # Errors
-    /// When it names a service that its cluster has not.
-    pub(crate) fn new(spec: Arc<RouteSpec>, owner: Owner, cluster: &Cluster) -> Result<Self, Failure> {
+    /// When it names a service that its cluster has not, or one that answers no requests.
+    pub(crate) fn new(
+        spec: Arc<RouteSpec>,
+        owner: Owner,
+        cluster: &Cluster,
+        old: Option<&Route>,
+    ) -> Result<Self, Failure> {
+        check_services(&spec, cluster)?;
         let find = |name: &str| {
             cluster.service(name).cloned().ok_or_else(|| {
                 let RouteSpec { id, cluster, .. } = &*spec;
@@ -84,7 +93,8 @@ impl Route {
         let leads = Leads::new(&spec, find)?;
         let tactics = Tactics::of_route(&spec, &cluster.spec.routing).map(Box::new);
         let extras = Extras::new(&spec, &leads, cluster, find)?;
-        let meter = RouteMeter::new(&cluster.route_meters);
+        let kept = old.map(|old| &old.meter).filter(|meter| meter.is_of(&cluster.route_meters));
+        let meter = kept.map_or_else(|| Arc::new(RouteMeter::new(&cluster.route_meters)), Arc::clone);
         Ok(Route { id: spec.id.as_str().into(), owner, leads, meter, tactics, extras, spec })
     }
 
@@ -183,6 +193,22 @@ impl Route {
             Fallback::Fixed(fixed) => Rescue::Fixed(fixed),
         })
     }
+}
+
+/// Notes each service of the cluster to which it leads and which is none that answers requests.
+fn check_services(spec: &RouteSpec, cluster: &Cluster) -> Result<(), Failure> {
+    let answers = |service: &&Arc<Service>| service.driver.abilities().contains(&Ability::Http);
+    let mut problems = Problems::default();
+    for (path, name) in spec.services() {
+        let Some(service) = cluster.service(name).filter(|service| !answers(service)) else { continue };
+        let able = cluster.services.iter().filter(answers).map(|service| &*service.name);
+        let (message, suggestion) = no_requests(name, service.driver.name(), able);
+        problems.add(&path, Place::default(), message).suggestion = Some(suggestion);
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::invalid(Code::InvalidRequest, problems.into_vec()))
 }
 
 /// Failures that say that a service cannot answer now.

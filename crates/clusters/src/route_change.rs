@@ -6,6 +6,7 @@ use model::tree::Node;
 use model::url_route::UrlRoute;
 use model::view::{Owner, RouteView};
 use model::{Code, Failure, Problems, RouteSpec};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::change::{By, changed_since, conflicts, refused};
@@ -38,7 +39,7 @@ impl Clusters {
             Some(route) => view(route),
             None => RouteView { spec: stranded().ok_or_else(|| unknown(id))?.clone(), owner: Owner::Api },
         };
-        let revision = revision(&found.spec);
+        let revision = revision(&*found.spec);
         Ok((found, revision))
     }
 
@@ -52,9 +53,7 @@ impl Clusters {
         let world = self.snapshot().clone();
         if spec.id.is_empty() {
             spec.id = free_id(&world, &spec);
-        } else if world.routes.get(&spec.id).is_some()
-            || world.stranded.iter().any(|other| other.id == spec.id)
-        {
+        } else if is_taken(&world, &spec.id) {
             let of_file = world.routes.get(&spec.id).filter(|route| route.owner == Owner::File);
             return Err(of_file.map_or_else(|| taken(&spec.id), |route| self.file_owns(&route.spec)));
         }
@@ -83,7 +82,7 @@ impl Clusters {
         let _desk = self.desk_with_store().await?;
         self.changeable(id, if_match)?;
         let world = self.snapshot().clone();
-        self.put(&without(&world, id), spec, "changed", &by).await
+        self.put(&world, spec, "changed", &by).await
     }
 
     /// Deletes a route of the API.
@@ -114,7 +113,7 @@ impl Clusters {
         }
     }
 
-    /// Builds a route onto this world, keeps it and publishes it.
+    /// Builds a route into this world, in place of the one that has its id, keeps it and publishes it.
     async fn put(
         &self,
         world: &Snapshot,
@@ -126,13 +125,14 @@ impl Clusters {
         self.0.listeners.check_routes([&spec], false)?;
         let cluster = world.cluster(&spec.cluster)?;
         let spec = Arc::new(spec);
-        let route = build::route(Arc::clone(&spec), Owner::Api, cluster)?;
-        let routes = world.routes.with(&spec, route).map_err(|conflict| conflicts(&conflict))?;
+        let route = build::route_after(&world.routes, Arc::clone(&spec), Owner::Api, cluster)?;
+        let rest = without(world, &spec.id);
+        let routes = rest.routes.with(&spec, route).map_err(|conflict| conflicts(&conflict))?;
         self.0.store.put_route(&spec).await?;
-        let after = Snapshot { routes, clusters: world.clusters.clone(), stranded: world.stranded.clone() };
+        let after = Snapshot { routes, ..rest };
         self.0.world.store(Arc::new(after));
         self.tell_route(verb, &spec, by);
-        let revision = revision(&spec);
+        let revision = revision(&*spec);
         Ok((RouteView { spec, owner: Owner::Api }, revision))
     }
 
@@ -186,15 +186,20 @@ fn view(route: &Route) -> RouteView {
 fn free_id(world: &Snapshot, spec: &RouteSpec) -> String {
     loop {
         let id = format!("{}-{:06x}", spec.cluster, crate::choice::random() & 0xff_ffff);
-        if world.routes.get(&id).is_none() {
+        if !is_taken(world, &id) {
             return id;
         }
     }
 }
 
+/// Whether a route has this id, one that leads nowhere at present included.
+fn is_taken(world: &Snapshot, id: &str) -> bool {
+    world.routes.get(id).is_some() || world.stranded.iter().any(|spec| spec.id == id)
+}
+
 /// The same route has the same revision, whoever counts.
-fn revision(spec: &RouteSpec) -> u64 {
-    let text = serde_json::to_vec(spec).unwrap_or_default();
+pub(crate) fn revision<T: Serialize>(route: &T) -> u64 {
+    let text = serde_json::to_vec(route).unwrap_or_default();
     // FNV-1a: any mixing will do, it only has to stay the same from one process to the next.
     text.iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))

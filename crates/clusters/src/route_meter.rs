@@ -66,6 +66,11 @@ impl RouteMeter {
         RouteMeter { of: Arc::clone(of), meter: OnceLock::new() }
     }
 
+    /// Whether it has its place among these.
+    pub(crate) fn is_of(&self, meters: &Arc<RouteMeters>) -> bool {
+        Arc::ptr_eq(&self.of, meters)
+    }
+
     /// A request for it has come.
     pub fn begin(&self) {
         self.meter().begin(slot());

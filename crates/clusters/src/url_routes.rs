@@ -9,9 +9,12 @@ use model::cluster::ClusterSpec;
 use model::url_route::{CLUSTER, Origin, UrlRoute, UrlRouteSpec};
 use model::view::Owner;
 use model::{ClusterId, Code, Failure, HealthSpec, Problem, Problems, RouteSpec, RoutingSpec, ServiceSpec};
+use policy::Table;
 use serde_json::json;
 
-use crate::change::{By, conflicts, refused};
+use crate::change::{By, changed_since, conflicts, refused};
+use crate::route::Route;
+use crate::route_change::revision;
 use crate::snapshot::{Cluster, Snapshot};
 use crate::{Clusters, Happening, build};
 
@@ -28,12 +31,34 @@ pub(crate) struct UrlRoutes {
 /// One of them, and where it leads: each change of one looks at where all of them lead.
 struct Kept {
     route: UrlRoute,
+    /// The id of the route that it is in the world.
+    route_id: String,
     origin: Option<Origin>,
 }
 
 impl Kept {
-    fn new(route: UrlRoute) -> Arc<Kept> {
-        Arc::new(Kept { origin: route.spec.origin(), route })
+    /// It keeps the id that it has, unless that is somebody else's.
+    fn new(route: UrlRoute, has: Option<&str>, world: &Snapshot) -> Arc<Kept> {
+        let ids = has.map(str::to_owned).into_iter().chain(UrlRoute::route_ids(route.id));
+        let route_id = ids.into_iter().find(|id| !is_of_others(world, id)).unwrap_or_default();
+        Arc::new(Kept { origin: route.spec.origin(), route_id, route })
+    }
+
+    /// Where it leads, and the route that it becomes.
+    fn meaning(&self) -> Result<(Origin, RouteSpec), Failure> {
+        let (origin, spec) = self.route.spec.meaning(self.route.id).map_err(wrong)?;
+        Ok((origin, RouteSpec { id: self.route_id.clone(), ..spec }))
+    }
+
+    /// What is to be told of its id, where that is not the one of its number.
+    fn tells_its_name(&self) -> Option<String> {
+        let (number, own) = (self.route.id, UrlRoute::route_id(self.route.id));
+        let id = &self.route_id;
+        (*id != own).then(|| {
+            format!(
+                "The route {number} under `/api/routes` runs as `{id}`: another route has the id `{own}`."
+            )
+        })
     }
 }
 
@@ -44,22 +69,24 @@ impl Clusters {
         self.0.url_routes.load().routes.values().map(|kept| kept.route.clone()).collect()
     }
 
-    /// The one of that number.
+    /// The one of that number, with its revision.
     ///
     /// # Errors
     /// `not_found`.
-    pub fn url_route(&self, id: i64) -> Result<UrlRoute, Failure> {
+    pub fn url_route(&self, id: i64) -> Result<(UrlRoute, u64), Failure> {
         let all = self.0.url_routes.load();
-        all.routes.get(&id).map(|kept| kept.route.clone()).ok_or_else(|| unknown(id))
+        let found = all.routes.get(&id).map(|kept| kept.route.clone()).ok_or_else(|| unknown(id))?;
+        let revision = revision(&found);
+        Ok((found, revision))
     }
 
     /// Makes one.
     ///
     /// # Errors
     /// `invalid_request` with every problem, or `conflict` with another route.
-    pub async fn create_url_route(&self, spec: UrlRouteSpec, by: By) -> Result<UrlRoute, Failure> {
+    pub async fn create_url_route(&self, spec: UrlRouteSpec, by: By) -> Result<(UrlRoute, u64), Failure> {
         let _desk = self.desk_with_store().await?;
-        let id = self.0.url_routes.load().last + 1;
+        let id = self.next_number();
         let now = now();
         self.put_url_route(UrlRoute { id, spec, created_at: now, updated_at: now }, "created", &by).await
     }
@@ -67,10 +94,16 @@ impl Clusters {
     /// Replaces the one of that number.
     ///
     /// # Errors
-    /// As for creating, and `not_found`.
-    pub async fn replace_url_route(&self, id: i64, spec: UrlRouteSpec, by: By) -> Result<UrlRoute, Failure> {
+    /// As for creating; `not_found`, or `precondition_failed` when it was changed since `if_match`.
+    pub async fn replace_url_route(
+        &self,
+        id: i64,
+        spec: UrlRouteSpec,
+        if_match: Option<u64>,
+        by: By,
+    ) -> Result<(UrlRoute, u64), Failure> {
         let _desk = self.desk_with_store().await?;
-        let before = self.url_route(id)?;
+        let before = self.unchanged(id, if_match)?;
         let route = UrlRoute { spec, updated_at: now(), ..before };
         self.put_url_route(route, "changed", &by).await
     }
@@ -78,9 +111,10 @@ impl Clusters {
     /// Deletes the one of that number.
     ///
     /// # Errors
-    /// `not_found`.
-    pub async fn delete_url_route(&self, id: i64, by: By) -> Result<(), Failure> {
+    /// `not_found`, or `precondition_failed` when it was changed since `if_match`.
+    pub async fn delete_url_route(&self, id: i64, if_match: Option<u64>, by: By) -> Result<(), Failure> {
         let _desk = self.desk_with_store().await?;
+        self.unchanged(id, if_match)?;
         let known = self.0.url_routes.load();
         let gone = Arc::clone(known.routes.get(&id).ok_or_else(|| unknown(id))?);
         let mut routes = known.routes.clone();
@@ -88,24 +122,43 @@ impl Clusters {
         let (after, _) = self.world_with(&routes, id)?;
         self.0.store.delete_url_route(id).await?;
         self.publish(after, UrlRoutes { routes, last: known.last });
-        if let Ok((_, spec)) = gone.route.spec.meaning(id) {
+        if let Ok((_, spec)) = gone.meaning() {
             self.tell_route("deleted", &spec, &by);
         }
         Ok(())
     }
 
+    /// The one of that number, if nobody has changed it since.
+    fn unchanged(&self, id: i64, if_match: Option<u64>) -> Result<UrlRoute, Failure> {
+        let (found, revision) = self.url_route(id)?;
+        match if_match {
+            Some(asked) if asked != revision => Err(changed_since(&format!("The route {id}"))),
+            _ => Ok(found),
+        }
+    }
+
+    /// One that none of them has had, and whose id nobody else has taken.
+    fn next_number(&self) -> i64 {
+        let last = self.0.url_routes.load().last;
+        let world = self.snapshot();
+        let is_free = |id: &i64| !is_of_others(&world, &UrlRoute::route_id(*id));
+        (last + 1..).find(is_free).unwrap_or(last + 1)
+    }
+
     /// Builds one into the world, keeps it and publishes it.
-    async fn put_url_route(&self, route: UrlRoute, verb: &str, by: &By) -> Result<UrlRoute, Failure> {
+    async fn put_url_route(&self, route: UrlRoute, verb: &str, by: &By) -> Result<(UrlRoute, u64), Failure> {
         let known = self.0.url_routes.load();
         let mut routes = known.routes.clone();
-        routes.insert(route.id, Kept::new(route.clone()));
+        let has = routes.get(&route.id).map(|kept| kept.route_id.clone());
+        routes.insert(route.id, Kept::new(route.clone(), has.as_deref(), &self.snapshot()));
         let (after, spec) = self.world_with(&routes, route.id)?;
         self.0.store.put_url_route(&route).await?;
         self.publish(after, UrlRoutes { routes, last: known.last.max(route.id) });
         if let Some(spec) = spec {
             self.tell_route(verb, &spec, by);
         }
-        Ok(route)
+        let revision = revision(&route);
+        Ok((route, revision))
     }
 
     fn publish(&self, after: Snapshot, routes: UrlRoutes) {
@@ -124,23 +177,30 @@ impl Clusters {
         changed: i64,
     ) -> Result<(Snapshot, Option<RouteSpec>), Failure> {
         let before = self.snapshot().clone();
-        let asked =
-            all.get(&changed).map(|kept| kept.route.spec.meaning(changed).map_err(wrong)).transpose()?;
+        let asked = all.get(&changed).map(|kept| kept.meaning()).transpose()?;
         if let Some((origin, _)) = &asked {
             service_of(origin)?;
         }
         let spec = asked.map(|(_, spec)| spec);
         let cluster = self.cluster_of(&before, all)?;
-        let id = UrlRoute::route_id(changed);
-        let mut routes = before.routes.without(&id);
+        let mut routes = self.routes_without(&before, changed);
         if let (Some(spec), Some(cluster)) = (&spec, &cluster) {
             let spec = Arc::new(spec.clone());
-            let built = build::route(Arc::clone(&spec), Owner::Api, cluster)?;
+            let built = build::route_after(&before.routes, Arc::clone(&spec), Owner::Api, cluster)?;
             routes = routes.with(&spec, built).map_err(|conflict| conflicts(&conflict))?;
         }
-        let stranded = before.stranded.iter().filter(|spec| spec.id != id).cloned().collect();
+        let is_other = |spec: &&Arc<RouteSpec>| UrlRoute::number(spec) != Some(changed);
+        let stranded = before.stranded.iter().filter(is_other).cloned().collect();
         let clusters = with_cluster(&before, cluster);
         Ok((Snapshot { routes, clusters, stranded }, spec))
+    }
+
+    /// The routes that there are but for the one of that number. One of somebody else stays, whatever it is called.
+    fn routes_without(&self, before: &Snapshot, number: i64) -> Table<Arc<Route>> {
+        let known = self.0.url_routes.load();
+        let id = known.routes.get(&number).map(|kept| kept.route_id.as_str());
+        let runs = id.filter(|id| !is_of_others(before, id));
+        runs.map_or_else(|| before.routes.clone(), |id| before.routes.without(id))
     }
 
     /// The cluster of the services that these lead to; the running one when it has just these.
@@ -178,14 +238,14 @@ impl Clusters {
     pub(crate) fn load_url_routes(&self, (kept, last): (Vec<UrlRoute>, i64)) -> Result<(), Failure> {
         let before = self.snapshot().clone();
         let all: BTreeMap<i64, Arc<Kept>> =
-            kept.into_iter().map(|route| (route.id, Kept::new(route))).collect();
+            kept.into_iter().map(|route| (route.id, Kept::new(route, None, &before))).collect();
         let cluster = self.cluster_of(&before, &all)?;
         let (mut routes, mut stranded) = (before.routes.clone(), before.stranded.clone());
-        for Kept { route, .. } in all.values().map(|kept| &**kept) {
-            let placed = route.spec.meaning(route.id).map_err(wrong).and_then(|(origin, spec)| {
+        for kept in all.values() {
+            let placed = kept.meaning().and_then(|(origin, spec)| {
                 service_of(&origin)?;
                 // What leads to a service has its cluster.
-                let cluster = cluster.as_ref().ok_or_else(|| unknown(route.id))?;
+                let cluster = cluster.as_ref().ok_or_else(|| unknown(kept.route.id))?;
                 let spec = Arc::new(spec);
                 let built = build::route(Arc::clone(&spec), Owner::Api, cluster)?;
                 match routes.with(&spec, built) {
@@ -198,14 +258,10 @@ impl Clusters {
             });
             match placed {
                 Ok(with) => routes = with,
-                Err(failure) => self.events().tell(Happening {
-                    kind: "route.stranded".to_owned(),
-                    cluster: Some(CLUSTER.to_owned()),
-                    route: Some(UrlRoute::route_id(route.id)),
-                    actor: "start".to_owned(),
-                    message: failure.detail().to_owned(),
-                    ..Happening::default()
-                }),
+                Err(failure) => self.tell_of_start("route.stranded", kept, failure.detail().to_owned()),
+            }
+            if let Some(message) = kept.tells_its_name() {
+                self.tell_of_start("route.renamed", kept, message);
             }
         }
         let clusters = with_cluster(&before, cluster);
@@ -213,6 +269,24 @@ impl Clusters {
         self.publish(routes, UrlRoutes { routes: all, last });
         Ok(())
     }
+
+    fn tell_of_start(&self, kind: &str, kept: &Kept, message: String) {
+        self.events().tell(Happening {
+            kind: kind.to_owned(),
+            cluster: Some(CLUSTER.to_owned()),
+            route: Some(kept.route_id.clone()),
+            actor: "start".to_owned(),
+            message,
+            ..Happening::default()
+        });
+    }
+}
+
+/// Whether a route that is none of these has this id, one that leads nowhere at present included.
+fn is_of_others(world: &Snapshot, id: &str) -> bool {
+    let is_other = |spec: &RouteSpec| spec.cluster != CLUSTER;
+    world.routes.get(id).is_some_and(|route| is_other(&route.spec))
+        || world.stranded.iter().any(|spec| spec.id == id && is_other(spec))
 }
 
 /// Nobody else changes what is made of these routes.

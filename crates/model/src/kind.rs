@@ -66,6 +66,8 @@ pub trait Kinds: Sync {
     fn find(&self, name: &str) -> Option<&'static dyn KindCheck>;
     /// Every name that works, for suggestions.
     fn names(&self) -> Vec<&'static str>;
+    /// Whether services of the kind of this name have the ability.
+    fn can(&self, name: &str, ability: Ability) -> bool;
     /// Set for a kind that is known and not built yet: what it waits for.
     fn later(&self, name: &str) -> Option<&'static str>;
 }

@@ -4,6 +4,7 @@
 
 mod bodies;
 mod routes;
+mod services;
 mod settle;
 
 #[cfg(test)]
@@ -13,15 +14,18 @@ use serde::de::DeserializeOwned;
 
 pub use bodies::{read_creation, read_replacement};
 pub use routes::unknown_listener;
+pub use services::no_requests;
 
 use crate::check::{Problems, canonical, said, step, walk};
 use crate::cluster::ClusterInput;
 use crate::cluster_fields::{CLUSTER, ROUTE};
 use crate::field::Field;
 use crate::id::ClusterId;
-use crate::kind::{KindCheck, Kinds};
+use crate::kind::{Ability, KindCheck, Kinds};
 use crate::route::RouteSpec;
 use crate::tree::Node;
+
+use services::Services;
 
 /// The longest name of a cluster, in characters.
 const LONGEST_NAME: usize = 64;
@@ -29,7 +33,7 @@ const LONGEST_NAME: usize = 64;
 /// Reads a cluster file.
 pub fn read_cluster(node: &Node, kinds: &dyn Kinds, problems: &mut Problems) -> Option<ClusterInput> {
     walk(node, CLUSTER, kinds, "", problems);
-    between(node, node.get("services"), "", problems);
+    between(node, node.get("services"), kinds, "", problems);
     input(node, kinds, problems)
 }
 
@@ -82,7 +86,7 @@ pub fn read_route(node: &Node, problems: &mut Problems) -> Option<RouteSpec> {
 }
 
 /// The rules between the parts of a cluster whose keys stand below `path`, and whose services are these.
-fn between(node: &Node, services: Option<&Node>, path: &str, problems: &mut Problems) {
+fn between(node: &Node, services: Option<&Node>, kinds: &dyn Kinds, path: &str, problems: &mut Problems) {
     if let Some(name) = node.get("name") {
         let length = name.as_text().map_or(1, |text| text.trim().chars().count());
         if length == 0 {
@@ -91,10 +95,9 @@ fn between(node: &Node, services: Option<&Node>, path: &str, problems: &mut Prob
             problems.at(name, &step(path, "name"), format!("is longer than {LONGEST_NAME} characters"));
         }
     }
-    let services: Vec<&str> =
-        services.map(Node::entries).unwrap_or_default().iter().map(|entry| entry.key.as_str()).collect();
     if let Some(list) = node.get("routes") {
         let path = step(path, "routes");
+        let services = Services::of(services, kinds);
         routes::check_all(list, &services, &path, problems);
         if let Some(id) = node.get("cluster_id").and_then(Node::as_text) {
             routes::check_cluster(list, &id, &path, problems);
@@ -126,6 +129,10 @@ impl Kinds for NoKinds {
 
     fn names(&self) -> Vec<&'static str> {
         Vec::new()
+    }
+
+    fn can(&self, _name: &str, _ability: Ability) -> bool {
+        false
     }
 
     fn later(&self, _name: &str) -> Option<&'static str> {

@@ -134,6 +134,25 @@ impl RouteSpec {
         }
     }
 
+    /// Every service that it names, with the path of the key that does.
+    #[must_use]
+    pub fn services(&self) -> Vec<(String, &str)> {
+        let mut named: Vec<(String, &str)> = Vec::new();
+        if !self.service.is_empty() {
+            named.push(("service".to_owned(), &self.service));
+        }
+        for (index, part) in self.split.iter().enumerate() {
+            named.push((format!("split[{index}].service"), &part.service));
+        }
+        if let Some(mirror) = &self.mirror {
+            named.push(("mirror.service".to_owned(), &mirror.service));
+        }
+        if let Some(service) = self.fallback.as_ref().and_then(|fallback| fallback.service.as_ref()) {
+            named.push(("fallback.service".to_owned(), service));
+        }
+        named
+    }
+
     /// Where it leads, in words: `web`, `web 95, canary 5`, `redirect 307`, `answer 404`.
     #[must_use]
     pub fn leads(&self) -> String {

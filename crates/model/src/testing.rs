@@ -5,11 +5,11 @@ use serde_json::json;
 use crate::check::Problems;
 use crate::cluster_fields::{DATABASE, PASSWORD, USERNAME};
 use crate::field::{Field, Shape, field, word};
-use crate::kind::{KindCheck, Kinds, Place};
+use crate::kind::{Ability, KindCheck, Kinds, Place};
 use crate::recipe::Runs;
 use crate::tree::Node;
 
-/// Knows `net`, `bare` and `mem`; `soon` waits for a later stage.
+/// Knows `net`, `bare` and `mem`, and `mute`, which answers no requests and is not listed; `soon` waits for a later stage.
 pub(crate) struct TestKinds;
 
 struct Net {
@@ -80,12 +80,16 @@ impl Kinds for TestKinds {
         match name {
             "net" => Some(&Net { name: "net", port: Some(700) }),
             "bare" => Some(&Net { name: "bare", port: None }),
+            "mute" => Some(&Net { name: "mute", port: Some(700) }),
             "mem" => Some(&Mem),
             _ => None,
         }
     }
     fn names(&self) -> Vec<&'static str> {
         vec!["net", "bare", "mem"]
+    }
+    fn can(&self, name: &str, ability: Ability) -> bool {
+        ability == Ability::Http && name != "mute"
     }
     fn later(&self, name: &str) -> Option<&'static str> {
         (name == "soon").then_some("part 9")

@@ -70,13 +70,23 @@ impl UrlRoute {
         format!("url-{id}")
     }
 
+    /// The ids that the route may have which it becomes, the best first: somebody else may have taken some.
+    pub fn route_ids(id: i64) -> impl Iterator<Item = String> {
+        let own = UrlRoute::route_id(id);
+        let others = (2_u64..).map({
+            let own = own.clone();
+            move |n| format!("{own}-{n}")
+        });
+        std::iter::once(own).chain(others)
+    }
+
     /// The number of a route that came from here.
     #[must_use]
     pub fn number(route: &RouteSpec) -> Option<i64> {
         if route.cluster != CLUSTER {
             return None;
         }
-        route.id.strip_prefix("url-")?.parse().ok()
+        route.id.strip_prefix("url-")?.split('-').next()?.parse().ok()
     }
 }
 
@@ -355,6 +365,17 @@ mod tests {
             ["path:", "target_url:", "method:"].iter().all(|name| told.contains(name)),
             "all at once: {told}"
         );
+    }
+
+    #[test]
+    fn its_number_is_read_from_whichever_id_it_has() {
+        let (_, mut route) = spec("/a", "http://b:1").meaning(12).unwrap();
+        let ids: Vec<String> = UrlRoute::route_ids(12).take(3).collect();
+        assert_eq!(ids, ["url-12", "url-12-2", "url-12-3"]);
+        for id in ids {
+            route.id = id;
+            assert_eq!(UrlRoute::number(&route), Some(12));
+        }
     }
 
     #[test]

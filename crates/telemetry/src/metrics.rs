@@ -12,11 +12,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::flow::Carried;
+use crate::format::Format;
 use crate::histogram::{BOUNDS, Counts};
 use crate::meter::Reading;
-
-/// Content type of the text.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The names, without the suffixes that their type adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,15 +243,15 @@ pub struct Sample {
     pub not_introduced: Vec<(&'static str, &'static str, u64)>,
 }
 
-/// The sample in OpenMetrics text, which Prometheus reads.
+/// The sample as text, which Prometheus reads.
 #[must_use]
-pub fn render(sample: Sample) -> String {
+pub fn render(sample: Sample, format: Format) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Snapshot(sample)));
     let mut text = String::new();
     // Writing into a string cannot fail.
     let _ = encode(&mut text, &registry);
-    text
+    format.tell(text)
 }
 
 #[derive(Debug)]
@@ -510,8 +508,9 @@ mod tests {
             }],
         };
         let route = RouteSample { cluster: "shop".into(), route: "api".into(), reading: meter.read() };
-        let text =
-            render(Sample { clusters: 1, services: vec![service], routes: vec![route], ..Sample::default() });
+        let sample =
+            Sample { clusters: 1, services: vec![service], routes: vec![route], ..Sample::default() };
+        let text = render(sample.clone(), Format::OpenMetrics);
         let of_route = r#"{cluster_id="shop",route="api""#;
         let labels = r#"{cluster_id="shop",service="web",type="some""#;
         for line in [
@@ -544,5 +543,15 @@ mod tests {
         ] {
             assert!(text.contains(&line), "{line} is not in\n{text}");
         }
+        assert!(text.contains("# TYPE throome_requests counter\n") && text.ends_with("# EOF\n"), "{text}");
+        let older = render(sample, Format::Prometheus);
+        assert!(
+            older.contains("# HELP throome_requests_total Operations on services that ended\n"),
+            "{older}"
+        );
+        assert!(
+            older.contains("# TYPE throome_requests_total counter\n") && !older.contains("EOF"),
+            "{older}"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use bytes::Bytes;
 use clusters::By;
 use model::field::{Field, Shape, field};
@@ -18,6 +18,7 @@ use super::{done, with};
 use crate::body::{Table, read};
 use crate::control::carried_through;
 use crate::door::{Answer, Door};
+use crate::etag;
 use crate::query::Query;
 
 /// `{path, target_url, method?, enabled?, rate_limit?, timeout?}`; what only an answer has is passed over.
@@ -121,7 +122,7 @@ pub(crate) async fn list(State(door): State<Arc<Door>>, uri: Uri) -> Answer {
 /// Creates a route to a URL
 #[utoipa::path(post, path = "/api/routes", operation_id = "createUrlRoute", tag = "compat",
     request_body(content = ref("#/components/schemas/UrlRouteInput")),
-    responses((status = 201, description = "The route.", body = RouteAnswer)))]
+    responses((status = 201, description = "The route; `ETag` is its version.", body = RouteAnswer)))]
 pub(crate) async fn create(
     State(door): State<Arc<Door>>,
     Extension(by): Extension<By>,
@@ -131,22 +132,25 @@ pub(crate) async fn create(
     Query::of(&uri).done()?;
     let (_, spec) = asked(&bytes)?;
     let clusters = door.clusters().clone();
-    let route = carried_through(async move { clusters.create_url_route(spec, by).await }).await?;
-    Ok(with(StatusCode::CREATED, "Route created successfully", &route))
+    let (route, revision) = carried_through(async move { clusters.create_url_route(spec, by).await }).await?;
+    Ok(etag::tagged(with(StatusCode::CREATED, "Route created successfully", &route), revision))
 }
 
 /// Shows a route to a URL
 #[utoipa::path(get, path = "/api/routes/{id}", operation_id = "getUrlRoute", tag = "compat",
     params(("id" = String, Path, description = "The number of the route.")),
-    responses((status = 200, description = "The route.", body = RouteAnswer)))]
+    responses((status = 200, description = "The route; `ETag` is its version.", body = RouteAnswer)))]
 pub(crate) async fn show(State(door): State<Arc<Door>>, Path(id): Path<String>, uri: Uri) -> Answer {
     Query::of(&uri).done()?;
-    Ok(with(StatusCode::OK, "Route retrieved", &door.clusters().url_route(number(&id)?)?))
+    let (route, revision) = door.clusters().url_route(number(&id)?)?;
+    Ok(etag::tagged(with(StatusCode::OK, "Route retrieved", &route), revision))
 }
 
 /// Replaces a route to a URL
 #[utoipa::path(put, path = "/api/routes/{id}", operation_id = "replaceUrlRoute", tag = "compat",
-    params(("id" = String, Path, description = "The number of the route.")),
+    params(("id" = String, Path, description = "The number of the route."),
+        ("If-Match" = Option<String>, Header,
+            description = "The `ETag` that was read: 412 if it has changed since.")),
     request_body(content = ref("#/components/schemas/UrlRouteInput")),
     responses((status = 200, description = "The route as it is now.", body = RouteAnswer)))]
 pub(crate) async fn replace(
@@ -154,35 +158,46 @@ pub(crate) async fn replace(
     Extension(by): Extension<By>,
     Path(id): Path<String>,
     uri: Uri,
+    headers: HeaderMap,
     bytes: Bytes,
 ) -> Answer {
     Query::of(&uri).done()?;
     let id = number(&id)?;
+    let if_match = etag::if_match(&headers, || revision(&door, id))?;
     let (own, spec) = asked(&bytes)?;
     if own.is_some_and(|own| own != id) {
         let detail = format!("The body says route {}, the path says {id}.", own.unwrap_or_default());
         return Err(Failure::client(Code::InvalidRequest, detail).into());
     }
     let clusters = door.clusters().clone();
-    let route = carried_through(async move { clusters.replace_url_route(id, spec, by).await }).await?;
-    Ok(with(StatusCode::OK, "Route updated successfully", &route))
+    let (route, revision) =
+        carried_through(async move { clusters.replace_url_route(id, spec, if_match, by).await }).await?;
+    Ok(etag::tagged(with(StatusCode::OK, "Route updated successfully", &route), revision))
 }
 
 /// Deletes a route to a URL
 #[utoipa::path(delete, path = "/api/routes/{id}", operation_id = "deleteUrlRoute", tag = "compat",
-    params(("id" = String, Path, description = "The number of the route.")),
+    params(("id" = String, Path, description = "The number of the route."),
+        ("If-Match" = Option<String>, Header,
+            description = "The `ETag` that was read: 412 if it has changed since.")),
     responses((status = 200, description = "It is gone.", body = DoneAnswer)))]
 pub(crate) async fn delete(
     State(door): State<Arc<Door>>,
     Extension(by): Extension<By>,
     Path(id): Path<String>,
     uri: Uri,
+    headers: HeaderMap,
 ) -> Answer {
     Query::of(&uri).done()?;
     let id = number(&id)?;
+    let if_match = etag::if_match(&headers, || revision(&door, id))?;
     let clusters = door.clusters().clone();
-    carried_through(async move { clusters.delete_url_route(id, by).await }).await?;
+    carried_through(async move { clusters.delete_url_route(id, if_match, by).await }).await?;
     Ok(done("Route deleted successfully"))
+}
+
+fn revision(door: &Door, id: i64) -> Option<u64> {
+    door.clusters().url_route(id).ok().map(|(_, revision)| revision)
 }
 
 fn number(id: &str) -> Result<i64, Failure> {

@@ -170,3 +170,37 @@ async fn a_key_makes_one_route_of_two_requests() {
     assert_eq!((first.status, &first.body), (again.status, &again.body));
     assert_eq!(gateway.get("/api/routes").await.json()["data"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_change_that_was_meant_for_another_version_is_refused() {
+    let gateway = gateway().await;
+    let made = gateway.post("/api/routes", &seed()).await;
+    let first = made.header("etag").to_owned();
+    assert!(first.starts_with('"') && gateway.get("/api/routes/1").await.header("etag") == first);
+    let put = |tag: &str| Request::put("/api/routes/1").header("if-match", tag);
+    let changed = |path: &str| json!({ "path": path, "target_url": "http://b:1" }).to_string();
+    let second = gateway.send(put(&first), changed("/b")).await;
+    assert_eq!(second.status, 200, "{}", second.text());
+    let second = second.header("etag").to_owned();
+    assert_ne!(first, second);
+    let delete = |tag: &str| Request::delete("/api/routes/1").header("if-match", tag);
+    for (ask, body, status) in [
+        (put(&first), changed("/c"), 412),
+        (put("W/\"1\""), changed("/c"), 412),
+        (put("1"), changed("/c"), 400),
+        (delete(&first), String::new(), 412),
+    ] {
+        let reply = gateway.send(ask, body).await;
+        let told = reply.json();
+        assert_eq!((reply.status.as_u16(), &told["success"]), (status, &json!(false)), "{told}");
+        if status == 412 {
+            assert_eq!(told["code"], "precondition_failed", "{told}");
+        }
+    }
+    let now = gateway.get("/api/routes/1").await;
+    assert_eq!((&now.json()["data"]["path"], now.header("etag")), (&json!("/b"), &*second));
+    assert_eq!(gateway.send(put("*"), changed("/d")).await.status, 200);
+    let both = format!("{second}, {}", gateway.get("/api/routes/1").await.header("etag"));
+    assert_eq!(gateway.send(delete(&both), "").await.status, 200);
+    assert_eq!(gateway.send(put(&first), changed("/e")).await.status, 404);
+}

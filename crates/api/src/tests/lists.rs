@@ -163,7 +163,7 @@ async fn metrics_are_where_the_setting_says() {
     gateway.create_shop().await;
     gateway.get("/api/v1/clusters/none").await;
     let reply = gateway.get("/own/metrics").await;
-    assert!(reply.header("content-type").starts_with("application/openmetrics-text"), "{reply:?}");
+    assert_eq!(reply.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     for line in [
         "throome_service_health{cluster_id=\"shop\",service=\"cache\",type=\"memory\"} 1",
         "throome_refused_total{code=\"not_found\"} 1",
@@ -175,6 +175,39 @@ async fn metrics_are_where_the_setting_says() {
     assert_eq!((wrong.status.as_u16(), wrong.header("allow")), (405, "GET,HEAD"));
     let off = gateway_with(|options| options.metrics_path = None).await;
     assert_eq!(off.get("/metrics").await.problem().0, 404);
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_format_that_is_asked_for() {
+    let gateway = shop().await;
+    let (newer, older) = ("application/openmetrics-text; version=1.0.0", "text/plain; version=0.0.4");
+    for (accept, expected) in [
+        (
+            "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,\
+             text/plain;version=1.0.0;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+            newer,
+        ),
+        ("application/openmetrics-text", newer),
+        ("application/openmetrics-text, text/plain", newer),
+        ("text/plain;version=0.0.4", older),
+        ("text/plain, application/openmetrics-text;q=0.9", older),
+        ("application/openmetrics-text;version=0.0.1, */*;q=0.1", older),
+        ("application/openmetrics-text;q=0, */*;q=0", older),
+        ("*/*", older),
+        ("application/json", older),
+    ] {
+        let reply = gateway.send(Request::get("/metrics").header("accept", accept), "").await;
+        let kind = reply.header("content-type").to_owned();
+        assert_eq!(
+            (kind, reply.header("vary")),
+            (format!("{expected}; charset=utf-8"), "accept"),
+            "{accept}"
+        );
+        let (name, ends) =
+            if expected == newer { ("throome_requests", true) } else { ("throome_requests_total", false) };
+        assert!(reply.text().contains(&format!("# TYPE {name} counter\n")), "{accept}");
+        assert_eq!(reply.text().ends_with("# EOF\n"), ends, "{accept}");
+    }
 }
 
 #[tokio::test]

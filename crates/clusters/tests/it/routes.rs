@@ -248,3 +248,106 @@ async fn a_reload_shares_what_is_as_it_was() {
     assert!(asked.iter().all(|spec| Arc::ptr_eq(spec, &world.routes.get(&spec.id).unwrap().spec)));
     assert_eq!(world.routes.get("two").unwrap().spec.path, "/zwei");
 }
+
+/// What was counted of a route, if it was asked and is there.
+fn counted(clusters: &Clusters, id: &str) -> Option<u64> {
+    let routes = clusters.sample().routes;
+    routes.into_iter().find(|route| route.route == id).map(|route| route.reading.durations.count())
+}
+
+#[tokio::test]
+async fn what_is_counted_of_a_route_outlives_every_change_around_it() {
+    let routes = |strategy: &str| {
+        json!([
+            { "id": "file", "path": "/f", "service": "web" },
+            { "id": "other", "path": "/o", "service": "spare", "strategy": strategy },
+        ])
+    };
+    let world = world(routes("round_robin")).await;
+    let of_api = |path: &str| json!({ "id": "api", "cluster": "shop", "service": "web", "path": path });
+    world.clusters.create_route(&of_api("/a"), by()).await.unwrap();
+    let url = |path: &str| model::url_route::UrlRouteSpec {
+        path: path.to_owned(),
+        target_url: "http://127.0.0.7:9/".to_owned(),
+        method: "*".to_owned(),
+        enabled: true,
+        rate_limit: 0,
+        timeout: 0,
+    };
+    world.clusters.create_url_route(url("/u"), by()).await.unwrap();
+    let mut asked = 0;
+    let mut ask = |clusters: &Clusters, change: &str| {
+        for id in ["file", "other", "api", "url-1"] {
+            assert_eq!(counted(clusters, id).unwrap_or(0), asked, "{id} after {change}");
+            let route = route(clusters, id);
+            route.meter.begin();
+            route.meter.end(Duration::from_millis(1), None, 1);
+        }
+        asked += 1;
+    };
+    ask(&world.clusters, "the beginning");
+
+    let mut body = world.clusters.show("shop").unwrap().body;
+    body["services"]["web"]["endpoints"].as_array_mut().unwrap().pop();
+    world.clusters.replace("shop", &body, None, throome_clusters::Data::Keep, by()).await.unwrap();
+    ask(&world.clusters, "an endpoint went");
+    body["routing"]["strategy"] = json!("least_connections");
+    body["routes"] = routes("latency");
+    world.clusters.replace("shop", &body, None, throome_clusters::Data::Keep, by()).await.unwrap();
+    ask(&world.clusters, "another strategy");
+    world.clusters.replace_route("api", &of_api("/b"), None, by()).await.unwrap();
+    world.clusters.replace_url_route(1, url("/v"), None, by()).await.unwrap();
+    ask(&world.clusters, "other paths");
+
+    // Another route of that name begins anew.
+    world.clusters.delete_route("api", None, by()).await.unwrap();
+    world.clusters.create_route(&of_api("/b"), by()).await.unwrap();
+    assert_eq!(counted(&world.clusters, "api"), None);
+}
+
+#[tokio::test]
+async fn a_route_of_the_api_leads_to_nobody_who_answers_no_requests() {
+    let world = World::new().await;
+    let mut shop = json!({
+        "cluster_id": "shop", "name": "Shop",
+        "services": {
+            "web": { "type": "http", "host": "127.0.0.1", "port": 9 },
+            "rpc": { "type": "grpc", "host": "127.0.0.1", "port": 9 },
+            "cache": { "type": "memory" }, "db": { "type": "tcp", "host": "127.0.0.1", "port": 9 },
+        },
+    });
+    world.create(shop.clone()).await;
+    for (route, expected) in [
+        (json!({ "service": "cache" }), vec![("service", "cache", "memory")]),
+        (
+            json!({ "split": [{ "service": "web" }, { "service": "db" }], "mirror": { "service": "cache" } }),
+            vec![("split[1].service", "db", "tcp"), ("mirror.service", "cache", "memory")],
+        ),
+        (
+            json!({ "service": "rpc", "fallback": { "service": "db" } }),
+            vec![("fallback.service", "db", "tcp")],
+        ),
+    ] {
+        let mut body = json!({ "id": "r", "cluster": "shop", "path": "/r" });
+        body.as_object_mut().unwrap().extend(route.as_object().unwrap().clone());
+        let failure = world.clusters.create_route(&body, by()).await.unwrap_err();
+        let said = |(path, name, kind)| {
+            format!(
+                "{path}: `{name}` is of type `{kind}`, which answers no HTTP requests (these do: `web`, `rpc`)"
+            )
+        };
+        let expected: Vec<String> = expected.into_iter().map(said).collect();
+        let told: Vec<String> = failure.problems().iter().map(ToString::to_string).collect();
+        assert_eq!((failure.code(), told), (Code::InvalidRequest, expected), "{body}");
+    }
+    assert!(world.clusters.routes().is_empty());
+
+    // One whose service becomes another kind leads nowhere until that is one that answers again.
+    let body = json!({ "id": "r", "cluster": "shop", "path": "/r", "service": "web" });
+    world.clusters.create_route(&body, by()).await.unwrap();
+    for (kind, stranded) in [("tcp", 1), ("http", 0)] {
+        shop["services"]["web"]["type"] = json!(kind);
+        world.clusters.replace("shop", &shop, None, throome_clusters::Data::Keep, by()).await.unwrap();
+        assert_eq!(world.clusters.snapshot().stranded.len(), stranded, "{kind}");
+    }
+}

@@ -89,7 +89,7 @@ fn read(node: &Node, kinds: &dyn Kinds, problems: &mut Problems) -> Option<Clust
     let outer: Vec<Field> = CLUSTER.iter().copied().chain([config]).collect();
     walk(node, &outer, kinds, "", problems);
     let Some(config) = said(node, "config") else {
-        between(node, node.get("services"), "", problems);
+        between(node, node.get("services"), kinds, "", problems);
         return input(node, kinds, problems);
     };
     walk(config, CLUSTER, kinds, "config", problems);
@@ -99,8 +99,8 @@ fn read(node: &Node, kinds: &dyn Kinds, problems: &mut Problems) -> Option<Clust
     }
     let outer = without(node, &["config"]);
     let joined = joined(outer.clone(), config);
-    between(&outer, joined.get("services"), "", problems);
-    between(config, joined.get("services"), "config", problems);
+    between(&outer, joined.get("services"), kinds, "", problems);
+    between(config, joined.get("services"), kinds, "config", problems);
     input(&joined, kinds, problems)
 }
 

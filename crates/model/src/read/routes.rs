@@ -10,20 +10,21 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use super::services::Services;
 use crate::check::{Problems, said, step};
 use crate::route::{LimitKey, is_token, parameter};
 use crate::suggest::{listed, nearest};
 use crate::tree::{Node, Value};
 
 /// All routes of a cluster: each one, and between them. Those of them that are no mapping were noted before.
-pub(super) fn check_all(list: &Node, services: &[&str], path: &str, problems: &mut Problems) {
+pub(super) fn check_all(list: &Node, services: &Services<'_>, path: &str, problems: &mut Problems) {
     let mut ids: BTreeMap<String, usize> = BTreeMap::new();
     let mut matches: BTreeMap<Place, Vec<(usize, Match)>> = BTreeMap::new();
     for (index, route) in list.items().iter().enumerate() {
         let path = format!("{path}[{index}]");
         check_one(route, &path, problems);
         for (service, path) in answers::services(route, &path) {
-            check_service(service, services, &path, problems);
+            services.check(service, &path, problems);
         }
         if let Some(id) = said(route, "id").and_then(Node::as_text) {
             if let Some(first) = ids.get(id.as_ref()) {
@@ -65,18 +66,29 @@ pub(super) fn check_one(route: &Node, path: &str, problems: &mut Problems) {
             problems.at(method, &path, format!("`{text}` is not a method"));
         }
     }
-    for header in said(route, "headers").map(Node::entries).unwrap_or_default() {
-        if !is_token(&header.key) {
-            let path = step(&step(path, "headers"), &header.key);
-            problems.add(&path, header.key_at, "is not the name of a header");
-        }
-    }
+    check_conditions(route, path, problems);
     check_rewrite(route, path, problems);
     answers::check(route, path, problems);
     headers::check(route, path, problems);
     affinity::check(route, path, problems);
     check_rate_limit(route, path, problems);
     check_hedge(route, path, problems);
+}
+
+/// The headers that a request must have, each once: their names are the same in any case.
+fn check_conditions(route: &Node, path: &str, problems: &mut Problems) {
+    let headers = said(route, "headers").map(Node::entries).unwrap_or_default();
+    for (index, header) in headers.iter().enumerate() {
+        let path = step(&step(path, "headers"), &header.key);
+        if !is_token(&header.key) {
+            problems.add(&path, header.key_at, "is not the name of a header");
+        }
+        if let Some(first) = headers[..index].iter().find(|other| other.key.eq_ignore_ascii_case(&header.key))
+        {
+            let message = format!("is the header `{}` too: the case of a name says nothing", first.key);
+            problems.add(&path, header.key_at, message).suggestion = Some("keep one of them".to_owned());
+        }
+    }
 }
 
 fn check_hedge(route: &Node, path: &str, problems: &mut Problems) {
@@ -153,20 +165,6 @@ pub fn unknown_listener(name: &str, known: &[String]) -> Option<(String, String)
         None => format!("there are {}; `proxy.listeners` has them", listed(names())),
     };
     Some((format!("`{name}` is not a listener that takes requests"), suggestion))
-}
-
-fn check_service(service: &Node, services: &[&str], path: &str, problems: &mut Problems) {
-    let Some(name) = service.as_text() else { return };
-    if services.contains(&name.as_ref()) {
-        return;
-    }
-    let suggestion = match nearest(&name, services.iter().copied()) {
-        Some(meant) => Some(format!("did you mean `{meant}`?")),
-        None if services.is_empty() => None,
-        None => Some(format!("there are {}", listed(services.iter().copied()))),
-    };
-    let message = format!("`{name}` is not a service of this cluster");
-    problems.at(service, path, message).suggestion = suggestion;
 }
 
 /// Notes the routes that name another cluster than the one whose file they stand in.

@@ -266,3 +266,41 @@ fn a_second_try_beside_the_first_needs_leave_for_two() {
         &["routes[0].retry.hedge: is a second try, and `attempts` allows one"],
     );
 }
+
+#[test]
+fn who_answers_no_requests_is_led_to_by_nobody() {
+    let told = |services: &str, route: &str| -> Vec<String> {
+        let mut problems = Problems::new(None);
+        let text = format!("services: {{ {services} }}\nroutes:\n  - {route}\n");
+        read_cluster(&crate::yaml::parse(&text).unwrap(), &TestKinds, &mut problems);
+        lines(problems)
+    };
+    let services = "web: { type: mem }, db: { type: mute, host: h }, log: { type: mute, host: h }, kv: { type: mute, host: h }";
+    let route = "{ path: /, split: [{ service: web }, { service: db }], mirror: { service: log }, fallback: { service: kv } }";
+    let said =
+        |name: &str| format!("`{name}` is of type `mute`, which answers no HTTP requests (these do: `web`)");
+    assert_eq!(
+        told(services, route),
+        [
+            format!("3:53: routes[0].split[1].service: {}", said("db")),
+            format!("3:79: routes[0].mirror.service: {}", said("log")),
+            format!("3:107: routes[0].fallback.service: {}", said("kv")),
+        ]
+    );
+    assert_eq!(
+        told("db: { type: mute, host: h }", "{ path: /, service: db }"),
+        [
+            "3:25: routes[0].service: `db` is of type `mute`, which answers no HTTP requests (no service of this cluster does)"
+        ]
+    );
+}
+
+#[test]
+fn a_header_is_asked_for_once_whatever_its_case() {
+    check(
+        "{ path: /, service: web, headers: { X-A: '1', x-b: '2', x-a: '2' }, query: { a: '1', A: '2' } }",
+        &[
+            "routes[0].headers.x-a: is the header `X-A` too: the case of a name says nothing (keep one of them)",
+        ],
+    );
+}
