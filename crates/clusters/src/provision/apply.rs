@@ -272,7 +272,7 @@ impl Change {
                 step.failed(&failure, Vec::new());
                 return Err(failure);
             }
-            hands.has_gone(name, self.data);
+            hands.has_gone(job.provisioner.word(), name, self.data);
             self.clusters.0.backups.end_undo(name);
             step.done(if self.data == Data::Keep { "its data are kept" } else { "its data are gone" });
         }

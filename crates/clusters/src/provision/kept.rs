@@ -1,10 +1,10 @@
 //! Data that outlive their service are of use only with what they were made with: its name, password and database are kept
-//! beside the gateway's own files (0600), for a service of the same name.
+//! beside the gateway's own files (0600), for a service of the same name that is run by the same provisioner.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::{Code, Failure, Secret, ServiceSpec};
 use provision::Name;
@@ -12,63 +12,101 @@ use serde::{Deserialize, Serialize};
 
 use super::Hands;
 
+/// Who could have the data of a record that names nobody: older versions wrote one for all data of a name.
+const ANYBODY: [&str; 2] = ["docker", "process"];
+
 /// What data were made with.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Kept {
+    /// Who has them. Older versions did not say.
+    #[serde(default)]
+    provisioner: Option<String>,
     kind: String,
     username: Option<String>,
     password: Option<String>,
     database: Option<String>,
 }
 
-impl Hands {
-    fn place(&self, name: &Name) -> PathBuf {
-        self.kept.join(format!("{}@{}.json", name.cluster, name.service))
-    }
-
-    /// Keeps what the data of this service were made with, which are to outlive it.
-    pub(super) fn keep(&self, name: &Name, spec: &ServiceSpec) -> Result<(), Failure> {
-        let kept = Kept {
+impl Kept {
+    fn of(by: &str, spec: &ServiceSpec) -> Kept {
+        Kept {
+            provisioner: Some(by.to_owned()),
             kind: spec.kind.clone(),
             username: spec.username.clone(),
             password: spec.password.as_ref().map(|password| password.reveal().to_owned()),
             database: spec.database.clone(),
-        };
-        let place = self.place(name);
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(&self.kept)?;
-            let new = place.with_extension("new");
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-            file.write_all(&serde_json::to_vec(&kept)?)?;
-            file.sync_all()?;
-            fs::rename(new, &place)
-        };
-        write().map_err(|error| {
+        }
+    }
+
+    fn read(place: &Path) -> Option<Kept> {
+        serde_json::from_slice(&fs::read(place).ok()?).ok()
+    }
+
+    fn write(&self, place: &Path) -> io::Result<()> {
+        let new = place.with_extension("new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.sync_all()?;
+        fs::rename(new, place)
+    }
+}
+
+impl Hands {
+    fn place(&self, by: &str, name: &Name) -> PathBuf {
+        self.kept.join(format!("{}@{}@{by}.json", name.cluster, name.service))
+    }
+
+    /// Where older versions wrote it, whoever had the data.
+    fn older_place(&self, name: &Name) -> PathBuf {
+        self.kept.join(format!("{}@{}.json", name.cluster, name.service))
+    }
+
+    fn record(&self, by: &str, name: &Name) -> Option<Kept> {
+        Kept::read(&self.place(by, name)).or_else(|| Kept::read(&self.older_place(name)))
+    }
+
+    /// Keeps what the data of this service were made with, which are to outlive it.
+    pub(super) fn keep(&self, name: &Name, spec: &ServiceSpec) -> Result<(), Failure> {
+        let Some(by) = spec.provisioner() else { return Ok(()) };
+        let place = self.place(by, name);
+        let written = fs::create_dir_all(&self.kept).and_then(|()| Kept::of(by, spec).write(&place));
+        written.map_err(|error| {
             Failure::gateway(Code::Internal, format!("Cannot write `{}`: {error}.", place.display()))
         })
     }
 
     /// Gives a new service what data of its name were made with, where its document does not say otherwise.
-    pub(super) fn take_up(&self, name: &Name, spec: &mut ServiceSpec) {
-        let Ok(text) = fs::read(self.place(name)) else { return };
-        let Ok(kept) = serde_json::from_slice::<Kept>(&text) else { return };
-        if kept.kind != spec.kind {
-            return;
-        }
+    pub(super) fn take_up(&self, by: &str, name: &Name, spec: &mut ServiceSpec) {
+        let Some(kept) = self.record(by, name).filter(|kept| kept.kind == spec.kind) else { return };
         spec.username = spec.username.take().or(kept.username);
         spec.password = spec.password.take().or(kept.password.map(Secret::new));
         spec.database = spec.database.take().or(kept.database);
     }
 
-    /// Of which kind the data of this name are, where that was kept.
-    pub(super) fn kept_kind(&self, name: &Name) -> Option<String> {
-        let text = fs::read(self.place(name)).ok()?;
-        serde_json::from_slice::<Kept>(&text).ok().map(|kept| kept.kind)
+    /// Of which kind the data are that this provisioner has of this name, where that was kept.
+    pub(super) fn kept_kind(&self, by: &str, name: &Name) -> Option<String> {
+        self.record(by, name).map(|kept| kept.kind)
     }
 
-    /// They are of no use any more: the data have gone.
-    pub(super) fn drop_kept(&self, name: &Name) {
-        let _ = fs::remove_file(self.place(name));
+    /// What this provisioner's data were made with is of no use any more: they have gone. Others may have data of the name.
+    pub(super) fn drop_kept(&self, by: &str, name: &Name) {
+        if let Err(error) = self.part(name) {
+            tracing::warn!(%error, cluster = %name.cluster, service = %name.service, "what kept data were made with cannot be written");
+            return;
+        }
+        let _ = fs::remove_file(self.place(by, name));
+    }
+
+    /// An older record becomes one for each who may have the data.
+    fn part(&self, name: &Name) -> io::Result<()> {
+        let older = self.older_place(name);
+        let Some(kept) = Kept::read(&older) else { return Ok(()) };
+        for by in ANYBODY {
+            let place = self.place(by, name);
+            if !place.exists() {
+                Kept { provisioner: Some(by.to_owned()), ..kept.clone() }.write(&place)?;
+            }
+        }
+        fs::remove_file(older)
     }
 }

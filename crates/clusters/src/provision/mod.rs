@@ -85,7 +85,7 @@ pub(crate) struct Hands {
     turns: Mutex<HashMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>,
     /// A file for each service that an operator has stopped: it stays so over restarts of the gateway.
     stopped: PathBuf,
-    /// A file for each service of which only data are left.
+    /// A file for what each provisioner has of each service of which only data are left.
     kept: PathBuf,
 }
 
@@ -265,12 +265,12 @@ impl Hands {
         lock(&self.reached).remove(name);
     }
 
-    /// It was taken away: nothing that was noted of it means anything, but for what its data were made with.
-    fn has_gone(&self, name: &Name, data: Data) {
+    /// This provisioner has taken it away: nothing that was noted of it means anything, but for what its data were made with.
+    fn has_gone(&self, by: &str, name: &Name, data: Data) {
         self.forget(name);
         let _ = std::fs::remove_file(self.mark(name));
         if data == Data::Remove {
-            self.drop_kept(name);
+            self.drop_kept(by, name);
         }
     }
 
@@ -367,7 +367,7 @@ impl Clusters {
             names.extend(had.iter().map(|name| Name { cluster: cluster.into(), service: (*name).into() }));
             for name in names {
                 match provisioner.remove(&name, data).await {
-                    Ok(()) => self.0.hands.has_gone(&name, data),
+                    Ok(()) => self.0.hands.has_gone(provisioner.word(), &name, data),
                     Err(failure) => first = first.and(Err(failure)),
                 }
             }

@@ -95,7 +95,7 @@ impl Clusters {
         };
         let mut asked = asked.clone();
         if old.is_none() {
-            hands.take_up(&own, &mut asked);
+            hands.take_up(word, &own, &mut asked);
         }
         Ok(settle(runs, &asked, word, port, Secret::new(store::random_text()?)))
     }

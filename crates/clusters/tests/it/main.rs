@@ -8,6 +8,7 @@ mod changes;
 mod files;
 mod hands;
 mod history;
+mod kept;
 mod limits;
 mod orphans;
 mod probes;
