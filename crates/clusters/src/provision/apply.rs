@@ -354,6 +354,10 @@ impl Change {
             had_data: found.as_ref().is_some_and(|found| found.has_data),
             had_it: before.is_some(),
         };
+        if !touched.had_data {
+            // What is made from now on is made with something else than what was kept once.
+            self.clusters.0.hands.drop_kept(job.provisioner.word(), name);
+        }
         // On the disk before anything is made: whatever happens then, it is known what to look for.
         self.running.touch(touched.clone()).await?;
         lock(&self.touched).push(touched);

@@ -8,7 +8,7 @@ use model::{ClusterId, ClusterSpec, Failure, ServiceSpec};
 use provision::Data;
 use tokio::sync::MutexGuard;
 
-use super::{Change, runs_any};
+use super::{Change, For, runs_any};
 use crate::change::{By, Desk, Save};
 use crate::files::Read;
 use crate::{Clusters, Shown};
@@ -88,7 +88,8 @@ impl Clusters {
     ) -> Result<(), Failure> {
         let world = self.snapshot().clone();
         let old = world.clusters.get(id.as_str()).map(|old| &old.spec);
-        let (spec, is_new) = self.settle_file(read.spec, old).await?;
+        let whose = if by.actor == "start" { For::Start } else { For::File };
+        let (spec, is_new) = self.settle_file(read.spec, old, whose).await?;
         let stays = |name: &str| spec.service(name).is_some_and(ServiceSpec::is_provisioned);
         let goes = |(name, _): &&(String, ServiceSpec)| !stays(name);
         self.keep_with_data(id, old.iter().flat_map(|old| &old.services).filter(goes))?;

@@ -5,12 +5,17 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use adapters::Registry;
+use model::provision::kept_conflicts;
 use model::{Code, Failure, Secret, ServiceSpec};
-use provision::Name;
+use provision::{Name, Provisioner};
 use serde::{Deserialize, Serialize};
 
-use super::Hands;
+use super::{For, Hands, Job};
+use crate::Clusters;
+use crate::change::refused;
 
 /// Who could have the data of a record that names nobody: older versions wrote one for all data of a name.
 const ANYBODY: [&str; 2] = ["docker", "process"];
@@ -36,6 +41,31 @@ impl Kept {
             password: spec.password.as_ref().map(|password| password.reveal().to_owned()),
             database: spec.database.clone(),
         }
+    }
+
+    /// What of it a service that is to be on these data cannot be.
+    fn refuses(&self, by: &str, name: &Name, asked: &ServiceSpec) -> Option<Failure> {
+        let made = ServiceSpec {
+            kind: self.kind.clone(),
+            username: self.username.clone(),
+            password: self.password.clone().map(Secret::new),
+            database: self.database.clone(),
+            ..asked.clone()
+        };
+        let delete = format!("`throome orphan delete {by}/{}/{}`", name.cluster, name.service);
+        let instead = format!(
+            "give the service another name; or ask for what the data are of; or take them away: {delete}"
+        );
+        let problems = kept_conflicts(&made, asked, &name.service, &instead, &Registry);
+        let hint =
+            format!("{delete} takes the data away that were kept; under another name nothing is in the way.");
+        (!problems.is_empty()).then(|| refused(problems).with_hint(hint))
+    }
+
+    fn give(self, spec: &mut ServiceSpec) {
+        spec.username = spec.username.take().or(self.username);
+        spec.password = spec.password.take().or(self.password.map(Secret::new));
+        spec.database = spec.database.take().or(self.database);
     }
 
     fn read(place: &Path) -> Option<Kept> {
@@ -75,14 +105,6 @@ impl Hands {
         })
     }
 
-    /// Gives a new service what data of its name were made with, where its document does not say otherwise.
-    pub(super) fn take_up(&self, by: &str, name: &Name, spec: &mut ServiceSpec) {
-        let Some(kept) = self.record(by, name).filter(|kept| kept.kind == spec.kind) else { return };
-        spec.username = spec.username.take().or(kept.username);
-        spec.password = spec.password.take().or(kept.password.map(Secret::new));
-        spec.database = spec.database.take().or(kept.database);
-    }
-
     /// Of which kind the data are that this provisioner has of this name, where that was kept.
     pub(super) fn kept_kind(&self, by: &str, name: &Name) -> Option<String> {
         self.record(by, name).map(|kept| kept.kind)
@@ -108,5 +130,53 @@ impl Hands {
             }
         }
         fs::remove_file(older)
+    }
+}
+
+impl Clusters {
+    /// Gives a new service what data of its name were made with, where its document does not say. One that could not be on
+    /// them is refused.
+    pub(super) async fn take_up(
+        &self,
+        by: &Arc<dyn Provisioner>,
+        name: &Name,
+        asked: &mut ServiceSpec,
+        whose: For,
+    ) -> Result<(), Failure> {
+        let Some(kept) = self.0.hands.record(by.word(), name) else { return Ok(()) };
+        let found = match by.find(name).await {
+            Ok(Some(found)) if found.has_data => Some(found),
+            // They have gone, whoever took them away.
+            Ok(_) => return Ok(()),
+            Err(failure) if whose == For::Caller => return Err(failure),
+            // They may be there.
+            Err(_) => None,
+        };
+        match kept.refuses(by.word(), name, asked) {
+            // Whatever runs there has made them its own; where nothing does, it is looked at before anything is started.
+            Some(_) if whose == For::Start && found.is_none_or(|found| !found.id.is_empty()) => Ok(()),
+            Some(failure) => Err(failure),
+            None => {
+                kept.give(asked);
+                Ok(())
+            }
+        }
+    }
+
+    /// Nothing is started on data that were kept of something else: whoever had a file settled may not have seen them.
+    pub(super) async fn is_on_its_own_data(&self, job: &Job) -> Result<(), Failure> {
+        let (hands, by, name) = (&self.0.hands, job.provisioner.word(), job.name());
+        let Some(kept) = hands.record(by, name) else { return Ok(()) };
+        match job.provisioner.find(name).await? {
+            Some(found) if found.has_data => {
+                let other = kept.refuses(by, name, &job.spec).filter(|_| found.id.is_empty());
+                other.map_or(Ok(()), Err)
+            }
+            // What is made from now on is made with something else.
+            _ => {
+                hands.drop_kept(by, name);
+                Ok(())
+            }
+        }
     }
 }

@@ -158,7 +158,7 @@ impl Hands {
                 Err(failure) => why.push(format!("{}: {}", one.word(), failure.detail())),
             }
         }
-        if let (For::File, Some(first)) = (whose, self.provisioners.first()) {
+        if let (For::File | For::Start, Some(first)) = (whose, self.provisioners.first()) {
             return Ok(first);
         }
         let why = if why.is_empty() { "none is enabled".to_owned() } else { why.join(" ") };
@@ -305,6 +305,7 @@ impl Clusters {
         &self,
         spec: ClusterSpec,
         old: Option<&ClusterSpec>,
+        whose: For,
     ) -> Result<(ClusterSpec, bool), Failure> {
         if !runs_any(&spec) {
             return Ok((spec, false));
@@ -317,7 +318,7 @@ impl Clusters {
                 return Err(crate::change::refused(conflicts));
             }
         }
-        let (settled, _ports) = self.settle(kept, old, For::File).await?;
+        let (settled, _ports) = self.settle(kept, old, whose).await?;
         let is_new = settled != spec;
         Ok((settled, is_new))
     }

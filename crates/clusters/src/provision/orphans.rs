@@ -102,6 +102,8 @@ impl Clusters {
             provisioner.remove_of_any(&name, data).await?;
         }
         self.forget_orphan(word, &name, data).await;
+        // A file may have asked for something else than the data were made with.
+        self.look_at_refused().await;
         let became = if data == Data::Keep { "its data are kept" } else { "its data are gone" };
         let made =
             if is_own { String::new() } else { format!("; it was made by the gateway `{}`", found.gateway) };

@@ -45,6 +45,8 @@ pub(crate) enum For {
     Caller,
     /// A file: what it says is to be, and is tried until it is.
     File,
+    /// A file that is read at the start: what there is of its services was run for them.
+    Start,
 }
 
 impl Clusters {
@@ -86,17 +88,17 @@ impl Clusters {
         })?;
         let bind = asked.bind();
         let own = Name { cluster: cluster.shared(), service: name.into() };
+        let mut asked = asked.clone();
+        if old.is_none() {
+            self.take_up(hands.provisioner(word)?, &own, &mut asked, whose).await?;
+        }
         let port = match (asked.port, old.and_then(|old| old.port)) {
             (Some(port), Some(before)) if port == before => port,
-            (Some(port), _) if whose == For::File => port,
+            (Some(port), _) if whose != For::Caller => port,
             (Some(port), _) => self.take_port(&own, word, bind, port, promise).await?,
             (None, Some(before)) => before,
             (None, None) => self.next_port(bind, runs.port, promise)?,
         };
-        let mut asked = asked.clone();
-        if old.is_none() {
-            hands.take_up(word, &own, &mut asked);
-        }
         Ok(settle(runs, &asked, word, port, Secret::new(store::random_text()?)))
     }
 

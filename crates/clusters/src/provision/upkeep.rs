@@ -162,6 +162,9 @@ impl Upkeep {
                 self.attend(service, &found);
             }
         }
+        if was_away.keys().any(|by| !self.away.contains_key(by)) {
+            self.clusters.look_at_refused().await;
+        }
         self.tried.retain(|name, _| {
             world.clusters.get(&name.cluster).is_some_and(|cluster| cluster.service(&name.service).is_some())
         });
@@ -276,6 +279,7 @@ impl Clusters {
         // A file that goes again keeps its data.
         self.0.hands.nothing_comes_late(&service.cluster);
         let job = self.0.hands.job(&id, &service.name, &service.spec, "upkeep")?;
+        self.is_on_its_own_data(&job).await?;
         job.provisioner.fetch(&job.work, &|_| {}).await?;
         let started = job.provisioner.start(&job.work, &|_| {}).await?;
         self.go_to(&id, &job, at(started)).await

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use provision::Data;
+use model::{Code, Failure};
+use provision::{Data, State};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use throome_clusters::{Changed, Clusters};
+use throome_clusters::{Changed, Clusters, EventFilter, OrphanPlace};
 
 use super::by;
-use super::hands::Hands;
+use super::hands::{Hands, name};
 
 /// A cluster `shop` whose services are run by two, as its file says it.
 struct Shop {
@@ -48,6 +49,19 @@ impl Shop {
             Changed::Under(underway) => drop(underway.carry(&self.clusters).await.unwrap()),
             Changed::Now(_) => panic!("something has to go"),
         }
+    }
+
+    async fn asks(&self, services: Value) -> Result<Changed, Failure> {
+        let body = json!({ "name": "Shop", "services": services });
+        self.clusters.replace("shop", &body, None, Data::Keep, by()).await
+    }
+
+    /// Waits until such an event tells this.
+    async fn hears(&self, kind: &str, words: &str) {
+        let filter = EventFilter { kind: Some(kind.to_owned()), ..Default::default() };
+        let tells =
+            || self.clusters.events().list(&filter, 100).0.iter().any(|event| event.message.contains(words));
+        self.waits(|_, _| tells().then_some(())).await;
     }
 
     /// Its file says this, and so does the gateway in the end.
@@ -114,4 +128,70 @@ async fn an_older_record_is_of_whoever_has_the_data() {
     assert_eq!(shop.keeps("shop@db.json"), None);
     assert_eq!(shop.keeps("shop@db@process.json"), None, "those data have gone");
     assert_eq!(shop.keeps("shop@db@docker.json").expect("it is of docker's now")["password"], "first");
+}
+
+#[tokio::test]
+async fn nothing_of_another_kind_is_started_on_data_that_were_kept() {
+    let shop = Shop::with_db("docker", "first").await;
+    shop.leaves_out(Data::Keep).await;
+    let kept = shop.keeps("shop@db@docker.json");
+    let started = shop.docker.times("start");
+    for (db, path) in [
+        (json!({ "type": "redis", "provision": "docker", "port": 5999 }), "services.db.type"),
+        (db("docker", "second"), "services.db.password"),
+    ] {
+        let refused = shop.asks(json!({ "db": db })).await.unwrap_err();
+        assert_eq!((refused.code(), &*refused.problems()[0].path), (Code::InvalidConfig, path));
+        let hint = refused.hint().unwrap_or_default().to_owned();
+        assert!(hint.contains("throome orphan delete docker/shop/db"), "{hint}");
+        assert!(!format!("{refused} {hint}").contains("first"), "{refused}");
+    }
+    // They are docker's alone.
+    let Ok(Changed::Under(other)) = shop.asks(json!({ "db": db("process", "second") })).await else {
+        panic!("nothing is in its way")
+    };
+    drop(other);
+    assert_eq!((shop.docker.times("start"), shop.keeps("shop@db@docker.json")), (started, kept));
+}
+
+#[tokio::test]
+async fn a_file_is_refused_until_the_data_that_were_kept_have_gone() {
+    let shop = Shop::with_db("docker", "first").await;
+    shop.leaves_out(Data::Keep).await;
+    write(&shop.dir, &json!({ "db": { "type": "redis", "provision": "docker", "port": 5999 } }));
+    shop.hears("cluster.refused", "data of a `postgres` are kept under this name").await;
+    assert_eq!(shop.docker.state(&name("shop", "db")), Some(State::Absent));
+    let place = ["docker", "shop", "db"].map(str::to_owned);
+    let [provisioner, cluster, service] = place;
+    let place = OrphanPlace { provisioner, cluster, service };
+    shop.clusters.remove_orphan(&place, Data::Remove, false, by()).await.unwrap();
+    shop.waits(|file, shown| (shown.is_some() && file.contains("password")).then_some(())).await;
+    shop.docker.heard("start", 2).await;
+}
+
+/// Who has the data is away when the gateway starts, and a file has changed before that.
+#[tokio::test]
+async fn what_was_not_seen_when_a_file_was_read_is_seen_before_anything_starts() {
+    let shop = Shop::with_db("docker", "first").await;
+    shop.leaves_out(Data::Keep).await;
+    let Shop { clusters, docker, process, dir } = shop;
+    clusters.close().await;
+    drop(clusters);
+    *docker.is_there.lock().unwrap() = false;
+    let redis = json!({ "type": "redis", "provision": "docker", "host": "localhost", "port": 5999,
+        "password": "secret" });
+    write(&dir, &json!({ "db": redis }));
+    // Another data directory with what this one kept: the first world still has its own.
+    let other = TempDir::new().unwrap();
+    for of in ["shop/config.yaml", ".throome/kept/shop@db@docker.json"] {
+        std::fs::create_dir_all(other.path().join(of).parent().unwrap()).unwrap();
+        std::fs::copy(dir.path().join(of), other.path().join(of)).unwrap();
+    }
+    let clusters = Hands::world(other.path(), &[Arc::clone(&docker), Arc::clone(&process)]).await;
+    let started = docker.times("start");
+    clusters.begin_watch();
+    let shop = Shop { clusters, docker, process, dir: other };
+    *shop.docker.is_there.lock().unwrap() = true;
+    shop.hears("service.not_started", "data of a `postgres` are kept under this name").await;
+    assert_eq!(shop.docker.times("start"), started);
 }
