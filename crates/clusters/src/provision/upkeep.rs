@@ -66,7 +66,15 @@ struct Tried {
     pause: Duration,
     /// What was last started, or found to run; what is asked now may be something else.
     begun: Option<ServiceSpec>,
+    /// What could not be started. Something else need not wait until that is tried again.
+    failed: Option<ServiceSpec>,
     said: String,
+}
+
+impl Tried {
+    fn nothing(now: Instant) -> Self {
+        Tried { next: now, pause: PAUSE, begun: None, failed: None, said: String::new() }
+    }
 }
 
 /// Keeps them running until it is dropped.
@@ -123,7 +131,7 @@ pub(crate) async fn keep(clusters: Clusters) {
 struct Upkeep {
     clusters: Clusters,
     tried: HashMap<Name, Tried>,
-    starts: JoinSet<(Name, Result<(), Failure>)>,
+    starts: JoinSet<(Arc<Service>, Result<(), Failure>)>,
     /// The last look found nothing that this gateway has made: nobody need be asked soon again.
     is_at_rest: bool,
     /// Who could not be asked at the last look, and why.
@@ -138,8 +146,8 @@ impl Upkeep {
 
     async fn look(&mut self) {
         while let Some(ended) = self.starts.try_join_next() {
-            if let Ok((name, result)) = ended {
-                self.note_start(&name, result);
+            if let Ok((service, result)) = ended {
+                self.note_start(&service, result);
             }
         }
         let (found, away) = self.clusters.all_that_runs().await;
@@ -188,12 +196,10 @@ impl Upkeep {
             return;
         }
         let now = Instant::now();
-        let tried = self.tried.entry(name.clone()).or_insert_with(|| Tried {
-            next: now,
-            pause: PAUSE,
-            begun: None,
-            said: String::new(),
-        });
+        let tried = self.tried.entry(name.clone()).or_insert_with(|| Tried::nothing(now));
+        if tried.failed.as_ref().is_some_and(|failed| *failed != service.spec) {
+            *tried = Tried::nothing(now);
+        }
         if hands.take_doubt(&name) {
             tried.begun = None;
         }
@@ -207,21 +213,24 @@ impl Upkeep {
             self.starts.spawn(async move {
                 let result = clusters.start_again(&service).await;
                 clusters.0.hands.end_start(&name);
-                (name, result)
+                (service, result)
             });
         }
     }
 
-    fn note_start(&mut self, name: &Name, result: Result<(), Failure>) {
+    fn note_start(&mut self, service: &Service, result: Result<(), Failure>) {
+        let name = &name_of(service);
         let Some(tried) = self.tried.get_mut(name) else { return };
         let said = match &result {
             Ok(()) => {
                 tried.pause = PAUSE;
                 tried.next = Instant::now() + PAUSE;
+                tried.failed = None;
                 String::new()
             }
             Err(failure) => {
                 tried.begun = None;
+                tried.failed = Some(service.spec.clone());
                 tried.next = Instant::now() + tried.pause;
                 tried.pause = (tried.pause * 2).min(LONGEST_PAUSE);
                 failure.detail().to_owned()

@@ -14,6 +14,7 @@ mod orphans;
 mod probes;
 mod routes;
 mod tries;
+mod upkeep;
 mod url_routes;
 
 use serde_json::Value;
