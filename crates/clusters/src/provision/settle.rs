@@ -115,14 +115,17 @@ impl Clusters {
         if found.is_some_and(|found| found.port == Some(port)) {
             return Ok(port);
         }
-        let taken = self.of_others(own).contains(&port);
-        if !taken && provision::free(bind, port).is_ok_and(|free| free == port) && promise.keep(port) {
+        let other = self.other_at(own, port);
+        if other.is_none() && provision::free(bind, port).is_ok_and(|free| free == port) && promise.keep(port)
+        {
             return Ok(port);
         }
-        let by = match provision::holder(port) {
-            Some(holder) => format!("is in use by {holder}"),
-            None if taken => "is that of another service of this gateway".to_owned(),
-            None => "is in use".to_owned(),
+        let by = match (other, provision::holder(port)) {
+            (Some(Name { cluster, service }), _) => {
+                format!("is that of `{cluster}/{service}`, which this gateway runs")
+            }
+            (None, Some(holder)) => format!("is in use by {holder}"),
+            (None, None) => "is in use".to_owned(),
         };
         let detail = format!("Port {port} of `{}/{}` {by}.", own.cluster, own.service);
         let failure = Failure::client(Code::Conflict, detail);
@@ -154,20 +157,18 @@ impl Clusters {
 
     /// The ports of all services that the gateway runs, also of those that are stopped.
     fn all_ports(&self) -> HashSet<u16> {
-        self.ports_where(|_| true)
-    }
-
-    fn of_others(&self, own: &Name) -> HashSet<u16> {
-        self.ports_where(|name| name != own)
-    }
-
-    fn ports_where(&self, counts: impl Fn(&Name) -> bool) -> HashSet<u16> {
         let world = self.snapshot();
         let services = world.clusters.values().flat_map(|cluster| &cluster.services);
         let run = services.filter(|service| service.spec.is_provisioned());
-        let others = run.filter(|service| {
-            counts(&Name { cluster: Arc::clone(&service.cluster), service: Arc::clone(&service.name) })
-        });
-        others.filter_map(|service| service.spec.port).collect()
+        run.filter_map(|service| service.spec.port).collect()
+    }
+
+    /// Which other service that the gateway runs has this port, also one that is stopped.
+    fn other_at(&self, own: &Name, port: u16) -> Option<Name> {
+        let world = self.snapshot();
+        let services = world.clusters.values().flat_map(|cluster| &cluster.services);
+        let at = services.filter(|service| service.spec.is_provisioned() && service.spec.port == Some(port));
+        let mut names = at.map(|at| Name { cluster: Arc::clone(&at.cluster), service: Arc::clone(&at.name) });
+        names.find(|name| name != own)
     }
 }

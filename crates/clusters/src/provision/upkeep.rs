@@ -41,6 +41,11 @@ impl Lifecycle {
         Lifecycle { word: "declared", says: Some("the gateway has not started it yet".to_owned()) }
     }
 
+    /// One that is to run as its file asks, and cannot be started so.
+    fn not_started(state: &State, why: &str) -> Self {
+        Lifecycle { says: Some(format!("it cannot be started: {why}")), ..Lifecycle::of(state) }
+    }
+
     pub(super) fn of(state: &State) -> Self {
         let with = |code: &Option<i64>| code.map(|code| format!(" with code {code}")).unwrap_or_default();
         let (word, says) = match state {
@@ -187,15 +192,17 @@ impl Upkeep {
         let by = service.spec.provisioner().unwrap_or_default();
         let here = found.iter().find(|(word, found)| *word == by && found.name == name);
         let state = here.map_or(State::Absent, |(_, found)| found.state.clone());
-        service.set_lifecycle(match self.away.get(by) {
-            Some(why) => Lifecycle { word: "unknown", says: Some(why.clone()) },
-            None => Lifecycle::of(&state),
-        });
         let hands = &self.clusters.0.hands;
-        if hands.is_stopped(&name) {
+        let (now, is_stopped) = (Instant::now(), hands.is_stopped(&name));
+        let tried = self.tried.get(&name).filter(|tried| !tried.said.is_empty() && !is_stopped);
+        service.set_lifecycle(match (self.away.get(by), tried) {
+            (Some(why), _) => Lifecycle { word: "unknown", says: Some(why.clone()) },
+            (None, Some(tried)) => Lifecycle::not_started(&state, &tried.said),
+            (None, None) => Lifecycle::of(&state),
+        });
+        if is_stopped {
             return;
         }
-        let now = Instant::now();
         let tried = self.tried.entry(name.clone()).or_insert_with(|| Tried::nothing(now));
         if tried.failed.as_ref().is_some_and(|failed| *failed != service.spec) {
             *tried = Tried::nothing(now);
