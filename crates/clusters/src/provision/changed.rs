@@ -8,7 +8,7 @@ use model::{ClusterId, ClusterSpec, Failure, ServiceSpec};
 use provision::Data;
 use tokio::sync::MutexGuard;
 
-use super::{Change, For, runs_any};
+use super::{Change, For, keep_what_was_settled, runs_any};
 use crate::change::{By, Desk, Save};
 use crate::files::Read;
 use crate::{Clusters, Shown};
@@ -75,6 +75,27 @@ impl Clusters {
         drop(desk);
         self.await_verdicts(&id).await;
         self.show(id.as_str()).map(Changed::Now)
+    }
+
+    /// The spec as a change to it would have it, with what stays of what was settled; or what the change would be refused for
+    /// before anything of it is begun.
+    pub(crate) async fn as_changed(
+        &self,
+        mut spec: ClusterSpec,
+        old: Option<&ClusterSpec>,
+    ) -> Result<ClusterSpec, Failure> {
+        if !runs_any(&spec) && !old.is_some_and(runs_any) {
+            return Ok(spec);
+        }
+        self.operations().idle(spec.cluster_id.as_str())?;
+        if let Some(old) = old {
+            keep_what_was_settled(&mut spec, old)?;
+        }
+        let settled = self.would_settle(spec.clone(), old).await?;
+        for job in self.0.hands.jobs(&settled, "plan")? {
+            self.is_nothing_to_put_back(job.name())?;
+        }
+        Ok(spec)
     }
 
     /// Carries out what a file asks for. What it leaves open of services that the gateway runs is written into it; they are

@@ -312,11 +312,7 @@ impl Clusters {
         }
         let mut kept = spec.clone();
         if let Some(old) = old {
-            keep_settled(&mut kept, old);
-            let conflicts = provision_conflicts(old, &kept, &Registry);
-            if !conflicts.is_empty() {
-                return Err(crate::change::refused(conflicts));
-            }
+            keep_what_was_settled(&mut kept, old)?;
         }
         let (settled, _ports) = self.settle(kept, old, whose).await?;
         let is_new = settled != spec;
@@ -391,6 +387,14 @@ impl Clusters {
         }
         Ok(())
     }
+}
+
+/// What was settled of services that are run further stays, where their new document does not say; where it says what they
+/// cannot become, it is refused.
+fn keep_what_was_settled(new: &mut ClusterSpec, old: &ClusterSpec) -> Result<(), Failure> {
+    keep_settled(new, old);
+    let conflicts = provision_conflicts(old, new, &Registry);
+    if conflicts.is_empty() { Ok(()) } else { Err(crate::change::refused(conflicts)) }
 }
 
 /// Whether any of its services is run by the gateway.

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use model::provision::settle;
+use model::provision::{RunSpec, settle};
 use model::{ClusterId, ClusterSpec, Code, Failure, Secret, ServiceSpec};
 use provision::Name;
 
-use super::lock;
+use super::{CONTAINERS, lock};
 use crate::Clusters;
 
 /// Ports that one operation is going to use; nobody else is given them while it lives.
@@ -20,6 +20,16 @@ pub(crate) struct Promise {
 }
 
 impl Promise {
+    /// Of ports that nobody else is given.
+    fn to(of: &Arc<Mutex<HashSet<u16>>>) -> Promise {
+        Promise { ports: Vec::new(), of: Arc::clone(of) }
+    }
+
+    /// To nobody: what others were promised is heeded, and they hear nothing of this one.
+    fn to_nobody(of: &Mutex<HashSet<u16>>) -> Promise {
+        Promise { ports: Vec::new(), of: Arc::new(Mutex::new(lock(of).clone())) }
+    }
+
     fn keep(&mut self, port: u16) -> bool {
         let free = lock(&self.of).insert(port);
         if free {
@@ -53,18 +63,39 @@ impl Clusters {
     /// The spec with what its provisioned services leave open. What stands already is left as it is.
     pub(crate) async fn settle(
         &self,
-        mut spec: ClusterSpec,
+        spec: ClusterSpec,
         old: Option<&ClusterSpec>,
         whose: For,
     ) -> Result<(ClusterSpec, Promise), Failure> {
-        let mut promise = Promise { ports: Vec::new(), of: Arc::clone(&self.0.hands.promised) };
+        let mut promise = Promise::to(&self.0.hands.promised);
+        let settled = self.settle_all(spec, old, whose, &mut promise).await?;
+        Ok((settled, promise))
+    }
+
+    /// What whoever waits for the end would get now. Nobody is promised anything.
+    pub(super) async fn would_settle(
+        &self,
+        spec: ClusterSpec,
+        old: Option<&ClusterSpec>,
+    ) -> Result<ClusterSpec, Failure> {
+        let mut promise = Promise::to_nobody(&self.0.hands.promised);
+        self.settle_all(spec, old, For::Caller, &mut promise).await
+    }
+
+    async fn settle_all(
+        &self,
+        mut spec: ClusterSpec,
+        old: Option<&ClusterSpec>,
+        whose: For,
+        promise: &mut Promise,
+    ) -> Result<ClusterSpec, Failure> {
         let id = spec.cluster_id.clone();
         for (name, service) in spec.services.iter_mut().filter(|(_, service)| service.is_provisioned()) {
             let before = old.and_then(|old| old.service(name)).filter(|old| old.is_provisioned());
-            let settled = self.settle_service(&id, name, service, before, whose, &mut promise).await;
+            let settled = self.settle_service(&id, name, service, before, whose, promise).await;
             *service = settled.map_err(|failure| failure.with_service(name.as_str().into()))?;
         }
-        Ok((spec, promise))
+        Ok(spec)
     }
 
     async fn settle_service(
@@ -81,6 +112,7 @@ impl Clusters {
             Some(word) => hands.provisioner(word)?.word(),
             None => hands.preferred(asked, whose).await?.word(),
         };
+        heeds_limits(word, asked)?;
         let driver = adapters::driver(&asked.kind);
         let runs = driver.and_then(|driver| driver.runs());
         let runs = runs.ok_or_else(|| {
@@ -171,4 +203,15 @@ impl Clusters {
         let mut names = at.map(|at| Name { cluster: Arc::clone(&at.cluster), service: Arc::clone(&at.name) });
         names.find(|name| name != own)
     }
+}
+
+/// What only a container can heed is asked of one.
+fn heeds_limits(word: &str, asked: &ServiceSpec) -> Result<(), Failure> {
+    let needs = asked.run.as_ref().filter(|_| word != CONTAINERS).and_then(RunSpec::needs_container);
+    needs.map_or(Ok(()), |key| {
+        let detail = format!("`run.{key}` is of a container, and by `{word}` there is none.");
+        Err(Failure::client(Code::InvalidConfig, detail).with_hint(format!(
+            "Take `run.{key}` away; or make the service anew, with `provision: {CONTAINERS}`."
+        )))
+    })
 }

@@ -1,6 +1,7 @@
 //! Data that outlive their service, and what is kept of what they were made with.
 
-use std::sync::Arc;
+use std::net::TcpListener;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use model::{Code, Failure};
@@ -11,6 +12,10 @@ use throome_clusters::{Changed, Clusters, EventFilter, OrphanPlace};
 
 use super::by;
 use super::hands::{Hands, name};
+
+/// Where nobody listens.
+static PORT: LazyLock<u16> =
+    LazyLock::new(|| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
 
 /// A cluster `shop` whose services are run by two, as its file says it.
 struct Shop {
@@ -97,7 +102,7 @@ fn write(dir: &TempDir, services: &Value) {
 }
 
 fn db(by: &str, password: &str) -> Value {
-    json!({ "type": "postgres", "provision": by, "host": "localhost", "port": 5999, "username": "throome",
+    json!({ "type": "postgres", "provision": by, "host": "localhost", "port": *PORT, "username": "throome",
         "password": password, "database": "throome" })
 }
 
@@ -111,7 +116,7 @@ async fn data_of_another_provisioner_keep_what_they_were_made_with() {
     shop.process.heard("start", 1).await;
     shop.leaves_out(Data::Remove).await;
     assert_eq!(shop.keeps("shop@db@docker.json"), Some(kept), "the data in docker are there");
-    let file = shop.says(json!({ "db": { "type": "postgres", "provision": "docker", "port": 5999 } })).await;
+    let file = shop.says(json!({ "db": { "type": "postgres", "provision": "docker", "port": *PORT } })).await;
     assert!(file.contains("first"), "{file}");
 }
 
@@ -137,7 +142,7 @@ async fn nothing_of_another_kind_is_started_on_data_that_were_kept() {
     let kept = shop.keeps("shop@db@docker.json");
     let started = shop.docker.times("start");
     for (db, path) in [
-        (json!({ "type": "redis", "provision": "docker", "port": 5999 }), "services.db.type"),
+        (json!({ "type": "redis", "provision": "docker", "port": *PORT }), "services.db.type"),
         (db("docker", "second"), "services.db.password"),
     ] {
         let refused = shop.asks(json!({ "db": db })).await.unwrap_err();
@@ -158,7 +163,7 @@ async fn nothing_of_another_kind_is_started_on_data_that_were_kept() {
 async fn a_file_is_refused_until_the_data_that_were_kept_have_gone() {
     let shop = Shop::with_db("docker", "first").await;
     shop.leaves_out(Data::Keep).await;
-    write(&shop.dir, &json!({ "db": { "type": "redis", "provision": "docker", "port": 5999 } }));
+    write(&shop.dir, &json!({ "db": { "type": "redis", "provision": "docker", "port": *PORT } }));
     shop.hears("cluster.refused", "data of a `postgres` are kept under this name").await;
     assert_eq!(shop.docker.state(&name("shop", "db")), Some(State::Absent));
     let place = ["docker", "shop", "db"].map(str::to_owned);
@@ -178,7 +183,7 @@ async fn what_was_not_seen_when_a_file_was_read_is_seen_before_anything_starts()
     clusters.close().await;
     drop(clusters);
     *docker.is_there.lock().unwrap() = false;
-    let redis = json!({ "type": "redis", "provision": "docker", "host": "localhost", "port": 5999,
+    let redis = json!({ "type": "redis", "provision": "docker", "host": "localhost", "port": *PORT,
         "password": "secret" });
     write(&dir, &json!({ "db": redis }));
     // Another data directory with what this one kept: the first world still has its own.

@@ -11,6 +11,7 @@ mod history;
 mod kept;
 mod limits;
 mod orphans;
+mod plans;
 mod probes;
 mod routes;
 mod tries;
