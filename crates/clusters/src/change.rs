@@ -101,17 +101,14 @@ impl Clusters {
         self.change_to(desk, spec, data, Save::Edit, by).await
     }
 
-    /// What a replacement would do.
+    /// What a replacement would do. Nothing is promised by it: a port that is free may be somebody else's when it comes.
     ///
     /// # Errors
-    /// As for replacing.
+    /// As for replacing, as far as that is known before anything is begun.
     pub async fn plan(&self, id: &str, body: &Value) -> Result<Plan, Failure> {
-        let known = self.snapshot().clusters.contains_key(id);
-        if known {
-            let mut spec = self.replacement(id, body)?;
-            let world = self.snapshot();
-            let old = &world.cluster(id)?.spec;
-            model::provision::keep_settled(&mut spec, old);
+        let known = self.snapshot().clusters.get(id).cloned();
+        if let Some(old) = known.as_ref().map(|known| &known.spec) {
+            let spec = self.as_changed(self.replacement(id, body)?, Some(old)).await?;
             // What stays as it is keeps what it has read.
             refuse_files(spec.services.iter().filter(|(name, service)| old.service(name) != Some(service)))?;
             return Ok(plan::plan(Some(old), Some(&spec)));
@@ -121,8 +118,9 @@ impl Clusters {
         let mut problems = Problems::default();
         let input = model::read::read_creation(&called(body, &id), &Registry, &mut problems);
         let input = input.ok_or_else(|| refused(problems.into_vec()))?;
-        refuse_files(&input.services)?;
-        Ok(plan::plan(None, Some(&input.settle(id, jiff::Timestamp::now()))))
+        let spec = self.as_changed(input.settle(id, jiff::Timestamp::now()), None).await?;
+        refuse_files(&spec.services)?;
+        Ok(plan::plan(None, Some(&spec)))
     }
 
     /// Deletes a cluster, with its file and the routes of the API that lead to it.

@@ -162,6 +162,15 @@ impl Clusters {
         in_doubt
     }
 
+    /// Something that stood in the way of files may have gone: those that were refused are looked at once more.
+    pub(crate) async fn look_at_refused(&self) {
+        let Ok(mut desk) = self.desk().await else { return };
+        for (id, why) in self.look_again(&mut desk, Vec::new()).await {
+            remember(&mut desk, &id, why.clone());
+            self.refuse_file(&id, why);
+        }
+    }
+
     /// Files may stand in each other's way until all of them have changed (a route that moves): what is refused, now or since
     /// earlier, is looked at once more when something else was carried out. Says what is refused for a new reason.
     async fn look_again(&self, desk: &mut Desk, now: Vec<(ClusterId, String)>) -> Vec<(ClusterId, String)> {

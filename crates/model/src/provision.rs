@@ -164,14 +164,51 @@ fn conflicts(old: &ServiceSpec, new: &ServiceSpec, kinds: &dyn Kinds, problems: 
     {
         refuse("provision", format!("cannot change: its data are kept by `{by}`, where `{other}` has none"));
     }
-    let kept = kinds.find(&old.kind).and_then(|kind| kind.runs()).map_or(&[][..], |runs| runs.kept);
-    let differs = |key: &str| match key {
-        "username" => new.username.is_some() && old.username != new.username,
-        "password" => new.password.is_some() && old.password != new.password,
-        "database" => new.database.is_some() && old.database != new.database,
-        _ => false,
-    };
-    for key in kept.iter().filter(|key| differs(key)) {
+    for key in made_otherwise(old, new, kinds) {
         refuse(key, "cannot change: the server's data were made with what it was".to_owned());
     }
+}
+
+/// What cannot become of a new service whose name has data that were kept: they were made for one that was like this, and are
+/// with whoever is to run the new one. `instead` says how to go on.
+#[must_use]
+pub fn kept_conflicts(
+    kept: &ServiceSpec,
+    new: &ServiceSpec,
+    name: &str,
+    instead: &str,
+    kinds: &dyn Kinds,
+) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    let mut refuse = |key: &str, message: String| {
+        let path = step(&step("services", name), key);
+        problems.add(&path, Place::default(), message).suggestion = Some(instead.to_owned());
+    };
+    if kept.kind == new.kind {
+        for key in made_otherwise(kept, new, kinds) {
+            refuse(key, "is not what the data that are kept under this name were made with".to_owned());
+        }
+    } else {
+        refuse(
+            "type",
+            format!("cannot be `{}`: data of a `{}` are kept under this name", new.kind, kept.kind),
+        );
+    }
+    problems.into_vec()
+}
+
+/// The keys that say something else than what data were made with, and hold from then on.
+fn made_otherwise(
+    with: &ServiceSpec,
+    asked: &ServiceSpec,
+    kinds: &dyn Kinds,
+) -> impl Iterator<Item = &'static str> {
+    let kept = kinds.find(&with.kind).and_then(|kind| kind.runs()).map_or(&[][..], |runs| runs.kept);
+    let differs = |key: &&str| match *key {
+        "username" => asked.username.is_some() && with.username != asked.username,
+        "password" => asked.password.is_some() && with.password != asked.password,
+        "database" => asked.database.is_some() && with.database != asked.database,
+        _ => false,
+    };
+    kept.iter().copied().filter(differs)
 }

@@ -5,16 +5,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use adapters::Registry;
 use futures_util::future::try_join_all;
-use model::provision::{keep_settled, provision_conflicts};
 use model::view::{Operation, OperationKind};
 use model::{ClusterId, ClusterSpec, Failure};
 use provision::{Data, Progress};
 
 use super::settle::{For, Promise};
-use super::{At, Job, at, lock, ready};
-use crate::change::{By, Save, refused};
+use super::{At, Job, at, keep_what_was_settled, lock, ready};
+use crate::change::{By, Save};
 use crate::operations::{Begin, Planned, Running, Touched};
 use crate::{Clusters, build};
 
@@ -60,11 +58,7 @@ impl Clusters {
         // Said before its ports are looked at, which another change of it may have.
         self.operations().idle(spec.cluster_id.as_str())?;
         if let Some(old) = old_spec {
-            keep_settled(&mut spec, old);
-            let conflicts = provision_conflicts(old, &spec, &Registry);
-            if !conflicts.is_empty() {
-                return Err(refused(conflicts));
-            }
+            keep_what_was_settled(&mut spec, old)?;
         }
         let (spec, ports) = self.settle(spec, old_spec, For::Caller).await?;
         // What could be refused in the end is refused before anything is started.
@@ -272,7 +266,7 @@ impl Change {
                 step.failed(&failure, Vec::new());
                 return Err(failure);
             }
-            hands.has_gone(name, self.data);
+            hands.has_gone(job.provisioner.word(), name, self.data);
             self.clusters.0.backups.end_undo(name);
             step.done(if self.data == Data::Keep { "its data are kept" } else { "its data are gone" });
         }
@@ -354,6 +348,10 @@ impl Change {
             had_data: found.as_ref().is_some_and(|found| found.has_data),
             had_it: before.is_some(),
         };
+        if !touched.had_data {
+            // What is made from now on is made with something else than what was kept once.
+            self.clusters.0.hands.drop_kept(job.provisioner.word(), name);
+        }
         // On the disk before anything is made: whatever happens then, it is known what to look for.
         self.running.touch(touched.clone()).await?;
         lock(&self.touched).push(touched);

@@ -8,7 +8,7 @@ use model::{ClusterId, ClusterSpec, Failure, ServiceSpec};
 use provision::Data;
 use tokio::sync::MutexGuard;
 
-use super::{Change, runs_any};
+use super::{Change, For, keep_what_was_settled, runs_any};
 use crate::change::{By, Desk, Save};
 use crate::files::Read;
 use crate::{Clusters, Shown, named_files};
@@ -77,6 +77,27 @@ impl Clusters {
         self.show(id.as_str()).map(Changed::Now)
     }
 
+    /// The spec as a change to it would have it, with what stays of what was settled; or what the change would be refused for
+    /// before anything of it is begun.
+    pub(crate) async fn as_changed(
+        &self,
+        mut spec: ClusterSpec,
+        old: Option<&ClusterSpec>,
+    ) -> Result<ClusterSpec, Failure> {
+        if !runs_any(&spec) && !old.is_some_and(runs_any) {
+            return Ok(spec);
+        }
+        self.operations().idle(spec.cluster_id.as_str())?;
+        if let Some(old) = old {
+            keep_what_was_settled(&mut spec, old)?;
+        }
+        let settled = self.would_settle(spec.clone(), old).await?;
+        for job in self.0.hands.jobs(&settled, "plan")? {
+            self.is_nothing_to_put_back(job.name())?;
+        }
+        Ok(spec)
+    }
+
     /// Carries out what a file asks for. What it leaves open of services that the gateway runs is written into it; they are
     /// started behind that, and for as long as it asks for them.
     pub(crate) async fn carry_out_file(
@@ -104,7 +125,8 @@ impl Clusters {
     ) -> Result<(), Failure> {
         let world = self.snapshot().clone();
         let old = world.clusters.get(id.as_str()).map(|old| &old.spec);
-        let (spec, is_new) = self.settle_file(read.spec, old).await?;
+        let whose = if by.actor == "start" { For::Start } else { For::File };
+        let (spec, is_new) = self.settle_file(read.spec, old, whose).await?;
         let stays = |name: &str| spec.service(name).is_some_and(ServiceSpec::is_provisioned);
         let goes = |(name, _): &&(String, ServiceSpec)| !stays(name);
         self.keep_with_data(id, old.iter().flat_map(|old| &old.services).filter(goes))?;

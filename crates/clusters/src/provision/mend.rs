@@ -57,7 +57,7 @@ impl Clusters {
             };
             let _alone = self.0.hands.alone_with(&name.cluster).await;
             provisioner.remove(&name, data).await?;
-            self.0.hands.has_gone(&name, data);
+            self.0.hands.has_gone(provisioner.word(), &name, data);
             self.0.hands.may_come_late(&name, data, provisioner);
         }
         Ok(())

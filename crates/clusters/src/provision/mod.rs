@@ -85,7 +85,7 @@ pub(crate) struct Hands {
     turns: Mutex<HashMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>,
     /// A file for each service that an operator has stopped: it stays so over restarts of the gateway.
     stopped: PathBuf,
-    /// A file for each service of which only data are left.
+    /// A file for what each provisioner has of each service of which only data are left.
     kept: PathBuf,
 }
 
@@ -158,7 +158,7 @@ impl Hands {
                 Err(failure) => why.push(format!("{}: {}", one.word(), failure.detail())),
             }
         }
-        if let (For::File, Some(first)) = (whose, self.provisioners.first()) {
+        if let (For::File | For::Start, Some(first)) = (whose, self.provisioners.first()) {
             return Ok(first);
         }
         let why = if why.is_empty() { "none is enabled".to_owned() } else { why.join(" ") };
@@ -266,12 +266,12 @@ impl Hands {
         lock(&self.reached).remove(name);
     }
 
-    /// It was taken away: nothing that was noted of it means anything, but for what its data were made with.
-    fn has_gone(&self, name: &Name, data: Data) {
+    /// This provisioner has taken it away: nothing that was noted of it means anything, but for what its data were made with.
+    fn has_gone(&self, by: &str, name: &Name, data: Data) {
         self.forget(name);
         let _ = std::fs::remove_file(self.mark(name));
         if data == Data::Remove {
-            self.drop_kept(name);
+            self.drop_kept(by, name);
         }
     }
 
@@ -306,19 +306,16 @@ impl Clusters {
         &self,
         spec: ClusterSpec,
         old: Option<&ClusterSpec>,
+        whose: For,
     ) -> Result<(ClusterSpec, bool), Failure> {
         if !runs_any(&spec) {
             return Ok((spec, false));
         }
         let mut kept = spec.clone();
         if let Some(old) = old {
-            keep_settled(&mut kept, old);
-            let conflicts = provision_conflicts(old, &kept, &Registry);
-            if !conflicts.is_empty() {
-                return Err(crate::change::refused(conflicts));
-            }
+            keep_what_was_settled(&mut kept, old)?;
         }
-        let (settled, _ports) = self.settle(kept, old, For::File).await?;
+        let (settled, _ports) = self.settle(kept, old, whose).await?;
         let is_new = settled != spec;
         Ok((settled, is_new))
     }
@@ -368,7 +365,7 @@ impl Clusters {
             names.extend(had.iter().map(|name| Name { cluster: cluster.into(), service: (*name).into() }));
             for name in names {
                 match provisioner.remove(&name, data).await {
-                    Ok(()) => self.0.hands.has_gone(&name, data),
+                    Ok(()) => self.0.hands.has_gone(provisioner.word(), &name, data),
                     Err(failure) => first = first.and(Err(failure)),
                 }
             }
@@ -391,6 +388,14 @@ impl Clusters {
         }
         Ok(())
     }
+}
+
+/// What was settled of services that are run further stays, where their new document does not say; where it says what they
+/// cannot become, it is refused.
+fn keep_what_was_settled(new: &mut ClusterSpec, old: &ClusterSpec) -> Result<(), Failure> {
+    keep_settled(new, old);
+    let conflicts = provision_conflicts(old, new, &Registry);
+    if conflicts.is_empty() { Ok(()) } else { Err(crate::change::refused(conflicts)) }
 }
 
 /// Whether any of its services is run by the gateway.

@@ -102,6 +102,8 @@ impl Clusters {
             provisioner.remove_of_any(&name, data).await?;
         }
         self.forget_orphan(word, &name, data).await;
+        // A file may have asked for something else than the data were made with.
+        self.look_at_refused().await;
         let became = if data == Data::Keep { "its data are kept" } else { "its data are gone" };
         let made =
             if is_own { String::new() } else { format!("; it was made by the gateway `{}`", found.gateway) };
@@ -130,20 +132,24 @@ impl Clusters {
         }
     }
 
-    /// What was noted of it means nothing any more, unless a service of its name is there, or other data of it.
+    /// What was noted of it means nothing any more, unless a service of its name is there.
     async fn forget_orphan(&self, word: &str, name: &Name, data: Data) {
         let hands = &self.0.hands;
-        if self.runs_under(name).is_some() {
+        if self.runs_under(name).is_none() {
+            hands.has_gone(word, name, data);
+        }
+        if data == Data::Keep {
             return;
         }
-        let mut data = data;
+        hands.drop_kept(word, name);
         for other in hands.provisioners().iter().filter(|other| other.word() != word) {
             // One who cannot be asked may have some: they are of use only with what they were made with.
-            if !matches!(other.find(name).await, Ok(None)) {
-                data = Data::Keep;
+            if self.runs_under(name).as_deref() != Some(other.word())
+                && matches!(other.find(name).await, Ok(None))
+            {
+                hands.drop_kept(other.word(), name);
             }
         }
-        hands.has_gone(name, data);
     }
 
     /// Whether no file asks this provisioner for it, and no operation is about to.
@@ -165,7 +171,7 @@ impl Clusters {
         let state = if found.id.is_empty() { DATA_KEPT } else { Lifecycle::of(&found.state).word };
         Orphan {
             provisioner: word.to_owned(),
-            kind: hands.kept_kind(&found.name),
+            kind: hands.kept_kind(word, &found.name),
             cluster: found.name.cluster.to_string(),
             service: found.name.service.to_string(),
             state: state.to_owned(),

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use model::provision::settle;
+use model::provision::{RunSpec, settle};
 use model::{ClusterId, ClusterSpec, Code, Failure, Secret, ServiceSpec};
 use provision::Name;
 
-use super::lock;
+use super::{CONTAINERS, lock};
 use crate::Clusters;
 
 /// Ports that one operation is going to use; nobody else is given them while it lives.
@@ -20,6 +20,16 @@ pub(crate) struct Promise {
 }
 
 impl Promise {
+    /// Of ports that nobody else is given.
+    fn to(of: &Arc<Mutex<HashSet<u16>>>) -> Promise {
+        Promise { ports: Vec::new(), of: Arc::clone(of) }
+    }
+
+    /// To nobody: what others were promised is heeded, and they hear nothing of this one.
+    fn to_nobody(of: &Mutex<HashSet<u16>>) -> Promise {
+        Promise { ports: Vec::new(), of: Arc::new(Mutex::new(lock(of).clone())) }
+    }
+
     fn keep(&mut self, port: u16) -> bool {
         let free = lock(&self.of).insert(port);
         if free {
@@ -45,24 +55,47 @@ pub(crate) enum For {
     Caller,
     /// A file: what it says is to be, and is tried until it is.
     File,
+    /// A file that is read at the start: what there is of its services was run for them.
+    Start,
 }
 
 impl Clusters {
     /// The spec with what its provisioned services leave open. What stands already is left as it is.
     pub(crate) async fn settle(
         &self,
-        mut spec: ClusterSpec,
+        spec: ClusterSpec,
         old: Option<&ClusterSpec>,
         whose: For,
     ) -> Result<(ClusterSpec, Promise), Failure> {
-        let mut promise = Promise { ports: Vec::new(), of: Arc::clone(&self.0.hands.promised) };
+        let mut promise = Promise::to(&self.0.hands.promised);
+        let settled = self.settle_all(spec, old, whose, &mut promise).await?;
+        Ok((settled, promise))
+    }
+
+    /// What whoever waits for the end would get now. Nobody is promised anything.
+    pub(super) async fn would_settle(
+        &self,
+        spec: ClusterSpec,
+        old: Option<&ClusterSpec>,
+    ) -> Result<ClusterSpec, Failure> {
+        let mut promise = Promise::to_nobody(&self.0.hands.promised);
+        self.settle_all(spec, old, For::Caller, &mut promise).await
+    }
+
+    async fn settle_all(
+        &self,
+        mut spec: ClusterSpec,
+        old: Option<&ClusterSpec>,
+        whose: For,
+        promise: &mut Promise,
+    ) -> Result<ClusterSpec, Failure> {
         let id = spec.cluster_id.clone();
         for (name, service) in spec.services.iter_mut().filter(|(_, service)| service.is_provisioned()) {
             let before = old.and_then(|old| old.service(name)).filter(|old| old.is_provisioned());
-            let settled = self.settle_service(&id, name, service, before, whose, &mut promise).await;
+            let settled = self.settle_service(&id, name, service, before, whose, promise).await;
             *service = settled.map_err(|failure| failure.with_service(name.as_str().into()))?;
         }
-        Ok((spec, promise))
+        Ok(spec)
     }
 
     async fn settle_service(
@@ -79,6 +112,7 @@ impl Clusters {
             Some(word) => hands.provisioner(word)?.word(),
             None => hands.preferred(asked, whose).await?.word(),
         };
+        heeds_limits(word, asked)?;
         let driver = adapters::driver(&asked.kind);
         let runs = driver.and_then(|driver| driver.runs());
         let runs = runs.ok_or_else(|| {
@@ -86,17 +120,17 @@ impl Clusters {
         })?;
         let bind = asked.bind();
         let own = Name { cluster: cluster.shared(), service: name.into() };
+        let mut asked = asked.clone();
+        if old.is_none() {
+            self.take_up(hands.provisioner(word)?, &own, &mut asked, whose).await?;
+        }
         let port = match (asked.port, old.and_then(|old| old.port)) {
             (Some(port), Some(before)) if port == before => port,
-            (Some(port), _) if whose == For::File => port,
+            (Some(port), _) if whose != For::Caller => port,
             (Some(port), _) => self.take_port(&own, word, bind, port, promise).await?,
             (None, Some(before)) => before,
             (None, None) => self.next_port(bind, runs.port, promise)?,
         };
-        let mut asked = asked.clone();
-        if old.is_none() {
-            hands.take_up(&own, &mut asked);
-        }
         Ok(settle(runs, &asked, word, port, Secret::new(store::random_text()?)))
     }
 
@@ -113,14 +147,17 @@ impl Clusters {
         if found.is_some_and(|found| found.port == Some(port)) {
             return Ok(port);
         }
-        let taken = self.of_others(own).contains(&port);
-        if !taken && provision::free(bind, port).is_ok_and(|free| free == port) && promise.keep(port) {
+        let other = self.other_at(own, port);
+        if other.is_none() && provision::free(bind, port).is_ok_and(|free| free == port) && promise.keep(port)
+        {
             return Ok(port);
         }
-        let by = match provision::holder(port) {
-            Some(holder) => format!("is in use by {holder}"),
-            None if taken => "is that of another service of this gateway".to_owned(),
-            None => "is in use".to_owned(),
+        let by = match (other, provision::holder(port)) {
+            (Some(Name { cluster, service }), _) => {
+                format!("is that of `{cluster}/{service}`, which this gateway runs")
+            }
+            (None, Some(holder)) => format!("is in use by {holder}"),
+            (None, None) => "is in use".to_owned(),
         };
         let detail = format!("Port {port} of `{}/{}` {by}.", own.cluster, own.service);
         let failure = Failure::client(Code::Conflict, detail);
@@ -152,20 +189,29 @@ impl Clusters {
 
     /// The ports of all services that the gateway runs, also of those that are stopped.
     fn all_ports(&self) -> HashSet<u16> {
-        self.ports_where(|_| true)
-    }
-
-    fn of_others(&self, own: &Name) -> HashSet<u16> {
-        self.ports_where(|name| name != own)
-    }
-
-    fn ports_where(&self, counts: impl Fn(&Name) -> bool) -> HashSet<u16> {
         let world = self.snapshot();
         let services = world.clusters.values().flat_map(|cluster| &cluster.services);
         let run = services.filter(|service| service.spec.is_provisioned());
-        let others = run.filter(|service| {
-            counts(&Name { cluster: Arc::clone(&service.cluster), service: Arc::clone(&service.name) })
-        });
-        others.filter_map(|service| service.spec.port).collect()
+        run.filter_map(|service| service.spec.port).collect()
     }
+
+    /// Which other service that the gateway runs has this port, also one that is stopped.
+    fn other_at(&self, own: &Name, port: u16) -> Option<Name> {
+        let world = self.snapshot();
+        let services = world.clusters.values().flat_map(|cluster| &cluster.services);
+        let at = services.filter(|service| service.spec.is_provisioned() && service.spec.port == Some(port));
+        let mut names = at.map(|at| Name { cluster: Arc::clone(&at.cluster), service: Arc::clone(&at.name) });
+        names.find(|name| name != own)
+    }
+}
+
+/// What only a container can heed is asked of one.
+fn heeds_limits(word: &str, asked: &ServiceSpec) -> Result<(), Failure> {
+    let needs = asked.run.as_ref().filter(|_| word != CONTAINERS).and_then(RunSpec::needs_container);
+    needs.map_or(Ok(()), |key| {
+        let detail = format!("`run.{key}` is of a container, and by `{word}` there is none.");
+        Err(Failure::client(Code::InvalidConfig, detail).with_hint(format!(
+            "Take `run.{key}` away; or make the service anew, with `provision: {CONTAINERS}`."
+        )))
+    })
 }

@@ -41,6 +41,11 @@ impl Lifecycle {
         Lifecycle { word: "declared", says: Some("the gateway has not started it yet".to_owned()) }
     }
 
+    /// One that is to run as its file asks, and cannot be started so.
+    fn not_started(state: &State, why: &str) -> Self {
+        Lifecycle { says: Some(format!("it cannot be started: {why}")), ..Lifecycle::of(state) }
+    }
+
     pub(super) fn of(state: &State) -> Self {
         let with = |code: &Option<i64>| code.map(|code| format!(" with code {code}")).unwrap_or_default();
         let (word, says) = match state {
@@ -66,7 +71,15 @@ struct Tried {
     pause: Duration,
     /// What was last started, or found to run; what is asked now may be something else.
     begun: Option<ServiceSpec>,
+    /// What could not be started. Something else need not wait until that is tried again.
+    failed: Option<ServiceSpec>,
     said: String,
+}
+
+impl Tried {
+    fn nothing(now: Instant) -> Self {
+        Tried { next: now, pause: PAUSE, begun: None, failed: None, said: String::new() }
+    }
 }
 
 /// Keeps them running until it is dropped.
@@ -123,7 +136,7 @@ pub(crate) async fn keep(clusters: Clusters) {
 struct Upkeep {
     clusters: Clusters,
     tried: HashMap<Name, Tried>,
-    starts: JoinSet<(Name, Result<(), Failure>)>,
+    starts: JoinSet<(Arc<Service>, Result<(), Failure>)>,
     /// The last look found nothing that this gateway has made: nobody need be asked soon again.
     is_at_rest: bool,
     /// Who could not be asked at the last look, and why.
@@ -138,8 +151,8 @@ impl Upkeep {
 
     async fn look(&mut self) {
         while let Some(ended) = self.starts.try_join_next() {
-            if let Ok((name, result)) = ended {
-                self.note_start(&name, result);
+            if let Ok((service, result)) = ended {
+                self.note_start(&service, result);
             }
         }
         let (found, away) = self.clusters.all_that_runs().await;
@@ -162,6 +175,9 @@ impl Upkeep {
                 self.attend(service, &found);
             }
         }
+        if was_away.keys().any(|by| !self.away.contains_key(by)) {
+            self.clusters.look_at_refused().await;
+        }
         self.tried.retain(|name, _| {
             world.clusters.get(&name.cluster).is_some_and(|cluster| cluster.service(&name.service).is_some())
         });
@@ -176,21 +192,21 @@ impl Upkeep {
         let by = service.spec.provisioner().unwrap_or_default();
         let here = found.iter().find(|(word, found)| *word == by && found.name == name);
         let state = here.map_or(State::Absent, |(_, found)| found.state.clone());
-        service.set_lifecycle(match self.away.get(by) {
-            Some(why) => Lifecycle { word: "unknown", says: Some(why.clone()) },
-            None => Lifecycle::of(&state),
-        });
         let hands = &self.clusters.0.hands;
-        if hands.is_stopped(&name) {
+        let (now, is_stopped) = (Instant::now(), hands.is_stopped(&name));
+        let tried = self.tried.get(&name).filter(|tried| !tried.said.is_empty() && !is_stopped);
+        service.set_lifecycle(match (self.away.get(by), tried) {
+            (Some(why), _) => Lifecycle { word: "unknown", says: Some(why.clone()) },
+            (None, Some(tried)) => Lifecycle::not_started(&state, &tried.said),
+            (None, None) => Lifecycle::of(&state),
+        });
+        if is_stopped {
             return;
         }
-        let now = Instant::now();
-        let tried = self.tried.entry(name.clone()).or_insert_with(|| Tried {
-            next: now,
-            pause: PAUSE,
-            begun: None,
-            said: String::new(),
-        });
+        let tried = self.tried.entry(name.clone()).or_insert_with(|| Tried::nothing(now));
+        if tried.failed.as_ref().is_some_and(|failed| *failed != service.spec) {
+            *tried = Tried::nothing(now);
+        }
         if hands.take_doubt(&name) {
             tried.begun = None;
         }
@@ -204,21 +220,24 @@ impl Upkeep {
             self.starts.spawn(async move {
                 let result = clusters.start_again(&service).await;
                 clusters.0.hands.end_start(&name);
-                (name, result)
+                (service, result)
             });
         }
     }
 
-    fn note_start(&mut self, name: &Name, result: Result<(), Failure>) {
+    fn note_start(&mut self, service: &Service, result: Result<(), Failure>) {
+        let name = &name_of(service);
         let Some(tried) = self.tried.get_mut(name) else { return };
         let said = match &result {
             Ok(()) => {
                 tried.pause = PAUSE;
                 tried.next = Instant::now() + PAUSE;
+                tried.failed = None;
                 String::new()
             }
             Err(failure) => {
                 tried.begun = None;
+                tried.failed = Some(service.spec.clone());
                 tried.next = Instant::now() + tried.pause;
                 tried.pause = (tried.pause * 2).min(LONGEST_PAUSE);
                 failure.detail().to_owned()
@@ -276,6 +295,7 @@ impl Clusters {
         // A file that goes again keeps its data.
         self.0.hands.nothing_comes_late(&service.cluster);
         let job = self.0.hands.job(&id, &service.name, &service.spec, "upkeep")?;
+        self.is_on_its_own_data(&job).await?;
         job.provisioner.fetch(&job.work, &|_| {}).await?;
         let started = job.provisioner.start(&job.work, &|_| {}).await?;
         self.go_to(&id, &job, at(started)).await

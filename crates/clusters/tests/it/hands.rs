@@ -23,6 +23,8 @@ pub(crate) struct Hands {
     pub(crate) stops: Semaphore,
     /// Where nobody listens.
     pub(crate) port: u16,
+    /// Why they start nothing, if they do not.
+    pub(crate) cannot_start: Mutex<Option<&'static str>>,
     /// Whether they can be asked what there is.
     pub(crate) is_there: Mutex<bool>,
 }
@@ -40,6 +42,7 @@ impl Hands {
             things: Mutex::default(),
             stops: Semaphore::new(0),
             port,
+            cannot_start: Mutex::default(),
             is_there: Mutex::new(true),
         })
     }
@@ -134,6 +137,9 @@ impl Provisioner for Hands {
     fn start<'a>(&'a self, work: &'a Work, _: &'a Tell<'a>) -> Call<'a, Started> {
         Box::pin(async {
             self.tell("start");
+            if let Some(why) = *self.cannot_start.lock().unwrap() {
+                return Err(Failure::gateway(Code::ProvisionFailed, why));
+            }
             self.have(work.name.clone(), "own", State::Running);
             Ok(Started { id: "1".to_owned(), host: "127.0.0.1".to_owned(), port: self.port })
         })

@@ -8,11 +8,14 @@ mod changes;
 mod files;
 mod hands;
 mod history;
+mod kept;
 mod limits;
 mod orphans;
+mod plans;
 mod probes;
 mod routes;
 mod tries;
+mod upkeep;
 mod url_routes;
 
 use serde_json::Value;

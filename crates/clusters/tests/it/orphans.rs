@@ -107,7 +107,7 @@ async fn they_are_taken_away_one_by_one() {
     assert_eq!(world.docker.state(&name("theirs", "db")), Some(State::Absent));
     // The service of that name goes on, with what its own data were made with.
     world.remove("docker shop cache", Data::Remove, false).await.unwrap();
-    assert!(world.keeps("shop@cache.json"));
+    assert!(world.keeps("shop@cache@process.json"));
     assert_eq!(told(&world.list().await.orphans), ["docker/theirs/db: data kept, other"]);
     let events = world.clusters.events().list(
         &throome_clusters::EventFilter { kind: Some("orphan.removed".to_owned()), ..Default::default() },

@@ -7,7 +7,7 @@ use super::{said, step};
 use crate::cluster_fields::MEMORY;
 use crate::kind::KindCheck;
 use crate::size::Size;
-use crate::tree::{Node, Value};
+use crate::tree::{Entry, Node, Value};
 
 /// Hosts beside which `provision` means "publish it there".
 const OF_THIS_MACHINE: [&str; 2] = ["localhost", "host.docker.internal"];
@@ -90,6 +90,30 @@ impl Walk<'_> {
         if let Some(run) = said(node, RUN) {
             self.run(node, run, &step(path, RUN));
         }
+    }
+
+    /// No two of these services that the gateway is to run can be at one port of this machine: all of them are at its
+    /// loopback address, also those that others reach.
+    pub(super) fn ports(&mut self, services: &[Entry], path: &str) {
+        let mut taken: Vec<(i64, &str)> = Vec::new();
+        for Entry { key, node, .. } in services {
+            let Some((port, at)) = self.published(node) else { continue };
+            if let Some((_, other)) = taken.iter().find(|(taken, _)| *taken == port) {
+                let message = format!("is that of `{other}`, which the gateway runs too");
+                self.problems.at(at, &step(&step(path, key), "port"), message).suggestion =
+                    Some("write another one; without `port` the gateway takes one that is free".to_owned());
+            }
+            taken.push((port, key));
+        }
+    }
+
+    /// The port of this machine that a service which the gateway runs is to have, and where that is said.
+    fn published<'n>(&self, service: &'n Node) -> Option<(i64, &'n Node)> {
+        let kind = self.kinds.find(said(service, "type")?.as_str()?)?;
+        kind.runs().filter(|_| is_provisioned(service))?;
+        let at = said(service, "port")?;
+        let Value::Int(port) = at.value else { return None };
+        Some((port, at))
     }
 
     /// What the table cannot say of `run`.

@@ -143,6 +143,18 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     ("services:\n  a: { type: mem, provision: false }\n", &[]),
     (
+        "services:\n  a: { type: net, port: 7 }\n  b: { type: net, provision: process, port: 7 }\n  c: { type: net, provision: true, host: localhost, port: 7, run: { bind: 0.0.0.0 } }\n  d: { type: net, port: 8 }\n",
+        &[
+            "3:45: services.b.port: is that of `a`, which the gateway runs too (write another one; without `port` the gateway takes one that is free)",
+            "4:59: services.c.port: is that of `a`, which the gateway runs too (write another one; without `port` the gateway takes one that is free)",
+        ],
+    ),
+    // At another port, run by somebody else, or wherever there is room.
+    (
+        "services:\n  a: { type: net, port: 7 }\n  b: { type: net, port: 8 }\n  c: { type: net, host: localhost, port: 7 }\n  d: { type: bare, host: localhost, port: 7 }\n  e: { type: net }\n  f: { type: net }\n",
+        &[],
+    ),
+    (
         "services:\n  a: { type: net }\n  b: { type: net, provision: false }\n  c: { type: net, provision: true, port: 1 }\n  d: { type: net, provision: doker, host: h }\n  e: { type: bare }\n  f: { type: bare, provision: docker }\n",
         &[
             "3:6: services.b: needs a `host` or `endpoints`, since `provision` is false",

@@ -149,6 +149,9 @@ impl Walk<'_> {
             };
             self.shape(node, inner, &path);
         }
+        if matches!(inner, Shape::Service) {
+            self.ports(entries, path);
+        }
     }
 
     /// The first that fits is enough; else the one whose kind of value this is says what is wrong.

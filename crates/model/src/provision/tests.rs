@@ -221,3 +221,23 @@ fn what_was_settled_is_written_beside_what_a_person_wrote() {
         assert!(written.contains(kept), "{kept} is not in {written}");
     }
 }
+
+#[test]
+fn what_cannot_be_on_data_that_were_kept_is_named() {
+    let kept = settled(&service(json!({ "type": "net", "username": "me" })));
+    let told = |asked: Value| -> Vec<String> {
+        let conflicts = kept_conflicts(&kept, &service(asked), "db", "name it otherwise", &TestKinds);
+        conflicts.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(told(json!({ "type": "net" })), [""; 0]);
+    assert_eq!(told(json!({ "type": "net", "username": "me", "port": 1 })), [""; 0]);
+    let key = |key| {
+        format!(
+            "services.db.{key}: is not what the data that are kept under this name were made with (name it otherwise)"
+        )
+    };
+    assert_eq!(told(json!({ "type": "net", "username": "you" })), [key("username")]);
+    let expected =
+        "services.db.type: cannot be `mem`: data of a `net` are kept under this name (name it otherwise)";
+    assert_eq!(told(json!({ "type": "mem", "username": "you" })), [expected]);
+}

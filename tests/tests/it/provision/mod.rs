@@ -8,6 +8,7 @@ mod crash;
 mod engine;
 mod faults;
 mod files;
+mod kept;
 mod life;
 mod orphans;
 mod shapes;
