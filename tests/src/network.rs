@@ -91,6 +91,15 @@ impl Network {
         }
     }
 
+    /// Whether a connection from in there to this port of the servers stands at once: who is whose neighbour is found anew
+    /// behind a cut, which takes the kernel a moment.
+    #[must_use]
+    pub fn reaches(&self, port: u16) -> bool {
+        let connect = format!("exec 3<>/dev/tcp/127.0.0.1/{port}");
+        let words = ["netns", "exec", &self.name, "timeout", "0.2", "bash", "-c", &connect];
+        Command::new("ip").args(words).output().is_ok_and(|output| output.status.success())
+    }
+
     fn here(&self, cable: &str) -> String {
         format!("t{cable}{}", self.number)
     }

@@ -75,10 +75,17 @@ pub(crate) async fn told(
     last: &Operation,
     ended: &str,
 ) -> Result<Exit, Fault> {
-    let body = session.send(client.operations().get(&last.id)).await?;
-    match judged(last) {
-        Ok(exit) => session.changed(ended, &body, &last.id).map(|()| exit),
-        Err(fault) => session.show(&body, &last.id, |_| String::new()).and(Err(fault)),
+    let judged = judged(last);
+    if judged.is_err() && !session.shows_bodies() {
+        return judged;
+    }
+    let body = session.send(client.operations().get(&last.id)).await;
+    match judged {
+        Ok(exit) => session.changed(ended, &body?, &last.id).map(|()| exit),
+        // What has failed is worth more than that the rest cannot be told.
+        Err(fault) => {
+            body.map_or(Ok(()), |body| session.show(&body, &last.id, |_| String::new())).and(Err(fault))
+        }
     }
 }
 

@@ -189,6 +189,11 @@ impl<'a> Session<'a> {
         self.show(body, name, |_| String::new())
     }
 
+    /// Whether whole bodies are what is asked for.
+    pub(crate) fn shows_bodies(&self) -> bool {
+        matches!(self.global.output, Format::Json | Format::Yaml)
+    }
+
     /// A table as the flags have it.
     pub(crate) fn table(&self, items: &[Value], columns: &[Column]) -> String {
         let style = Style {

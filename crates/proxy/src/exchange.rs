@@ -52,7 +52,7 @@ impl Fault {
         Fault { failure: Failure::service(code, detail.into()), cause, sent: true, kind }
     }
 
-    fn of_client(failure: Failure) -> Self {
+    pub(crate) fn of_client(failure: Failure) -> Self {
         Fault { failure, cause: RetryOn::Reset, sent: true, kind: Kind::Client }
     }
 

@@ -20,6 +20,7 @@ use crate::door::Door;
 use crate::exchange::{self, Fault};
 use crate::hedge;
 use crate::respond::grpc;
+use crate::websocket;
 
 /// The head of an answer, with all that its body needs.
 pub(crate) struct Answer {
@@ -191,9 +192,12 @@ async fn ask(
         };
         if client.request.upgrade
             && let Line::Http2(stream) = &service
-            && !stream.offers_websocket().await
         {
-            return Err(exchange::of_no_websocket().into_miss(attempt));
+            websocket::check_key(&client.request)
+                .map_err(|failure| Fault::of_client(failure).into_miss(attempt))?;
+            if !stream.offers_websocket().await {
+                return Err(exchange::of_no_websocket().into_miss(attempt));
+            }
         }
         if !unsent.is_empty() && matches!(service, Line::Http2(_)) {
             // What of the body stands there in the words of HTTP/1 cannot be said in those of HTTP/2.

@@ -26,7 +26,7 @@ pub(crate) async fn handle(client: &mut Client, door: &Door, id: &RequestId) -> 
     };
     client.remaining = passage.remaining;
     if client.request.upgrade {
-        websocket::check(&client.request, &client.line)?;
+        websocket::check_origin(&client.request)?;
     }
     let service = match &passage.way {
         Way::Service(service) => service,

@@ -115,7 +115,7 @@ impl Passage {
         }
         if head.upgrade {
             say(&[b"Connection: Upgrade\r\nUpgrade: websocket\r\n"]);
-            if head.fields.get(KEY).is_none() {
+            if head.by_http2 && head.fields.get(KEY).is_none() {
                 // HTTP/2 asks for a WebSocket without a key.
                 say(&[b"Sec-WebSocket-Key: ", websocket::made_key(id).as_bytes(), b"\r\n"]);
             }

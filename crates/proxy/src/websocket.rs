@@ -8,7 +8,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clusters::RequestId;
 use model::{Code, Failure};
-use wire::Line;
 use wire::http1::{RequestHead, ResponseHead};
 
 /// The field by which HTTP/1 makes sure that the service speaks WebSocket.
@@ -17,23 +16,26 @@ pub(crate) const KEY: &str = "sec-websocket-key";
 /// The field by which a service of HTTP/1 proves it.
 pub(crate) const ACCEPT: &str = "sec-websocket-accept";
 
-/// Whether a WebSocket is asked for as it has to be: in HTTP/1 by one key of 16 bytes, and of one origin at most.
-pub(crate) fn check(head: &RequestHead, client: &Line) -> Result<(), Failure> {
+/// Whether it comes from one origin at most: a service that reads the first and one that reads the last would differ on it.
+pub(crate) fn check_origin(head: &RequestHead) -> Result<(), Failure> {
+    let origins = all(head, "origin").count();
+    if origins > 1 { Err(refused("it has more than one `Origin`")) } else { Ok(()) }
+}
+
+/// Whether a client of HTTP/1 has the one key that it must have (RFC 6455 4.2.1), where we answer it: a service of HTTP/2
+/// is told none. A service of HTTP/1 sees for itself.
+pub(crate) fn check_key(head: &RequestHead) -> Result<(), Failure> {
     let mut keys = all(head, KEY);
-    let key = (keys.next(), keys.next());
     let is_one = |key| STANDARD.decode(key).is_ok_and(|key: Vec<u8>| key.len() == 16);
-    let wrong = match (client, key) {
-        (Line::Http1(_), (Some(key), None)) if is_one(key) => None,
-        (Line::Http1(_), _) => {
-            Some("a WebSocket is asked for by one `Sec-WebSocket-Key` of 16 bytes in base64")
-        }
-        (Line::Http2(_), _) => None,
-    };
-    let wrong =
-        wrong.or_else(|| (all(head, "origin").count() > 1).then_some("it has more than one `Origin`"));
-    wrong.map_or(Ok(()), |why| {
-        Err(Failure::client(Code::InvalidRequest, format!("The request is refused: {why}.")))
-    })
+    match (keys.next(), keys.next()) {
+        _ if head.by_http2 => Ok(()),
+        (Some(key), None) if is_one(key) => Ok(()),
+        _ => Err(refused("a WebSocket is asked for by one `Sec-WebSocket-Key` of 16 bytes in base64")),
+    }
+}
+
+fn refused(why: &str) -> Failure {
+    Failure::client(Code::InvalidRequest, format!("The request is refused: {why}."))
 }
 
 fn all<'h>(head: &'h RequestHead, name: &'static str) -> impl Iterator<Item = &'h [u8]> {
@@ -53,7 +55,9 @@ pub(crate) fn made_key(id: &RequestId) -> String {
 /// Whether a service of HTTP/1 has understood the key that was made for it. One that the client made is the client's to check.
 pub(crate) fn has_understood(request: &RequestHead, response: &ResponseHead, id: &RequestId) -> bool {
     let said = response.fields.get(ACCEPT);
-    request.fields.get(KEY).is_some() || said == Some(accept(made_key(id).as_bytes()).as_bytes())
+    !request.by_http2
+        || request.fields.get(KEY).is_some()
+        || said == Some(accept(made_key(id).as_bytes()).as_bytes())
 }
 
 /// What a client of HTTP/1 expects in return for its key.

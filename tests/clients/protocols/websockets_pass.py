@@ -169,8 +169,10 @@ def mistakes():
     """Who asks in another way than he has to reaches nobody, and who agrees to something else has not agreed."""
     asked = len(SERVICE.heads)
     good = base64.b64encode(b"sixteen bytes 16").decode()
-    for keys in [[], [good, good], ["short"], [good + "AAAA"]]:
-        check(OverHttp1(DOOR, keys=keys).status == 400, f"{keys}")
+    if PROTOCOL != "http1":
+        # A service of HTTP/2 is told no key, so that it is the gateway which has to see that there is one.
+        for keys in [[], [good, good], ["short"], [good + "AAAA"]]:
+            check(OverHttp1(DOOR, keys=keys).status == 400, f"{keys}")
     origins = "Origin: https://one.test\r\nOrigin: https://two.test\r\n"
     check(OverHttp1(DOOR, more=origins).status == 400, "two origins")
     more = [("origin", "https://one.test"), ("origin", "https://two.test")]

@@ -92,6 +92,8 @@ fn one_that_fails_is_told_with_its_last_lines() {
     ");
     let ran = gateway.ran(&["operation", "watch", "9"]).ended(1);
     assert_snapshot!(ran.err, @"error: the operation `9` was canceled");
+    let ran = gateway.ran(&["operation", "watch", "8", "-o", "json"]).ended(7);
+    assert!(ran.out.contains(r#""status": "failed""#), "{ran:?}");
     gateway.ran(&["operation", "watch", "none"]).ended(3);
     let ran = gateway.ran(&["operation", "watch", "7", "-q"]).ended(0);
     assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", ""));

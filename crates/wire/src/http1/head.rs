@@ -45,6 +45,8 @@ pub struct RequestHead {
     pub is_head: bool,
     /// 0 or 1.
     pub minor: u8,
+    /// Whether it came in HTTP/2.
+    pub by_http2: bool,
     /// How its body ends.
     pub framing: Framing,
     /// Whether the client wants to say more on this connection.
@@ -93,7 +95,7 @@ impl RequestHead {
         self.fields.bytes.clear();
         self.fields.lines.clear();
         (self.method, self.target, self.host) = (At::default(), Target::default(), None);
-        self.is_head = false;
+        (self.is_head, self.by_http2) = (false, false);
     }
 
     fn take_fields(&mut self, head: &[u8], headers: &[httparse::Header<'_>]) -> Result<(), Error> {

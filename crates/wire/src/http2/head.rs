@@ -43,7 +43,7 @@ impl RequestHead {
             (false, _) => parts.method.as_str(),
         };
         self.is_head = method == "HEAD";
-        self.minor = 1;
+        (self.minor, self.by_http2) = (1, true);
         self.method = append(&mut self.fields, method.as_bytes());
         let uri = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let at = append(&mut self.fields, uri.as_bytes());

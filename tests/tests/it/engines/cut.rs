@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ::engines::{Engines, Server};
 use throome_e2e::calls::{Told, counts};
 use throome_e2e::network::{Cut, Network};
-use throome_e2e::process::{Memory, now_us};
+use throome_e2e::process::{Memory, now_us, wait_for};
 use throome_e2e::turn;
 
 use super::mix::{self, ALL, TOPIC};
@@ -47,6 +47,7 @@ fn a_network_that_is_cut_both_ways_recovers_by_itself() {
             network.cut(cut);
             sleep(LASTS);
             network.mend(cut);
+            wait_for("a network that is whole", KAFKA_BACK, || network.reaches(redis.port).then_some(()));
             let mended = now_us();
             mix::until_all_is_answered(&gateway, BACK.max(KAFKA_BACK) + TIMEOUT);
             sleep(WATCHED);
