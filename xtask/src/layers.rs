@@ -105,7 +105,11 @@ pub const PLACES: &[Place] = &[
     Place::of("notify", &["throome-clusters"]),
     Place::of("prometheus-client", &["throome-telemetry"]),
     Place::of("tracing-subscriber", &["throome-telemetry"]),
-    Place::of("aws-lc-rs", &["throome-store", "throome-wire", "throome-proxy", "throome-clusters"]),
+    // A WebSocket service of the tests proves that it has understood.
+    Place::of(
+        "aws-lc-rs",
+        &["throome-store", "throome-wire", "throome-proxy", "throome-clusters", "throome-e2e"],
+    ),
     // The client stands alone, as it is published. PostgreSQL's driver takes a hash from it, of what it binds a proof to.
     Place::of("rustls", &["throome-wire", "throome-sdk", "throome-adapters"]).in_tests(&["throome-e2e"]),
     // Load comes by TLS too.
