@@ -96,8 +96,8 @@ pub(crate) async fn until_in(service: &Service) {
     let _ = tokio::time::timeout(FIRST_VERDICT, all).await;
 }
 
-/// Nobody is asked any more of a service that was stopped: no probe need find that out.
-pub(crate) fn is_stopped(service: &Service) {
+/// Takes a service that was stopped out at once: no probe need find out what is known.
+pub(crate) fn take_out(service: &Service) {
     let now = clock::now();
     for endpoint in service.endpoints.iter().filter(|_| service.health.enabled) {
         endpoint.note_trouble("it was stopped");

@@ -104,10 +104,10 @@ impl Work {
     /// secret of fewer than four characters is none, and would be found in every other word.
     #[must_use]
     pub fn masked(&self, said: String) -> String {
-        let secret = self.secret.as_ref().map(Secret::reveal).filter(|secret| secret.len() >= 4);
-        secret
-            .filter(|secret| said.contains(*secret))
-            .map_or(said.clone(), |secret| said.replace(secret, MASK))
+        match self.secret.as_ref().map(Secret::reveal) {
+            Some(secret) if secret.len() >= 4 && said.contains(secret) => said.replace(secret, MASK),
+            _ => said,
+        }
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn to_edited(
 
 /// Whether nobody has said when the answer was made, which is ours to say then (RFC 9110 6.6.1).
 fn lacks_date(fields: &Fields, edits: Option<&HeaderEdits>) -> bool {
-    fields.all(Known::Date).next().is_none() && !edits.is_some_and(|edits| edits.drops(b"date"))
+    fields.all(Known::Date).next().is_none() && !edits.is_some_and(|edits| edits.speaks_of(b"date"))
 }
 
 /// How the client learns where a body ends.

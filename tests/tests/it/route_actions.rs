@@ -75,10 +75,13 @@ fn every_answer_has_one_date() {
         "\x20 - { id: fixed, path: /fixed, respond: { status: 304 } }\n\
          \x20 - { id: away, path: /away, redirect: { to: /there } }\n\
          \x20 - { id: undated, path: /undated, service: a, response_headers: { remove: [date] } }\n\
+         \x20 - { id: dated, path: /dated, service: a, response_headers: { add: { date: never } } }\n\
          \x20 - { id: all, path: \"/*\", service: a }\n",
     );
     let mut client = gateway.traffic();
-    for (target, dates) in [("/fixed", 1), ("/away", 1), ("/echo", 1), ("/nobody%zz", 1), ("/undated", 0)] {
+    for (target, dates) in
+        [("/fixed", 1), ("/away", 1), ("/echo", 1), ("/nobody%zz", 1), ("/undated", 0), ("/dated", 1)]
+    {
         let reply = get(&mut client, target, "");
         let said = reply.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("date"));
         assert_eq!(said.count(), dates, "{target}: {reply}");

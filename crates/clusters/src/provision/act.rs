@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-
 use model::view::{Operation, OperationKind};
 use model::{Code, Failure};
 use provision::{Ask, Line, Lines, Name, State};
@@ -198,7 +197,7 @@ impl Acting {
         service.set_lifecycle(Lifecycle::of(state));
         match state {
             State::Running => probe::until_in(&service).await,
-            _ => probe::is_stopped(&service),
+            _ => probe::take_out(&service),
         }
     }
 

@@ -47,6 +47,12 @@ impl HeaderEdits {
             .is_ok()
     }
 
+    /// Whether the route has a word on this field, which is in lower case here: another one of ours would be one too many.
+    #[must_use]
+    pub fn speaks_of(&self, name: &[u8]) -> bool {
+        self.drops(name) || self.lines().any(|(own, _)| own == name)
+    }
+
     /// The lines that come, in their order: names in lower case, and values.
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.lines.iter().map(|line| (&*line.name, &*line.value))

@@ -1,5 +1,7 @@
 //! The path that the service sees, where a route asks for another than the client's.
 
+use std::borrow::Cow;
+
 use model::RouteSpec;
 use model::path::plain;
 use model::route::parameter;
@@ -15,7 +17,12 @@ pub fn rewrite<T>(spec: &RouteSpec, path: &str, found: &Match<'_, T>) -> Option<
         (None, Some(tail)) if spec.strip_prefix => format!("/{tail}"),
         (None, _) => return None,
     };
-    let path_for_service = plain(&path_for_service).into_owned();
+    // A template may be written as it is read; what came was plain before.
+    let made_plain = match plain(&path_for_service) {
+        Cow::Owned(plain) => Some(plain),
+        Cow::Borrowed(_) => None,
+    };
+    let path_for_service = made_plain.unwrap_or(path_for_service);
     (path_for_service != path).then_some(path_for_service)
 }
 

@@ -27,9 +27,9 @@ impl<'a> Own<'a> {
         self.more.push((name, value.into()));
     }
 
-    /// Whether it says when it was made: unless the route has another word on that, as every answer does.
+    /// Whether it says when it was made, as every answer does, unless the route has another word on that.
     pub(super) fn says_date(&self) -> bool {
-        !self.edits.is_some_and(|edits| edits.drops(b"date"))
+        !self.edits.is_some_and(|edits| edits.speaks_of(b"date"))
     }
 
     /// All fields but the date and the request's id, in lower case, as the route has them.
