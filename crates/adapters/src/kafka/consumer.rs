@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+
 use super::adapter::Hub;
 use super::batch::Batch;
 use super::group::{Ending, GRACE, Group, Member, State, Stream, name_of, random};
@@ -55,8 +57,7 @@ pub(super) async fn join(hub: &Arc<Hub>, options: &ConsumeOptions) -> Result<Box
     let consumer = random();
     let stream = Stream::default();
     let making = Making {
-        settings: hub.desk.settings().clone(),
-        ear: hub.desk.ear().clone(),
+        desk: Arc::clone(&hub.desk),
         group: Arc::clone(&group),
         consumer,
         wake: Arc::clone(&stream.wake),
@@ -94,8 +95,7 @@ pub(super) async fn join(hub: &Arc<Hub>, options: &ConsumeOptions) -> Result<Box
         }
         state.insert(member);
     }
-    let joined = made.join(Arc::clone(&hub.table), Arc::clone(&group), consumer, hub.desk.ear().clone());
-    if let Err(error) = joined {
+    if let Err(error) = made.join(Arc::clone(&hub.table), Handle::current()) {
         group.lock().members.retain(|member| member.consumer != consumer);
         return Err(super::failure::of(&error, hub.desk.ear(), "join the group"));
     }

@@ -10,7 +10,7 @@ use model::{Code, Failure};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::groups::GroupList;
 use rdkafka::metadata::Metadata;
 use rdkafka::{Offset, TopicPartitionList};
@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::client::{Ear, Settings};
+use super::contact::{Contact, found_none};
 use super::failure;
 use super::shared::Shared;
 
@@ -42,7 +43,7 @@ const BLINK: Duration = Duration::from_millis(500);
 /// A topic that brokers have, and that nobody minds being asked of: whoever answers has its metadata in order.
 const ASKED: &str = "__consumer_offsets";
 
-/// What [`Desk::reach`] is about: no topic has this name.
+/// What a question to any broker is about: no topic has this name.
 const ANY: &str = "";
 
 /// How long the thread of a client sleeps in it; a client that nobody needs is gone as soon after.
@@ -52,7 +53,8 @@ const NAP: Duration = Duration::from_millis(100);
 pub(super) struct Desk {
     settings: Settings,
     ear: Ear,
-    clerk: OnceCell<Arc<Clerk>>,
+    /// The client for questions, and for changes. Made when it is first needed, and anew when it is lost.
+    clerk: RwLock<Arc<OnceCell<Arc<Clerk>>>>,
     places: Arc<Semaphore>,
     /// What several may want to know at once.
     shared: Shared,
@@ -68,7 +70,7 @@ impl Desk {
         Desk {
             settings,
             ear,
-            clerk: OnceCell::new(),
+            clerk: RwLock::default(),
             places: Arc::new(Semaphore::new(AT_ONCE)),
             shared: Shared::default(),
             known: RwLock::default(),
@@ -87,12 +89,37 @@ impl Desk {
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         what: &'static str,
+        question: impl Fn(&Clerk) -> KafkaResult<T> + Clone + Send + 'static,
+    ) -> Result<T, Failure> {
+        let first = self.clerk().await?;
+        let answer = self.put(&first, what, question.clone()).await;
+        let next = self.clerk().await?;
+        // One that was lost while it was asked says nothing about the brokers.
+        if answer.is_ok() || Arc::ptr_eq(&first, &next) {
+            answer
+        } else {
+            self.put(&next, what, question).await
+        }
+    }
+
+    async fn put<T: Send + 'static>(
+        &self,
+        clerk: &Arc<Clerk>,
+        what: &str,
         question: impl FnOnce(&Clerk) -> KafkaResult<T> + Send + 'static,
     ) -> Result<T, Failure> {
-        let clerk = self.clerk().await?;
-        let answer = self.aside(move || question(&clerk)).await?;
+        let own = Arc::clone(clerk);
+        let answer = self.aside(move || question(&own)).await?;
+        self.heard(clerk, answer, what)
+    }
+
+    /// What a question came to.
+    fn heard<T>(&self, clerk: &Arc<Clerk>, answer: KafkaResult<T>, what: &str) -> Result<T, Failure> {
         if answer.is_ok() {
             self.ear.well();
+        }
+        if clerk.contact.is_lost(answer.as_ref().err().is_some_and(found_none)) {
+            self.replace(clerk);
         }
         answer.map_err(|error| failure::of(&error, &self.ear, what))
     }
@@ -101,12 +128,10 @@ impl Desk {
     /// questions of others: whether the brokers are well does not depend on how much they are asked.
     pub(super) async fn glance(&self, timeout: Duration) -> Result<(), Failure> {
         let clerk = self.clerk().await?;
-        let question = move || clerk.metadata(Some(ASKED), timeout).map(drop);
+        let own = Arc::clone(&clerk);
+        let question = move || own.metadata(Some(ASKED), timeout).map(drop);
         let answer = done(tokio::task::spawn_blocking(question)).await?;
-        if answer.is_ok() {
-            self.ear.well();
-        }
-        answer.map_err(|error| failure::of(&error, &self.ear, "be asked"))
+        self.heard(&clerk, answer, "be asked")
     }
 
     /// Waits for a broker where none was connected lately, for a moment; who comes meanwhile waits along.
@@ -117,6 +142,11 @@ impl Desk {
         let Some(since) = self.ear.cut_off() else { return Ok(()) };
         let patience = GLANCE.saturating_sub(since.elapsed()).max(BLINK);
         self.shared.ask(ANY, self.glance(patience)).await
+    }
+
+    /// Whether a broker answers at this moment; who asks meanwhile is told the same.
+    pub(super) async fn is_answered(&self) -> bool {
+        self.shared.ask(ANY, self.glance(GLANCE)).await.is_ok()
     }
 
     /// Asks about a topic, as one of all who ask about it at this moment.
@@ -166,15 +196,25 @@ impl Desk {
         Ok(answers)
     }
 
-    /// The client that changes things.
-    pub(super) async fn admin(&self) -> Result<Arc<Clerk>, Failure> {
+    /// Has something changed, or looks at what only that client sees. `what` completes "Kafka could not …".
+    pub(super) async fn change<T, F: Future<Output = KafkaResult<T>>>(
+        &self,
+        what: &str,
+        change: impl FnOnce(&AdminClient<Ear>) -> F,
+    ) -> Result<T, Failure> {
         let clerk = self.clerk().await?;
         if clerk.admin.get().is_none() {
             let (own, config, ear) = (Arc::clone(&clerk), self.settings.config(), self.ear.clone());
             let made = self.aside(move || own.admin(config, ear)).await?;
             made.map_err(|error| failure::of(&error, &self.ear, "be asked"))?;
         }
-        Ok(clerk)
+        let asked = change(clerk.admin.get().ok_or_else(failure::closed)?);
+        let answer = asked.await;
+        // It waits longer than others do, and nobody asks it in between.
+        if answer.as_ref().err().is_some_and(found_none) {
+            self.replace(&clerk);
+        }
+        answer.map_err(|error| failure::of(&error, &self.ear, what))
     }
 
     async fn clerk(&self) -> Result<Arc<Clerk>, Failure> {
@@ -183,7 +223,18 @@ impl Desk {
             let made = self.aside(move || Clerk::open(config, ear)).await?;
             made.map_err(|error| failure::of(&error, &self.ear, "be asked"))
         };
-        self.clerk.get_or_try_init(make).await.cloned()
+        let current = Arc::clone(&self.clerk.read().unwrap_or_else(PoisonError::into_inner));
+        current.get_or_try_init(make).await.cloned()
+    }
+
+    /// The next question gets a new client.
+    fn replace(&self, clerk: &Arc<Clerk>) {
+        let mut current = self.clerk.write().unwrap_or_else(PoisonError::into_inner);
+        if current.get().is_some_and(|own| Arc::ptr_eq(own, clerk)) {
+            tracing::debug!(service = %self.ear.service(), "a client of Kafka that finds no broker is made anew");
+            *current = Arc::default();
+            clerk.stop();
+        }
     }
 
     /// Whether a topic was there when somebody looked last.
@@ -239,8 +290,9 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        if let Some(clerk) = self.clerk.get() {
-            clerk.stop.store(true, Ordering::Release);
+        let current = self.clerk.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(clerk) = current.get() {
+            clerk.stop();
         }
     }
 }
@@ -250,6 +302,7 @@ pub(super) struct Clerk {
     client: BaseConsumer<Ear>,
     ear: Ear,
     admin: OnceLock<AdminClient<Ear>>,
+    contact: Contact,
     stop: AtomicBool,
 }
 
@@ -258,7 +311,8 @@ impl Clerk {
         // Without a group it joins none. It reads nothing, so that nothing is fetched.
         config.set("enable.auto.commit", "false");
         let client: BaseConsumer<Ear> = config.create_with_context(ear.clone())?;
-        let clerk = Arc::new(Clerk { client, ear, admin: OnceLock::new(), stop: AtomicBool::new(false) });
+        let (admin, contact, stop) = (OnceLock::new(), Contact::default(), AtomicBool::new(false));
+        let clerk = Arc::new(Clerk { client, ear, admin, contact, stop });
         let own = Arc::clone(&clerk);
         let listen = move || {
             while !own.stop.load(Ordering::Acquire) || Arc::strong_count(&own) > 1 {
@@ -278,9 +332,9 @@ impl Clerk {
         Ok(())
     }
 
-    /// The client of [`Desk::admin`].
-    pub(super) fn changes(&self) -> Result<&AdminClient<Ear>, Failure> {
-        self.admin.get().ok_or_else(failure::closed)
+    /// Its thread ends when nobody has it any more.
+    fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
     }
 
     /// How long a question may take at present.
@@ -293,7 +347,13 @@ impl Clerk {
         // A question to a broker that goes meanwhile waits for that one; the next goes to one that is there.
         let first = timeout * 2 / 3;
         let answer = self.client.fetch_metadata(topic, first);
-        answer.or_else(|_| self.client.fetch_metadata(topic, timeout.saturating_sub(first)))
+        let answer = answer.or_else(|_| self.client.fetch_metadata(topic, timeout.saturating_sub(first)))?;
+        // A broker that its cluster has given up serves nobody until it has come in again.
+        if answer.brokers().is_empty() {
+            self.contact.told_of_none();
+            return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerNotAvailable));
+        }
+        Ok(answer)
     }
 
     /// How many partitions a topic has, or why that is not known.
@@ -347,8 +407,8 @@ pub(super) fn changing() -> AdminOptions {
 }
 
 /// As the client says that it cannot begin.
-pub(super) fn no_thread(error: std::io::Error) -> rdkafka::error::KafkaError {
-    rdkafka::error::KafkaError::ClientCreation(format!("no thread can be made: {error}"))
+pub(super) fn no_thread(error: std::io::Error) -> KafkaError {
+    KafkaError::ClientCreation(format!("no thread can be made: {error}"))
 }
 
 #[cfg(test)]

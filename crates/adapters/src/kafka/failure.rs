@@ -4,6 +4,7 @@ use model::{Code, Failure};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as E};
 
 use super::client::Ear;
+use super::contact::is_unreachable;
 
 /// The failure of a call that looks or changes. `what` is what was asked, as a sentence goes on with it.
 pub(super) fn of(error: &KafkaError, ear: &Ear, what: &str) -> Failure {
@@ -64,6 +65,11 @@ pub(super) fn of_code(code: E, ear: &Ear, what: &str) -> Failure {
         }
         E::InvalidRecord | E::InvalidTimestamp => Failure::client(Code::CommandFailed, says()),
         E::ThrottlingQuotaExceeded => Failure::service(Code::Busy, says()).with_retryable(true),
+        E::BrokerNotAvailable => {
+            let detail =
+                format!("Kafka could not {what}: its cluster has no broker that takes part in it now.");
+            Failure::service(Code::BadGateway, detail).with_retryable(true)
+        }
         _ => broken(code, ear, what),
     };
     failure.with_native("kafka", native(code))
@@ -72,19 +78,8 @@ pub(super) fn of_code(code: E, ear: &Ear, what: &str) -> Failure {
 /// What counts against the brokers. When nobody could be asked, what was heard last says why.
 fn broken(code: E, ear: &Ear, what: &str) -> Failure {
     let trouble = ear.trouble();
-    let unreachable = matches!(
-        code,
-        E::BrokerTransportFailure
-            | E::AllBrokersDown
-            | E::Resolve
-            | E::SSL
-            | E::Authentication
-            | E::OperationTimedOut
-            | E::WaitingForCoordinator
-            | E::TimedOutQueue
-    );
     match trouble {
-        Some(trouble) if unreachable => {
+        Some(trouble) if is_unreachable(code) => {
             let failure =
                 Failure::service(Code::BadGateway, format!("Kafka could not {what}: {}.", trouble.detail));
             let hint = match trouble.code {

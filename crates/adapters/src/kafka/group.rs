@@ -196,6 +196,13 @@ impl State {
         self.reassigned(consumer);
     }
 
+    /// It has no partition any more.
+    pub(super) fn revoke_all(&mut self, consumer: u64) {
+        let own: Vec<u32> =
+            self.parts.iter().filter(|(_, own)| own.owner == Some(consumer)).map(|(at, _)| *at).collect();
+        self.revoke(consumer, &own);
+    }
+
     fn reassigned(&mut self, consumer: u64) {
         let own = self.parts.iter().filter(|(_, part)| part.owner == Some(consumer));
         let own: Vec<u32> = own.map(|(partition, _)| *partition).collect();
@@ -219,9 +226,7 @@ impl State {
 
     /// The client of a member that does not stay has left the group.
     pub(super) fn left(&mut self, consumer: u64) {
-        let own: Vec<u32> =
-            self.parts.iter().filter(|(_, own)| own.owner == Some(consumer)).map(|(at, _)| *at).collect();
-        self.revoke(consumer, &own);
+        self.revoke_all(consumer);
         self.leaving -= 1;
         if self.is_empty() {
             self.idle = Some(Instant::now());

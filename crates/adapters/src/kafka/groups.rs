@@ -182,9 +182,7 @@ pub(super) async fn delete(hub: &Arc<Hub>, topic: &str, group: &str) -> Result<(
     let topics = places::all_topics(&hub.desk).await?;
     let mut kept = places::of(&hub.desk, group, &topics).await?;
     kept.retain(|(own, _), _| own != topic);
-    let clerk = hub.desk.admin().await?;
-    let asked = clerk.changes()?.delete_groups(&[group], &changing());
-    let answers = asked.await.map_err(|error| failure::of(&error, hub.desk.ear(), WHAT))?;
+    let answers = hub.desk.change(WHAT, |admin| admin.delete_groups(&[group], &changing())).await?;
     match answers.into_iter().find_map(Result::err) {
         None | Some((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
         Some((_, code)) => return Err(failure::of_code(code, hub.desk.ear(), WHAT)),

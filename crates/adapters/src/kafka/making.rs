@@ -8,12 +8,14 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::client::{Ear, Settings};
-use super::desk::{PATIENCE, no_thread};
+use super::client::Settings;
+use super::desk::{Desk, PATIENCE, no_thread};
 use super::group::{Group, name_of};
-use super::member::{Delegate, Joined, Link};
+use super::joined::Joined;
+use super::member::{Delegate, Link};
 use super::table::Table;
 use crate::queue::From;
 
@@ -23,8 +25,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// What a member is made of.
 pub(super) struct Making {
-    pub(super) settings: Settings,
-    pub(super) ear: Ear,
+    pub(super) desk: Arc<Desk>,
     pub(super) group: Arc<Group>,
     pub(super) consumer: u64,
     pub(super) wake: Arc<Notify>,
@@ -36,6 +37,7 @@ pub(super) struct Making {
 
 /// A client that has joined nothing yet.
 pub(super) struct Made {
+    making: Making,
     client: Arc<BaseConsumer<Delegate>>,
     pub(super) link: Arc<Link>,
 }
@@ -44,19 +46,25 @@ impl Making {
     /// Makes the client, and gives a new group its places, so that it begins where it was made. Blocks.
     pub(super) fn make(self) -> KafkaResult<Made> {
         let link = Arc::new(Link::default());
-        let Making { settings, ear, group, consumer, wake, partitions, from, joins } = self;
-        let config = config(&settings, &group, consumer);
-        let topic = group.topic.clone();
-        let delegate = Delegate::of(ear, group, consumer, Arc::clone(&link), wake);
-        let client: BaseConsumer<Delegate> = config.create_with_context(delegate)?;
+        let client = self.client(&link)?;
         let until = Instant::now() + COORDINATED;
-        while !joins && let Err(error) = begin(&client, &topic, partitions, from) {
+        while !self.joins
+            && let Err(error) = begin(&client, &self.group.topic, self.partitions, self.from)
+        {
             if !is_moving(&error) || Instant::now() >= until {
                 return Err(error);
             }
             thread::sleep(LOOK);
         }
-        Ok(Made { client: Arc::new(client), link })
+        Ok(Made { making: self, client: Arc::new(client), link })
+    }
+
+    /// A client that has joined nothing, whose partitions will have their queues in this.
+    pub(super) fn client(&self, link: &Arc<Link>) -> KafkaResult<BaseConsumer<Delegate>> {
+        let (group, wake) = (Arc::clone(&self.group), Arc::clone(&self.wake));
+        let ear = self.desk.ear().clone();
+        let delegate = Delegate::of(ear, group, self.consumer, Arc::clone(link), wake);
+        config(self.desk.settings(), &self.group, self.consumer).create_with_context(delegate)
     }
 }
 
@@ -143,15 +151,9 @@ fn is_taken(error: &KafkaError) -> bool {
 
 impl Made {
     /// Joins the group, and stays in it until its stream is gone for good. The thread ends then.
-    pub(super) fn join(
-        self,
-        table: Arc<Table>,
-        group: Arc<Group>,
-        consumer: u64,
-        ear: Ear,
-    ) -> KafkaResult<()> {
-        let Made { client, link } = self;
-        let member = Joined::of(client, link, group, consumer, table, ear);
+    pub(super) fn join(self, table: Arc<Table>, runtime: Handle) -> KafkaResult<()> {
+        let Made { making, client, link } = self;
+        let member = Joined::of(making, client, link, table, runtime);
         let run = move || member.run();
         thread::Builder::new().name("kafka-consumer".to_owned()).spawn(run).map(drop).map_err(no_thread)
     }

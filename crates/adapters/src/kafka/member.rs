@@ -1,12 +1,12 @@
-//! A member of a group on the broker: one client of librdkafka, and a thread that hears what the group decides.
+//! A member of a group on the broker: one client of librdkafka, and what the group decides about it.
 //!
-//! The thread takes partitions in and gives them back, commits places, and lets go of the client in the end, which takes
-//! a while. Messages do not pass through it: each partition has a queue of its own, from which the stream takes what it
-//! has room for. What it does not take stays there, and when that is full the client fetches no more.
+//! Its thread (`joined.rs`) takes partitions in and gives them back, and commits places. Messages do not pass through that:
+//! each partition has a queue of its own, from which the stream takes what it has room for. What it does not take stays
+//! there, and when that is full the client fetches no more.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::base_consumer::PartitionQueue;
@@ -16,17 +16,8 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tokio::sync::Notify;
 
 use super::client::Ear;
-use super::group::{Ending, Group, State};
+use super::group::{Group, State};
 use super::record::Content;
-use super::table::Table;
-
-/// How long the thread sleeps in the client: commits that failed are tried again, and members whose grace is over go,
-/// as soon after.
-const NAP: Duration = Duration::from_millis(100);
-
-/// Between two looks at whether the topic is there, and between two that must agree that it is not.
-const LOOK: Duration = Duration::from_secs(3);
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A member's client and the queues of its partitions. Empty before it has joined and after it has left.
 #[derive(Default)]
@@ -53,6 +44,16 @@ pub(super) enum Poll {
 impl Link {
     fn lock(&self) -> std::sync::MutexGuard<'_, Wires> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on partitions have their queues in this client.
+    pub(super) fn open(&self, client: Arc<BaseConsumer<Delegate>>) {
+        self.lock().client = Some(client);
+    }
+
+    /// Lets go of the client and of all queues.
+    pub(super) fn close(&self) {
+        drop(std::mem::take(&mut *self.lock()));
     }
 
     /// Takes the next message of a partition. Never waits.
@@ -215,97 +216,4 @@ fn put(places: &mut TopicPartitionList, topic: &str, partition: u32, place: u64)
         (i32::try_from(partition).unwrap_or(i32::MAX), i64::try_from(place).unwrap_or(i64::MAX));
     // Offsets of messages are none that cannot be said.
     let _ = places.add_partition_offset(topic, partition, Offset::Offset(place));
-}
-
-/// The thread of a member.
-pub(super) struct Joined {
-    client: Arc<BaseConsumer<Delegate>>,
-    link: Arc<Link>,
-    group: Arc<Group>,
-    consumer: u64,
-    table: Arc<Table>,
-    ear: Ear,
-}
-
-impl Joined {
-    pub(super) fn of(
-        client: Arc<BaseConsumer<Delegate>>,
-        link: Arc<Link>,
-        group: Arc<Group>,
-        consumer: u64,
-        table: Arc<Table>,
-        ear: Ear,
-    ) -> Self {
-        link.lock().client = Some(Arc::clone(&client));
-        Joined { client, link, group, consumer, table, ear }
-    }
-
-    /// Stays in the group until its stream is gone for good.
-    pub(super) fn run(self) {
-        if let Err(error) = self.client.subscribe(&[&self.group.topic]) {
-            tracing::warn!(%error, group = %self.group.name, "a topic could not be subscribed to");
-            self.end(Ending::Refused(RDKafkaErrorCode::InvalidArgument));
-        }
-        let mut watch = Watch { looks_at: Instant::now() + LOOK, missed: 0 };
-        while self.group.lock().stays(self.consumer) {
-            if watch.looks_at <= Instant::now() && self.is_gone(&mut watch) {
-                self.table.forget_topic(&self.group.topic, Ending::TopicDeleted);
-            }
-            match self.client.poll(NAP) {
-                None => {}
-                // Each partition has its queue before anything of it is fetched; a message that went elsewhere must
-                // not be lost.
-                Some(Ok(_)) => self.end(Ending::Refused(RDKafkaErrorCode::Inconsistent)),
-                Some(Err(error)) => self.troubled(&error),
-            }
-            self.link.commit(&self.group, &mut self.group.lock(), self.consumer);
-        }
-        // The last places are committed while it closes.
-        drop(std::mem::take(&mut *self.link.lock()));
-        drop(self.client);
-        self.group.lock().left(self.consumer);
-    }
-
-    fn end(&self, why: Ending) {
-        if let Some(member) = self.group.lock().member(self.consumer) {
-            member.stream.end(why);
-            member.leaves_at = Some(Instant::now());
-        }
-    }
-
-    fn troubled(&self, error: &KafkaError) {
-        use RDKafkaErrorCode as E;
-        let code = error.rdkafka_error_code().unwrap_or(E::Unknown);
-        match code {
-            E::GroupAuthorizationFailed
-            | E::TopicAuthorizationFailed
-            | E::InconsistentGroupProtocol
-            | E::GroupMaxSizeReached
-            | E::InvalidGroupId
-            | E::Fatal => self.end(Ending::Refused(code)),
-            _ => {
-                tracing::debug!(service = %self.ear.service(), group = %self.group.name, %error, "a consumer of Kafka")
-            }
-        }
-    }
-
-    /// Whether others have deleted the topic. The client would ask again and again for what is not there, and say
-    /// nothing.
-    fn is_gone(&self, watch: &mut Watch) -> bool {
-        let topic = &*self.group.topic;
-        let unknown = RDKafkaErrorCode::UnknownTopicOrPartition;
-        let missing = self.client.fetch_metadata(Some(topic), LOOK).is_ok_and(|metadata| {
-            let own = metadata.topics().iter().find(|own| own.name() == topic);
-            own.and_then(|own| own.error()).is_some_and(|code| RDKafkaErrorCode::from(code) == unknown)
-        });
-        watch.missed = if missing { watch.missed + 1 } else { 0 };
-        watch.looks_at = Instant::now() + if missing { LOOK_AGAIN } else { LOOK };
-        watch.missed > 1
-    }
-}
-
-/// When the topic is looked for again, and how often in a row it was not there: one broker may not know it yet.
-struct Watch {
-    looks_at: Instant,
-    missed: u32,
 }

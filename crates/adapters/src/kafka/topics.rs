@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use model::{Code, Failure};
 use rdkafka::admin::{NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication, TopicResult};
-use rdkafka::error::KafkaResult;
 use tokio::time::Instant;
 
 use super::desk::{Desk, PATIENCE, changing, looking};
@@ -49,7 +48,6 @@ async fn new(desk: &Desk, spec: &TopicSpec, copies: i32) -> Result<(), Failure> 
     let retention = spec.retention.map(|retention| retention.as_millis().to_string());
     let bytes = spec.retention_bytes.map(|bytes| bytes.min(i64::MAX.unsigned_abs()).to_string());
     let partitions = i32::try_from(spec.partitions).unwrap_or(i32::MAX);
-    let clerk = desk.admin().await?;
     let mut topic = NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(copies));
     if let Some(retention) = &retention {
         topic = topic.set("retention.ms", retention);
@@ -57,8 +55,9 @@ async fn new(desk: &Desk, spec: &TopicSpec, copies: i32) -> Result<(), Failure> 
     if let Some(bytes) = &bytes {
         topic = topic.set("retention.bytes", bytes);
     }
-    let asked = clerk.changes()?.create_topics([&topic], &changing());
-    changed(desk, asked.await, "create the topic")?;
+    let what = "create the topic";
+    let answers = desk.change(what, |admin| admin.create_topics([&topic], &changing())).await?;
+    changed(desk, answers, what)?;
     let until = Instant::now() + PATIENCE;
     // Each broker hears of it in its own time.
     while desk.partitions(&spec.name).await.ok() != Some(spec.partitions) && Instant::now() < until {
@@ -72,9 +71,9 @@ pub(super) async fn delete(desk: &Desk, name: &str) -> Result<(), Failure> {
     limits::writable(name)?;
     desk.partitions(name).await?;
     desk.forget(name);
-    let clerk = desk.admin().await?;
-    let asked = clerk.changes()?.delete_topics(&[name], &changing());
-    changed(desk, asked.await, "delete the topic")?;
+    let what = "delete the topic";
+    let answers = desk.change(what, |admin| admin.delete_topics(&[name], &changing())).await?;
+    changed(desk, answers, what)?;
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
         // What was there is no longer to be waited for.
@@ -87,8 +86,7 @@ pub(super) async fn delete(desk: &Desk, name: &str) -> Result<(), Failure> {
     Err(Failure::service(Code::Timeout, format!("Kafka has not deleted the topic `{name}` in time.")))
 }
 
-fn changed(desk: &Desk, answer: KafkaResult<Vec<TopicResult>>, what: &str) -> Result<(), Failure> {
-    let answers = answer.map_err(|error| failure::of(&error, desk.ear(), what))?;
+fn changed(desk: &Desk, answers: Vec<TopicResult>, what: &str) -> Result<(), Failure> {
     let refused = answers.into_iter().find_map(Result::err);
     refused.map_or(Ok(()), |(_, code)| Err(failure::of_code(code, desk.ear(), what)))
 }
@@ -140,14 +138,13 @@ type Retention = (Option<Duration>, Option<u64>);
 
 /// How long, and how much of, each of these topics is kept. One that may not be asked for says nothing.
 async fn retention(desk: &Desk, names: &[&str]) -> Result<Vec<(String, Retention)>, Failure> {
-    let clerk = desk.admin().await?;
     let asked: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-    let answers = match clerk.changes()?.describe_configs(&asked, &looking()).await {
+    let look = || desk.change("show settings of topics", |admin| admin.describe_configs(&asked, &looking()));
+    let answers = match look().await {
         // Whoever was asked may have gone meanwhile; another is there.
-        Err(_) => clerk.changes()?.describe_configs(&asked, &looking()).await,
+        Err(_) => look().await,
         answers => answers,
-    };
-    let answers = answers.map_err(|error| failure::of(&error, desk.ear(), "show settings of topics"))?;
+    }?;
     let read = |answer: rdkafka::admin::ConfigResourceResult| {
         let answer = answer.ok()?;
         let OwnedResourceSpecifier::Topic(name) = &answer.specifier else { return None };

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use engines::Engines;
 use model::Code;
-use throome_adapters::queue::{Idempotency, Message};
+use throome_adapters::Adapter;
+use throome_adapters::queue::{Happening, Idempotency, Message};
 
+use super::between::Between;
 use super::load::Load;
 use super::{
     PATIENCE, ack, connected, join, message, next, options, publish, queue, service, topic, until_well,
@@ -120,8 +122,87 @@ async fn a_broker_that_is_away_is_said_and_missed_no_longer_than_it_is() {
     let again = queue(&adapter).publish(&topic, &sent, Some(&key));
     let results = tokio::time::timeout(PATIENCE, again).await.expect("it answers").expect("it is taken");
     assert!(results[0].is_ok(), "{results:?}");
-    let whole = queue(&adapter).topic(&topic).await.expect("it is there");
+    let until = Instant::now() + PATIENCE;
+    let whole = loop {
+        // Its own cluster may have given it up meanwhile, for a moment.
+        match queue(&adapter).topic(&topic).await {
+            Ok(whole) => break whole,
+            Err(failure) => assert!(failure.retryable() && Instant::now() < until, "{failure:?}"),
+        }
+    };
     assert_eq!(whole.partitions[0].expect("it is known").next, 2);
+}
+
+/// A broker that was away from its own cluster has to come in again, and until then its answers name no broker. Where two
+/// of these come at once, librdkafka looks for brokers never again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn brokers_that_name_none_for_a_while_are_found_again() {
+    let between = Between::of(Engines::shared().kafka().port).await;
+    let adapter = connected(&service(between.port));
+    let name = topic(&adapter, "found", 1).await;
+    publish(&adapter, &name, &[message(None, "before")]).await;
+    // Whether two come at once is a matter of luck.
+    for _ in 0..20 {
+        between.name_none(false);
+        if adapter.probe(Duration::from_secs(2)).await.is_err() {
+            break;
+        }
+        between.name_none(true);
+        let probes = (0..16).map(|_| adapter.probe(Duration::from_secs(2)));
+        futures_util::future::join_all(probes).await;
+    }
+    between.name_none(false);
+    until_well(&adapter).await;
+    publish_until_taken(&adapter, &name).await;
+    topic(&adapter, "made", 1).await;
+}
+
+/// The same of a consumer, in whose place another client joins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_consumer_that_finds_no_broker_while_others_do_joins_anew() {
+    let between = Between::of(Engines::shared().kafka().port).await;
+    let adapter = connected(&service(between.port));
+    let name = topic(&adapter, "kept-out", 1).await;
+    let mut reader = join(&adapter, &options(&name)).await;
+    publish(&adapter, &name, &[message(None, "a"), message(None, "b")]).await;
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        seen.extend(next(&mut reader).await);
+    }
+    assert_eq!(ack(&adapter, &name, &seen[..1]).await, 1);
+
+    between.keep_out(Some("throome-consumer"));
+    let lost =
+        async { while reader.next().await.expect("it goes on") != Happening::Assignment(Vec::new()) {} };
+    tokio::time::timeout(PATIENCE, lost).await.expect("another joins in its place");
+    until_well(&adapter).await;
+    between.keep_out(None);
+
+    publish_until_taken(&adapter, &name).await;
+    let after = async {
+        loop {
+            if let Happening::Messages(more) = reader.next().await.expect("it goes on") {
+                return more;
+            }
+        }
+    };
+    let after = tokio::time::timeout(PATIENCE * 2, after).await.expect("the group misses the old one");
+    assert_eq!(
+        after.iter().map(|delivery| &*delivery.value).collect::<Vec<_>>(),
+        [b"after"],
+        "what came does not come again"
+    );
+    // It is still its own to settle.
+    assert_eq!(ack(&adapter, &name, &seen[1..]).await, 1);
+    assert_eq!(ack(&adapter, &name, &after).await, 1);
+}
+
+async fn publish_until_taken(adapter: &Arc<dyn Adapter>, topic: &str) {
+    let until = Instant::now() + PATIENCE;
+    let after = [message(None, "after")];
+    while !queue(adapter).publish(topic, &after, None).await.is_ok_and(|told| told[0].is_ok()) {
+        assert!(Instant::now() < until, "nothing is published");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

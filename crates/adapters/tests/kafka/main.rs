@@ -2,6 +2,7 @@
 //! brokers go, consumers change and readers are slow.
 #![cfg(feature = "kafka")]
 
+mod between;
 mod bounds;
 mod faults;
 mod groups;
