@@ -30,6 +30,9 @@ use tokio::time::Instant;
 
 const POSTGRES: Dialect = Dialect { bytes: "BYTEA", one_writer: false, readers_wait: false };
 
+/// How long anything may take that must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Runs for longer than anybody waits, and can be ended at any time.
 const SLEEP: &str = "SELECT pg_sleep(60)";
 

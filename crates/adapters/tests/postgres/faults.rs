@@ -60,11 +60,11 @@ async fn a_server_that_comes_back_is_used_again() {
     let server = engines.postgres();
     let adapter = connected(&service(&[]), server.port);
     executed(&adapter, "CREATE TABLE kept (n int)").await.unwrap();
-    adapter.probe(Duration::from_secs(5)).await.unwrap();
+    adapter.probe(PATIENCE).await.unwrap();
     // In order: whoever is idle is told so, and nobody has trouble afterwards.
     server.restart();
     assert_eq!(executed(&adapter, "INSERT INTO kept VALUES (1)").await.unwrap(), 1);
-    adapter.probe(Duration::from_secs(5)).await.unwrap();
+    adapter.probe(PATIENCE).await.unwrap();
     // Stopped: what is asked then has not left, and says so at once.
     server.stop();
     let begun = Instant::now();
@@ -118,7 +118,7 @@ async fn a_frozen_server_keeps_nobody_beyond_his_time() {
     let server = engines.postgres();
     let adapter = connected(&service(&[("pool", json!({"max_connections": 2}))]), server.port);
     executed(&adapter, "SELECT 1").await.unwrap();
-    adapter.probe(Duration::from_secs(5)).await.unwrap();
+    adapter.probe(PATIENCE).await.unwrap();
     server.freeze();
     let begun = Instant::now();
     for _ in 0..4 {
@@ -132,7 +132,7 @@ async fn a_frozen_server_keeps_nobody_beyond_his_time() {
     assert_eq!((failure.code(), failure.origin()), (Code::Timeout, Origin::Service), "{failure}");
     server.thaw();
     until_answered(&adapter).await;
-    adapter.probe(Duration::from_secs(5)).await.unwrap();
+    adapter.probe(PATIENCE).await.unwrap();
 }
 
 async fn until_answered(adapter: &Arc<dyn Adapter>) {
@@ -209,7 +209,7 @@ async fn a_task_that_has_used_up_its_turn_is_answered() {
         for _ in 0..used {
             tokio::task::consume_budget().await;
         }
-        let deadline = within(5);
+        let deadline = within(30);
         let told = adapter.sql().unwrap().execute(&statement("SELECT 1"), deadline).await;
         told.unwrap_or_else(|failure| panic!("after {used} steps: {failure}"));
     }
@@ -227,10 +227,10 @@ async fn who_wakes_a_dead_connection_takes_another() {
     way.cut();
     let begun = Instant::now();
     assert_eq!(
-        adapter.sql().unwrap().execute(&statement("INSERT INTO awake VALUES (1)"), within(4)).await.unwrap(),
+        adapter.sql().unwrap().execute(&statement("INSERT INTO awake VALUES (1)"), within(30)).await.unwrap(),
         1
     );
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < PATIENCE / 2, "the network's own patience is longer: {:?}", begun.elapsed());
     assert_eq!(rows(&adapter, "SELECT n FROM awake").await.unwrap(), [json!([1])]);
 }
 

@@ -96,7 +96,7 @@ async fn who_finds_none_free_is_told_so_in_time() {
     );
     assert!(begun.elapsed() < Duration::from_millis(400));
     // The server is well all the same, and those who watch over it do not wait in the queue.
-    adapter.probe(Duration::from_secs(5)).await.unwrap();
+    adapter.probe(PATIENCE).await.unwrap();
     drop(holder);
     executed(&adapter, "SELECT 1").await.unwrap();
 }
@@ -118,7 +118,7 @@ async fn who_may_not_open_another_connection_waits_for_one() {
     };
     let watch = async {
         for _ in 0..20 {
-            adapter.probe(Duration::from_secs(5)).await.unwrap();
+            adapter.probe(PATIENCE).await.unwrap();
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -126,13 +126,13 @@ async fn who_may_not_open_another_connection_waits_for_one() {
     told.into_iter().for_each(|told| told.unwrap());
     // All are in use: that is said of them, and the server is well.
     let mut held = Vec::new();
-    while let Ok(one) = adapter.sql().unwrap().begin(Default::default(), within(3)).await {
+    while let Ok(one) = adapter.sql().unwrap().begin(Default::default(), within(8)).await {
         held.push(one);
     }
-    let failure = adapter.sql().unwrap().execute(&statement("SELECT 1"), within(3)).await.unwrap_err();
+    let failure = adapter.sql().unwrap().execute(&statement("SELECT 1"), within(8)).await.unwrap_err();
     assert_eq!((failure.code(), failure.origin()), (Code::Overloaded, model::Origin::Gateway), "{failure}");
     assert!(failure.retryable() && (2..=3).contains(&held.len()), "{failure} with {}", held.len());
-    adapter.probe(Duration::from_secs(2)).await.unwrap();
+    adapter.probe(PATIENCE).await.unwrap();
     drop(held);
     executed(&adapter, "SELECT 1").await.unwrap();
     // With none at all there is nothing to wait for, and that is the server's.

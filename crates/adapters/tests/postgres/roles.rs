@@ -11,7 +11,7 @@ async fn servers_say_what_they_are() {
     let [on_primary, on_standby] = [&primary, &standby].map(|server| connected(&service(&[]), server.port));
     assert_eq!(on_primary.seen(), None, "nobody has asked");
     for adapter in [&on_primary, &on_standby] {
-        adapter.probe(Duration::from_secs(5)).await.unwrap();
+        adapter.probe(PATIENCE).await.unwrap();
     }
     let (first, second) = (on_primary.seen().unwrap(), on_standby.seen().unwrap());
     assert_eq!((first.role, second.role), (Role::Primary, Role::Replica));
@@ -56,7 +56,7 @@ async fn promoted(standby: &Server, on_primary: &Arc<dyn Adapter>, on_standby: &
     rows(on_standby, "SELECT 1").await.unwrap();
     let says_so = standby.psql("SHOW server_version_num").parse::<u32>().unwrap() >= 140_000;
     assert_eq!(on_standby.has_news(), says_so, "whoever is asked anything says it along with the answer");
-    on_standby.probe(Duration::from_secs(5)).await.unwrap();
+    on_standby.probe(PATIENCE).await.unwrap();
     assert!(!on_standby.has_news());
     let seen = on_standby.seen().unwrap();
     assert_eq!(seen.role, Role::Primary);
@@ -144,7 +144,7 @@ async fn an_open_transaction_is_no_lag() {
     let is_asked = async |what: &str| {
         let end = Instant::now() + Duration::from_millis(1500);
         while Instant::now() < end {
-            strict.probe(Duration::from_secs(5)).await.unwrap();
+            strict.probe(PATIENCE).await.unwrap();
             rows(&strict, "SELECT 1").await.unwrap_or_else(|failure| panic!("{what}: {failure}"));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -163,7 +163,7 @@ async fn lag_is_noticed(primary: &Server, standby: &Server, on_primary: &Arc<dyn
     while strict.seen().and_then(|seen| seen.lag).is_none_or(|lag| lag <= most) {
         assert!(Instant::now() < end, "it is behind, and does not say so: {:?}", strict.seen());
         tell(primary, "INSERT INTO own VALUES (22)");
-        strict.probe(Duration::from_secs(5)).await.unwrap();
+        strict.probe(PATIENCE).await.unwrap();
     }
     let failure = rows(&strict, "SELECT 1").await.unwrap_err();
     assert!(failure.wants_primary() && failure.detail().contains("behind"), "{failure}");
@@ -174,7 +174,7 @@ async fn lag_is_noticed(primary: &Server, standby: &Server, on_primary: &Arc<dyn
         standby.psql(&format!("SELECT pg_last_wal_replay_lsn() >= '{position}'")) == "t"
     })
     .await;
-    strict.probe(Duration::from_secs(5)).await.unwrap();
+    strict.probe(PATIENCE).await.unwrap();
     rows(&strict, "SELECT 1").await.unwrap();
     assert_eq!(strict.set_aside(), None);
 }
