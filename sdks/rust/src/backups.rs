@@ -11,6 +11,7 @@ use crate::call::{Call, Outgoing, Patience, open, upload};
 use crate::client::Client;
 use crate::error::Error;
 use crate::operations::Operation;
+use crate::page::Paged;
 use crate::stream::{Frames, SILENCE};
 
 /// The backups of a service; from [`Services::backups`](crate::Services::backups).
@@ -28,11 +29,9 @@ impl Backups {
     }
 
     /// All of them, the newest first; also of a service that is not there any more.
-    pub fn list(&self) -> Call<Vec<Backup>> {
+    pub fn list(&self) -> Paged<Backup> {
         let path = format!("{}/backups", self.service);
-        self.client
-            .call::<Value>(Outgoing::get(path, Patience::Management))
-            .decoded_by(|reply| Ok(reply.json::<BackupList>()?.backups))
+        Paged::new(self.client.clone(), path, "backups", Patience::Management)
     }
 
     /// One of them.
@@ -82,7 +81,7 @@ impl Backups {
     /// The file cannot be read; the gateway cannot be reached, does not run the service, or has a backup of this id.
     pub async fn upload(&self, id: &str, file: impl AsyncRead + Send + 'static) -> Result<Backup, Error> {
         // Whoever must not, or asks for what is not there, hears of it before all of a file is on its way.
-        self.list().await?;
+        self.list().next().await?;
         let request = Outgoing::new(Method::PUT, format!("{}/file", self.path(id)), Patience::Management);
         Box::pin(upload(&self.client, &request, Box::pin(file))).await?.json()
     }
@@ -95,11 +94,6 @@ impl Backups {
     fn path(&self, id: &str) -> String {
         format!("{}/backups/{}", self.service, escape(id))
     }
-}
-
-#[derive(Deserialize)]
-struct BackupList {
-    backups: Vec<Backup>,
 }
 
 /// What a service held, in a file beside the gateway.

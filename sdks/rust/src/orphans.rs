@@ -27,9 +27,19 @@ pub struct Orphans {
 }
 
 impl Orphans {
-    /// All of it, also what other gateways have made; and who could not be asked.
+    /// The first 1,000, also of what other gateways have made; and who could not be asked.
     pub fn list(&self) -> Call<OrphanList> {
-        self.client.call(Outgoing::get(ORPHANS.to_owned(), Patience::Management))
+        self.page(None)
+    }
+
+    /// The next 1,000 behind [`OrphanList::next_cursor`].
+    pub fn list_after(&self, cursor: &str) -> Call<OrphanList> {
+        self.page(Some(cursor))
+    }
+
+    fn page(&self, cursor: Option<&str>) -> Call<OrphanList> {
+        let path = with_query(ORPHANS, &[("limit", Some("1000")), ("cursor", cursor)]);
+        self.client.call(Outgoing::get(path, Patience::Management))
     }
 
     /// Also takes away what another gateway has made, which may use it.
@@ -48,13 +58,15 @@ impl Orphans {
     }
 }
 
-/// All that no cluster asks for.
+/// What no cluster asks for.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct OrphanList {
     /// By who runs it, then by cluster and service.
     pub orphans: Vec<Orphan>,
+    /// Where the next page begins; `None` at the end.
+    pub next_cursor: Option<String>,
     /// Who could not be asked: what is there is not in the list.
     pub unseen: Vec<Unseen>,
 }

@@ -23,9 +23,9 @@ use tokio::io::{AsyncRead, ReadBuf};
 use utoipa::ToSchema;
 
 use super::clusters::Gone;
-use super::json as answer;
 use super::operations::carry;
 use super::services::{REASON, Reason};
+use super::{cut, json as answer};
 use crate::body::{Table, read, read_or_default};
 use crate::door::{Answer, Door};
 use crate::query::Query;
@@ -57,8 +57,10 @@ impl Table for Restore {
 pub(crate) struct BackupList {
     /// The newest first.
     backups: Vec<Backup>,
-    /// How many there are.
+    /// How many.
     count: usize,
+    /// `cursor` of the next page; null at the end.
+    next_cursor: Option<String>,
 }
 
 /// Lists the backups of a service
@@ -66,16 +68,26 @@ pub(crate) struct BackupList {
 /// Also of one that is not there any more.
 #[utoipa::path(get, path = "/api/v1/clusters/{id}/services/{name}/backups", operation_id = "listBackups", tag = "services",
     params(("id" = String, Path, description = "The cluster."),
-        ("name" = String, Path, description = "The service.")),
-    responses((status = 200, description = "All of them.", body = BackupList)))]
+        ("name" = String, Path, description = "The service."),
+        ("limit" = Option<u32>, Query, description = "Items in a page, 1 to 1000; 100 when left out."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.")),
+    responses((status = 200, description = "A page of them, the newest first.", body = BackupList)))]
 pub(crate) async fn list(
     State(door): State<Arc<Door>>,
     Path((id, name)): Path<(String, String)>,
     uri: Uri,
 ) -> Answer {
-    Query::of(&uri).done()?;
-    let backups = door.clusters().backups(&id, &name)?;
-    Ok(answer(StatusCode::OK, &BackupList { count: backups.len(), backups }))
+    let mut query = Query::of(&uri);
+    let (cursor, limit) = (query.text("cursor"), query.limit());
+    query.done()?;
+    let mut backups = door.clusters().backups(&id, &name)?;
+    // As they are sorted: by when they were whole, and by what they are called.
+    let place = |backup: &Backup| format!("{:020}-{}", backup.created_at.as_nanosecond(), backup.id);
+    if let Some(cursor) = cursor {
+        backups.retain(|backup| place(backup) < cursor);
+    }
+    let (backups, next_cursor) = cut(backups, place, limit);
+    Ok(answer(StatusCode::OK, &BackupList { count: backups.len(), backups, next_cursor }))
 }
 
 /// Backs up a service that the gateway runs

@@ -87,9 +87,14 @@ fn page<T>(
     if let Some(cursor) = cursor {
         items.retain(|item| id(item) > cursor);
     }
+    cut(items, |last| id(last).to_owned(), limit)
+}
+
+/// The first page of what is left of a list, and the cursor of the next: what it says of its last item.
+fn cut<T>(mut items: Vec<T>, says: impl Fn(&T) -> String, limit: usize) -> (Vec<T>, Option<String>) {
     let more = items.len() > limit;
     items.truncate(limit);
-    let next = items.last().filter(|_| more).map(|last| id(last).to_owned());
+    let next = items.last().filter(|_| more).map(says);
     (items, next)
 }
 

@@ -6,10 +6,10 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use clusters::{By, Data, OrphanPlace};
-use model::view::OrphanList;
+use model::view::{Orphan, OrphanList};
 
 use super::clusters::Gone;
-use super::{carried_through, json as answer};
+use super::{carried_through, cut, json as answer};
 use crate::door::{Answer, Door};
 use crate::query::Query;
 
@@ -18,10 +18,23 @@ use crate::query::Query;
 /// Services that were run for clusters which are gone, and data that were kept (`data kept`). What other gateways have made on the
 /// same engine is listed too: whether they use it is not known here.
 #[utoipa::path(get, path = "/api/v1/orphans", operation_id = "listOrphans", tag = "orphans",
-    responses((status = 200, description = "All of it.", body = OrphanList)))]
+    params(
+        ("limit" = Option<u32>, Query, description = "Items in a page, 1 to 1000; 100 when left out."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.")),
+    responses((status = 200, description = "A page of it.", body = OrphanList)))]
 pub(crate) async fn list(State(door): State<Arc<Door>>, uri: Uri) -> Answer {
-    Query::of(&uri).done()?;
-    Ok(answer(StatusCode::OK, &door.clusters().orphans().await?))
+    let mut query = Query::of(&uri);
+    let (cursor, limit) = (query.text("cursor"), query.limit());
+    query.done()?;
+    let mut list = door.clusters().orphans().await?;
+    let place = |one: &Orphan| format!("{}/{}/{}", one.provisioner, one.cluster, one.service);
+    list.orphans.sort_by_cached_key(place);
+    if let Some(cursor) = cursor {
+        list.orphans.retain(|one| place(one) > cursor);
+    }
+    (list.orphans, list.next_cursor) = cut(list.orphans, place, limit);
+    list.count = list.orphans.len();
+    Ok(answer(StatusCode::OK, &list))
 }
 
 /// Takes away what no cluster asks for

@@ -123,7 +123,8 @@ fn of(session: &Session<'_>, client: &Client, service: &str) -> Result<Backups, 
 }
 
 async fn list(session: &mut Session<'_>, client: &Client, service: &str) -> Result<Exit, Fault> {
-    let body = session.send(of(session, client, service)?.list()).await?;
+    let list = of(session, client, service)?.list();
+    let body = session.gather(list, "backups").await?;
     let backups = items(&body, "backups");
     session.list(&body, &backups, LIST, |backup| text(backup, "/id"))?;
     if backups.is_empty() {

@@ -7,7 +7,7 @@ use crate::terminal::People;
 
 const GATEWAY: &[Recorded] = &[
     (
-        "GET /api/v1/orphans",
+        "GET /api/v1/orphans?limit=1000",
         200,
         r#"{"orphans":[
             {"provisioner":"alpha","cluster":"old","service":"db","type":"beta","state":"data kept","has_data":true,"gateway":"g1","own":true},

@@ -10,6 +10,9 @@ pub struct OrphanList {
     pub orphans: Vec<Orphan>,
     /// How many.
     pub count: usize,
+    /// `cursor` of the next page; null at the end.
+    #[serde(default)]
+    pub next_cursor: Option<String>,
     /// Who could not be asked: what is there is not in the list.
     pub unseen: Vec<Unseen>,
 }

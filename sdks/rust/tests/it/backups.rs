@@ -24,7 +24,7 @@ async fn they_are_made_listed_put_back_and_deleted() {
     ]);
     let services = server.client().cluster("shop").services();
     let backups = services.backups("db");
-    let list = backups.list().await.unwrap();
+    let list = backups.list().all().await.unwrap();
     assert_eq!((list.len(), &*list[0].id, &*list[0].origin), (2, "b2", "upload"));
     let one = backups.get("b1").await.unwrap();
     assert_eq!((&*one.format, one.bytes, &*one.sha256), ("dump", 5, "aa"));

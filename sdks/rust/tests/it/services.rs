@@ -46,16 +46,17 @@ async fn it_is_restarted_stopped_and_started_for_a_reason() {
 async fn what_no_cluster_asks_for_is_listed_and_taken_away() {
     let list = r#"{"orphans":[{"provisioner":"p","cluster":"old","service":"db","type":"beta","state":"data kept","has_data":true,
         "gateway":"g","own":true,"new":1}],"count":1,"unseen":[{"provisioner":"q","detail":"away"}]}"#;
-    let server =
-        Server::new([Then::Answer(200, "", list), Then::Answer(200, "", "{}"), Then::Answer(200, "", "{}")]);
+    let server = Server::new([list, "{}", "{}", "{}"].map(|body| Then::Answer(200, "", body)));
     let orphans = server.client().orphans();
     let list = orphans.list().await.unwrap();
     assert_eq!((&*list.orphans[0].state, list.orphans[0].own), ("data kept", true));
     assert_eq!(list.unseen[0].detail, "away");
+    assert_eq!(orphans.list_after("p/old/db").await.unwrap().next_cursor, None);
     orphans.delete("p", "old", "a/b", Data::Remove).await.unwrap();
     orphans.forced().delete("p", "old", "db", Data::Keep).await.unwrap();
     let lines = [
-        "GET /api/v1/orphans",
+        "GET /api/v1/orphans?limit=1000",
+        "GET /api/v1/orphans?limit=1000&cursor=p%2Fold%2Fdb",
         "DELETE /api/v1/orphans/p/old/a%2Fb",
         "DELETE /api/v1/orphans/p/old/db?keep_data=true&force=true",
     ];

@@ -118,7 +118,16 @@ fn comes_back(by: By) {
     drop(house.call("DELETE", &one, None).expect(200));
     drop(house.call("GET", &one, None).expect(404));
     let left = house.gateway().show(&house.of("cache", "backups"));
-    assert_eq!(left["count"], 2, "those that were brought: {left}");
+    assert_eq!(
+        (&left["count"], &left["next_cursor"]),
+        (&json!(2), &json!(null)),
+        "those that were brought: {left}"
+    );
+    let first = house.gateway().show(&house.of("cache", "backups?limit=1"));
+    let rest = format!("backups?limit=1&cursor={}", first["next_cursor"].as_str().unwrap());
+    let second = house.gateway().show(&house.of("cache", &rest));
+    assert_eq!(json!([first["backups"][0], second["backups"][0]]), left["backups"], "the newest first");
+    assert_eq!(second["next_cursor"], json!(null));
 }
 
 /// An archive that is whole, and of which no broker can begin: what was there before is put back, and serves.

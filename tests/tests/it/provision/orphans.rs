@@ -6,12 +6,20 @@ use throome_e2e::process::wait_for;
 use super::commands::throome;
 use super::{By, House, LONG, gone};
 
-/// Those of this cluster.
+/// Those of this cluster, from pages of one.
 fn orphans(house: &House, name: &str) -> Vec<Value> {
-    let list = house.gateway().show("/api/v1/orphans");
-    assert_eq!(list["unseen"], json!([]), "{list}");
-    let of_it = |orphan: &&Value| orphan["cluster"] == *house.id(name);
-    list["orphans"].as_array().unwrap().iter().filter(of_it).cloned().collect()
+    let mut all = Vec::new();
+    let mut page = "/api/v1/orphans?limit=1".to_owned();
+    loop {
+        let list = house.gateway().show(&page);
+        assert_eq!(list["unseen"], json!([]), "{list}");
+        assert!(list["orphans"].as_array().unwrap().len() <= 1, "{list}");
+        all.extend(list["orphans"].as_array().unwrap().clone());
+        let Some(cursor) = list["next_cursor"].as_str() else { break };
+        page = format!("/api/v1/orphans?limit=1&cursor={cursor}");
+    }
+    all.retain(|orphan| orphan["cluster"] == *house.id(name));
+    all
 }
 
 #[test]
