@@ -93,13 +93,12 @@ impl Desk {
     ) -> Result<T, Failure> {
         let first = self.clerk().await?;
         let answer = self.put(&first, what, question.clone()).await;
-        let next = self.clerk().await?;
-        // One that was lost while it was asked says nothing about the brokers.
-        if answer.is_ok() || Arc::ptr_eq(&first, &next) {
-            answer
-        } else {
-            self.put(&next, what, question).await
+        if answer.is_ok() {
+            return answer;
         }
+        // One that was lost while it was asked says nothing about the brokers.
+        let next = self.clerk().await?;
+        if Arc::ptr_eq(&first, &next) { answer } else { self.put(&next, what, question).await }
     }
 
     async fn put<T: Send + 'static>(
@@ -210,7 +209,7 @@ impl Desk {
         }
         let asked = change(clerk.admin.get().ok_or_else(failure::closed)?);
         let answer = asked.await;
-        // It waits longer than others do, and nobody asks it in between.
+        // Nobody asks this client in between: there is nothing else to find out by whether it is lost.
         if answer.as_ref().err().is_some_and(found_none) {
             self.replace(&clerk);
         }
