@@ -27,12 +27,11 @@ pub(crate) async fn list(State(door): State<Arc<Door>>, uri: Uri) -> Answer {
     let (cursor, limit) = (query.text("cursor"), query.limit());
     query.done()?;
     let mut list = door.clusters().orphans().await?;
-    let place = |one: &Orphan| format!("{}/{}/{}", one.provisioner, one.cluster, one.service);
-    list.orphans.sort_by_cached_key(place);
+    // As they are sorted.
     if let Some(cursor) = cursor {
-        list.orphans.retain(|one| place(one) > cursor);
+        list.orphans.retain(|one| one.name() > cursor);
     }
-    (list.orphans, list.next_cursor) = cut(list.orphans, place, limit);
+    (list.orphans, list.next_cursor) = cut(list.orphans, Orphan::name, limit);
     list.count = list.orphans.len();
     Ok(answer(StatusCode::OK, &list))
 }

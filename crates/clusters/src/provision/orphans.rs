@@ -53,8 +53,7 @@ impl Clusters {
                 }
             }
         }
-        let place = |one: &Orphan| (one.provisioner.clone(), one.cluster.clone(), one.service.clone());
-        list.orphans.sort_by_cached_key(place);
+        list.orphans.sort_by_cached_key(Orphan::name);
         list.count = list.orphans.len();
         Ok(list)
     }

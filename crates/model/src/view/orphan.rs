@@ -42,6 +42,14 @@ pub struct Orphan {
     pub port: Option<u16>,
 }
 
+impl Orphan {
+    /// What it is called among all of them: who runs it, its cluster and its name there.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}/{}/{}", self.provisioner, self.cluster, self.service)
+    }
+}
+
 /// One who could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Unseen {
